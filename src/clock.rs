@@ -1,0 +1,42 @@
+//! The one place that reads the wall clock.
+//!
+//! It is read once, at the start, and then follows the monotonic clock: a step of the system's
+//! clock changes no cadence, no `for` and no deadline, and a test that pauses time moves it.
+
+use crate::model::Timestamp;
+
+/// The time of day, anchored at the start of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    anchor: tokio::time::Instant,
+    wall: Timestamp,
+}
+
+impl Clock {
+    /// Anchors the clock now.
+    #[expect(clippy::disallowed_methods, reason = "the only reading of the wall clock")]
+    pub fn start() -> Self {
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        Self { anchor: tokio::time::Instant::now(), wall: Timestamp::from_millis(wall) }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.at(tokio::time::Instant::now())
+    }
+
+    /// The time of day at an instant of the monotonic clock.
+    pub fn at(&self, instant: tokio::time::Instant) -> Timestamp {
+        match instant.checked_duration_since(self.anchor) {
+            Some(since) => self.wall + since,
+            None => self.wall - self.anchor.duration_since(instant),
+        }
+    }
+
+    /// The instant of the monotonic clock at a time of day; the anchor where it lies before.
+    pub fn instant(&self, at: Timestamp) -> tokio::time::Instant {
+        self.anchor + at.since(self.wall)
+    }
+}

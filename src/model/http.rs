@@ -1,0 +1,60 @@
+//! How bellwether calls out over HTTP: Prometheus's own `http_config` fields.
+
+use std::path::PathBuf;
+
+use super::SecretSource;
+
+/// Authorization, proxy, TLS and extra headers of one outgoing connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// `authorization:`
+    pub authorization: Option<Authorization>,
+    /// `basic_auth:`
+    pub basic_auth: Option<BasicAuth>,
+    /// `proxy_url:`; where absent, the usual environment variables hold.
+    pub proxy_url: Option<String>,
+    /// `tls_config:`
+    pub tls: TlsSettings,
+    /// `http_headers:` in the order written; values that are secrets come from a source.
+    pub headers: Vec<(String, HeaderValue)>,
+}
+
+/// A header's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderValue {
+    /// Written in the configuration.
+    Plain(String),
+    /// Read from a secret's source.
+    Secret(SecretSource),
+}
+
+/// `Authorization: <scheme> <credentials>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// `Bearer` by default.
+    pub scheme: String,
+    /// The credentials.
+    pub credentials: SecretSource,
+}
+
+/// `Authorization: Basic …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// The user's name.
+    pub username: String,
+    /// The password.
+    pub password: SecretSource,
+}
+
+/// Prometheus's `tls_config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Certificate authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A client certificate, with `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// The client certificate's key.
+    pub key_file: Option<PathBuf>,
+    /// Whether any certificate is taken; never the default.
+    pub insecure_skip_verify: bool,
+}

@@ -1,0 +1,25 @@
+//! The words that every other room uses: time, labels, samples, money, secrets, mistakes.
+//!
+//! Nothing here decides anything. Each type is parsed once, at the edge, and never checked again.
+
+mod duration;
+mod http;
+mod id;
+mod labels;
+mod matcher;
+mod mistake;
+mod money;
+mod sample;
+mod secret;
+mod time;
+
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use http::{Authorization, BasicAuth, HeaderValue, HttpSettings, TlsSettings};
+pub use id::{ProviderId, TargetId};
+pub use labels::{Label, Labels};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use mistake::{Mistake, Place};
+pub use money::Money;
+pub use sample::{STALE_BITS, Sample, is_stale, stale_marker};
+pub use secret::{Secret, SecretSource, UrlSource};
+pub use time::Timestamp;

@@ -1,0 +1,9 @@
+//! Probes as plans and outcomes: what is asked, when, how the answer is checked, what it cost.
+//!
+//! Pure: the prober carries it out.
+
+mod outcome;
+mod settings;
+
+pub use outcome::{Anomaly, Outcome, Phases, RateLimits, SkipReason, Usage};
+pub use settings::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};

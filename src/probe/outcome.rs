@@ -1,0 +1,163 @@
+//! What came of a probe.
+
+use std::time::Duration;
+
+use crate::model::{Money, TargetId, Timestamp};
+use crate::provider::{ErrorType, SloClass, StreamPhase};
+
+/// What came of one fired probe: exactly one error type, and every measurement that was had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Who was asked.
+    pub target: TargetId,
+    /// Counts the target's due times from the start of the process.
+    pub sequence: u64,
+    /// When it was due.
+    pub due: Timestamp,
+    /// When its result stood.
+    pub finished: Timestamp,
+    /// How long after it was due it was sent.
+    pub lateness: Duration,
+    /// What came of it.
+    pub error_type: ErrorType,
+    /// What it counts as; a timing failure while bellwether itself was stalled is excluded.
+    pub class: SloClass,
+    /// For people: what exactly was seen, without secrets, prompts or answers.
+    pub detail: String,
+    /// Where a stream broke, for failures inside one.
+    pub broke: Option<StreamPhase>,
+    /// How long each part took.
+    pub phases: Phases,
+    /// From send to the first text, reasoning, refusal or tool delta.
+    pub ttft: Option<Duration>,
+    /// The same without reasoning.
+    pub ttfo: Option<Duration>,
+    /// (last content − first content) / (output tokens − 1).
+    pub time_per_output_token: Option<Duration>,
+    /// Gaps between pieces of content, at most 1,024 of them.
+    pub gaps: Vec<Duration>,
+    /// From send to terminal evidence, or to the failure.
+    pub total: Duration,
+    /// The HTTP status, where one came.
+    pub status: Option<u16>,
+    /// Tokens, where the provider said.
+    pub usage: Option<Usage>,
+    /// What it cost; `None` where usage or price is unknown.
+    pub cost: Option<Money>,
+    /// Oddities that are no failure.
+    pub anomalies: Vec<Anomaly>,
+    /// What the provider said of our limits.
+    pub rate_limits: RateLimits,
+    /// The provider's id of the request, for a support ticket.
+    pub request_id: Option<String>,
+    /// Whether this was the first probe of its target in this process: left out of latency.
+    pub is_cold: bool,
+    /// Whether bellwether itself was well all the while; if not, latency is left out.
+    pub is_conclusive: bool,
+}
+
+/// How long each part of an exchange took; `None` for parts that did not happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Name resolution.
+    pub dns: Option<Duration>,
+    /// TCP.
+    pub connect: Option<Duration>,
+    /// TLS.
+    pub tls: Option<Duration>,
+    /// From the request's send to the answer's headers.
+    pub headers: Option<Duration>,
+    /// From the headers to the first content.
+    pub first_content: Option<Duration>,
+    /// From the first content to the end.
+    pub stream: Option<Duration>,
+}
+
+/// Tokens of one answer. `input` includes what was read from or written to a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All input.
+    pub input: u64,
+    /// All output, reasoning included.
+    pub output: u64,
+    /// Input read from a cache.
+    pub cache_read: u64,
+    /// Input written to a cache.
+    pub cache_write: u64,
+    /// Output that was reasoning.
+    pub reasoning: u64,
+}
+
+/// An oddity that is counted and is no failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anomaly {
+    /// Content came after `finish_reason`.
+    EarlyFinish,
+    /// A stream with `finish_reason` and no `[DONE]`.
+    NoDone,
+    /// Usage on a chunk that has choices.
+    UsageWithChoices,
+    /// An event type that the dialect does not know.
+    UnknownEvent,
+    /// The socket stayed open after the end.
+    LingeringSocket,
+}
+
+impl Anomaly {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::EarlyFinish,
+        Self::NoDone,
+        Self::UsageWithChoices,
+        Self::UnknownEvent,
+        Self::LingeringSocket,
+    ];
+
+    /// The value of the label `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EarlyFinish => "early_finish",
+            Self::NoDone => "no_done",
+            Self::UsageWithChoices => "usage_with_choices",
+            Self::UnknownEvent => "unknown_event",
+            Self::LingeringSocket => "lingering_socket",
+        }
+    }
+}
+
+/// What rate-limit headers said, where they were there and made sense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Requests a window.
+    pub requests_limit: Option<u64>,
+    /// Requests left.
+    pub requests_remaining: Option<u64>,
+    /// Tokens a window.
+    pub tokens_limit: Option<u64>,
+    /// Tokens left.
+    pub tokens_remaining: Option<u64>,
+    /// How long the provider asks us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// Why a due probe was not fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SkipReason {
+    /// As many as allowed were still under way.
+    InFlight,
+    /// The day's budget is spent.
+    BudgetSkipped,
+}
+
+impl SkipReason {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::InFlight, Self::BudgetSkipped];
+
+    /// The value of the label `reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::BudgetSkipped => "budget_skipped",
+        }
+    }
+}

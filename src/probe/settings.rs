@@ -1,0 +1,113 @@
+//! A target as the configuration describes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::model::{Money, TargetId};
+use crate::provider::{ErrorType, SharedProvider, SloClass};
+
+/// One provider and model that is asked on a fixed cadence.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name in the configuration.
+    pub id: TargetId,
+    /// Who is asked.
+    pub provider: SharedProvider,
+    /// The public name of the model.
+    pub model: String,
+    /// Whether the answer is streamed.
+    pub delivery: Delivery,
+    /// The cadence.
+    pub interval: Duration,
+    /// How many probes may be under way at once; a due probe beyond it is skipped and counted.
+    pub in_flight_max: u32,
+    /// When to give up.
+    pub timeouts: Timeouts,
+    /// Latency objectives; they become bucket bounds.
+    pub thresholds: Thresholds,
+    /// The limit on the answer's tokens.
+    pub tokens_max: u32,
+    /// The question in place of the built-in one; `{nonce}` is replaced.
+    pub prompt: Option<String>,
+    /// How the answer is checked.
+    pub check: Check,
+    /// Whether connections are kept.
+    pub connection: Connection,
+    /// What a day of probes may cost.
+    pub budget: Budget,
+    /// Classes that differ from the default.
+    pub classes: BTreeMap<ErrorType, SloClass>,
+}
+
+impl Target {
+    /// What an error type counts as for this target.
+    pub fn class(&self, error_type: ErrorType) -> SloClass {
+        self.classes.get(&error_type).copied().unwrap_or_else(|| error_type.class())
+    }
+}
+
+/// How an answer is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// By server-sent events.
+    Streamed,
+    /// As one body.
+    Whole,
+}
+
+/// When a probe gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name, TCP and TLS together.
+    pub connect: Duration,
+    /// From send to the first content.
+    pub first_token: Duration,
+    /// Between two pieces of content.
+    pub idle: Duration,
+    /// From send to the end.
+    pub total: Duration,
+}
+
+/// Latency objectives of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// For the first token.
+    pub ttft: Option<Duration>,
+    /// For the whole answer.
+    pub total: Option<Duration>,
+}
+
+/// How an answer is checked.
+#[derive(Clone, Debug)]
+pub enum Check {
+    /// It contains this probe's nonce.
+    Nonce,
+    /// It contains a text; `{nonce}` is replaced.
+    Contains(String),
+    /// It matches a regular expression.
+    Regex(Regex),
+    /// It is JSON that satisfies a schema: `type`, `required`, `properties`, `items`, `enum`, `const`.
+    Json(serde_json::Value),
+    /// Anything that is not empty will do.
+    Any,
+}
+
+/// Whether connections are kept between probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// One warm connection for each target.
+    Warm,
+    /// A new connection, with DNS, TCP and TLS, for each probe.
+    New,
+}
+
+/// What a day (UTC) of probes may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// At most this much.
+    Daily(Money),
+    /// No limit, as the configuration says in so many words.
+    Unlimited,
+}
