@@ -1,0 +1,215 @@
+//! Every metric there is: name, kind, labels and help. README's table, the dashboards and the rules
+//! are tested against this list.
+//!
+//! Label values come from the configuration or from a closed enum, so the number of series has a
+//! bound that can be computed before the start (see [`series_bound`]).
+
+use crate::probe::{SkipReason, Target};
+use crate::provider::{ErrorType, StreamPhase};
+
+/// What kind of metric a family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Classic buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The word in the exposition's `# TYPE` line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Whether a family's series belong to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Each series carries [`TARGET_LABELS`] first.
+    Target,
+    /// The process as a whole.
+    Process,
+}
+
+/// One metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Whose series these are.
+    pub scope: Scope,
+    /// Labels beside those of the scope.
+    pub labels: &'static [&'static str],
+    /// The help text.
+    pub help: &'static str,
+}
+
+/// The labels of every series that belongs to a target.
+pub const TARGET_LABELS: [&str; 5] = ["target", "provider", "model", "api", "stream"];
+
+const fn target(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Family {
+    Family { name, kind, scope: Scope::Target, labels, help }
+}
+
+const fn process(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Family {
+    Family { name, kind, scope: Scope::Process, labels, help }
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+macro_rules! families {
+    ($($constant:ident = $scope:ident($name:literal, $kind:ident, $labels:expr, $help:literal);)*) => {
+        $(#[doc = $help] pub const $constant: Family = $scope($name, $kind, &$labels, $help);)*
+
+        /// Every family of our own, in the order of the documentation.
+        pub const ALL: &[Family] = &[$($constant),*];
+    };
+}
+
+families! {
+    PROBE_DUE = target("bellwether_probe_due_total", Counter, [], "Probes that came due: fired + skipped + missed, exactly.");
+    PROBE_FIRED = target("bellwether_probe_fired_total", Counter, [], "Probes that were sent.");
+    PROBE_SKIPPED = target("bellwether_probe_skipped_total", Counter, ["reason"], "Due probes that were not sent on purpose, by reason.");
+    PROBE_MISSED = target("bellwether_probe_missed_total", Counter, [], "Due times that passed while nobody was there to fire.");
+    PROBE_RUNS = target("bellwether_probe_runs_total", Counter, ["error_type", "slo"], "Finished probes by the one thing that came of each, and what it counts as.");
+    PROBE_DURATION = target("bellwether_probe_duration_seconds", Histogram, [], "From send to terminal evidence; good probes only.");
+    PROBE_TTFT = target("bellwether_probe_time_to_first_token_seconds", Histogram, [], "From send to the first text, reasoning, refusal or tool delta; good streamed probes only.");
+    PROBE_TTFO = target("bellwether_probe_time_to_first_output_seconds", Histogram, [], "As time to first token, without reasoning.");
+    PROBE_TPOT = target("bellwether_probe_time_per_output_token_seconds", Histogram, [], "(last content - first content) / (output tokens - 1), where the provider reports usage.");
+    PROBE_GAP = target("bellwether_probe_inter_chunk_seconds", Histogram, [], "Gaps between pieces of content.");
+    PROBE_PHASE = target("bellwether_probe_phase_seconds", Histogram, ["phase"], "How long each part of an exchange took; only parts that happened.");
+    PROBE_THRESHOLD = target("bellwether_probe_threshold_seconds", Gauge, ["kind"], "The configured latency objective.");
+    PROBE_THRESHOLD_OBSERVED = target("bellwether_probe_threshold_observed_total", Counter, ["kind"], "Probes that were held against a latency objective: good and bad ones, warm and conclusive.");
+    PROBE_THRESHOLD_EXCEEDED = target("bellwether_probe_threshold_exceeded_total", Counter, ["kind"], "Those that took longer than the objective, failures included.");
+    PROBE_STREAM_FAILURES = target("bellwether_probe_stream_failures_total", Counter, ["error_type", "phase"], "Streams that broke, before or after their first content.");
+    PROBE_ANOMALIES = target("bellwether_probe_protocol_anomalies_total", Counter, ["kind"], "Oddities of the protocol that are no failure.");
+    PROBE_TOKENS = target("bellwether_probe_tokens_total", Counter, ["type"], "Tokens that probes used, as the provider counted them.");
+    PROBE_COST = target("bellwether_probe_cost_usd_total", Counter, [], "What probes cost, by the configured prices.");
+    PROBE_UNPRICED = target("bellwether_probe_unpriced_total", Counter, [], "Probes whose cost is unknown: no price, or no usage.");
+    PROBE_LAG = target("bellwether_probe_schedule_lag_seconds", Histogram, [], "How long after it was due a probe was sent.");
+    PROBE_IN_FLIGHT = target("bellwether_probe_in_flight", Gauge, [], "Probes under way.");
+    PROBE_LAST_RUN = target("bellwether_probe_last_run_timestamp_seconds", Gauge, [], "When the last probe finished.");
+    PROBE_LAST_SUCCESS = target("bellwether_probe_last_success_timestamp_seconds", Gauge, [], "When the last good probe finished.");
+    PROBE_RATELIMIT_LIMIT = target("bellwether_probe_ratelimit_limit", Gauge, ["kind"], "The rate limit that the provider last reported.");
+    PROBE_RATELIMIT_REMAINING = target("bellwether_probe_ratelimit_remaining", Gauge, ["kind"], "What the provider last reported as left of it.");
+    PROBE_HTTP_RESPONSES = target("bellwether_probe_http_responses_total", Counter, ["code"], "HTTP answers by status.");
+    PROBE_INCONCLUSIVE = target("bellwether_probe_inconclusive_total", Counter, [], "Probes that ran while bellwether itself was not well; left out of latency.");
+    CANARY_HEALTHY = process("bellwether_canary_healthy", Gauge, [], "Whether bellwether itself is well: 1, or 0 while its evidence is inconclusive.");
+    CANARY_LATENESS = process("bellwether_canary_lateness_seconds", Histogram, [], "How late the self-canary's own timer was.");
+    CANARY_STALLS = process("bellwether_canary_stalls_total", Counter, [], "Times the self-canary turned red.");
+    VANTAGE_SUSPECT = process("bellwether_vantage_suspect", Gauge, [], "Whether every target fails together at transport level, so that our own network is suspect.");
+    SAMPLES_SERIES = process("bellwether_store_series", Gauge, [], "Series in the embedded store.");
+    SAMPLES_BYTES = process("bellwether_store_bytes", Gauge, [], "Bytes of samples in the embedded store.");
+    SAMPLES_REFUSED = process("bellwether_store_refused_total", Counter, [], "Samples that the embedded store refused.");
+    RULE_EVALUATIONS = process("bellwether_rule_evaluations_total", Counter, ["rule_group"], "Evaluations of a rule group.");
+    RULE_FAILURES = process("bellwether_rule_evaluation_failures_total", Counter, ["rule_group"], "Rules that failed to evaluate.");
+    RULE_MISSED = process("bellwether_rule_group_iterations_missed_total", Counter, ["rule_group"], "Evaluations that were skipped because the one before took too long.");
+    RULE_DURATION = process("bellwether_rule_group_last_duration_seconds", Gauge, ["rule_group"], "How long the last evaluation took.");
+    ROLLBACKS = process("bellwether_rollbacks_total", Counter, ["rollback", "result"], "Decisions about rollbacks, by what was decided.");
+    WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
+    WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
+    WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");
+    WEBHOOK_DEPTH = process("bellwether_webhook_queue_depth", Gauge, ["hook"], "Notices that wait.");
+    WEBHOOK_OLDEST = process("bellwether_webhook_oldest_pending_seconds", Gauge, ["hook"], "How long the oldest of them has waited.");
+    RELOAD_SUCCESSFUL = process("bellwether_config_last_reload_successful", Gauge, [], "Whether the last reload of the configuration succeeded.");
+    RELOAD_TIME = process("bellwether_config_last_reload_success_timestamp_seconds", Gauge, [], "When the configuration was last loaded.");
+    BUILD_INFO = process("bellwether_build_info", Gauge, ["version"], "1, labeled with the version.");
+}
+
+/// Buckets in seconds for whole durations: OpenTelemetry's ladder for generative AI and two more.
+pub const DURATION_BUCKETS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+    327.68,
+];
+/// Buckets in seconds for the time to the first token.
+pub const TTFT_BUCKETS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.16, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 7.5, 10.0, 20.0,
+    40.0, 60.0,
+];
+/// Buckets in seconds for gaps between pieces of content and for the time of one token.
+pub const GAP_BUCKETS: &[f64] = &[
+    0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0,
+    10.0,
+];
+/// Buckets in seconds for parts of an exchange: from a warm loopback connection to a slow model.
+pub const PHASE_BUCKETS: &[f64] =
+    &[0.0005, 0.002, 0.008, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 8.192, 32.768];
+/// Buckets in seconds for lateness: fine where it should be, up to a minute where it hurts.
+pub const LAG_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0];
+
+/// Statuses that have a series of their own; any other is counted as `other`.
+pub const STATUSES: [u16; 22] = [
+    200, 201, 202, 204, 301, 302, 307, 308, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502,
+    503, 504, 529,
+];
+
+/// At most how many series a configuration leads to, `le` buckets included. The statuses count in
+/// full though most never appear; everything else is exact.
+pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: usize) -> usize {
+    let ladder = |buckets: &[f64], thresholds: usize| buckets.len() + thresholds + 3;
+    let mut ttft: Vec<_> = targets.iter().filter_map(|target| target.thresholds.ttft).collect();
+    let mut total: Vec<_> = targets.iter().filter_map(|target| target.thresholds.total).collect();
+    for thresholds in [&mut ttft, &mut total] {
+        thresholds.sort_unstable();
+        thresholds.dedup();
+    }
+    let per_target = ladder(DURATION_BUCKETS, total.len())
+        + 2 * ladder(TTFT_BUCKETS, ttft.len())
+        + 2 * ladder(GAP_BUCKETS, 0)
+        + 6 * ladder(PHASE_BUCKETS, 0)
+        + ladder(LAG_BUCKETS, 0)
+        + (ErrorType::ALL.len() + TIMING_FAILURES.len())
+        + STREAM_FAILURES.len() * StreamPhase::ALL.len()
+        + SkipReason::ALL.len()
+        + STATUSES.len() + 1
+        // anomalies, tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
+        + 5 + 5 + 6 + 4 + 10;
+    let process = ladder(LAG_BUCKETS, 0) + 10 + 8;
+    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
+    targets.len() * per_target + process + hooks * per_hook + rollbacks * 5 + groups * 4
+}
+
+/// Failures that are only a matter of time, and so are excluded while bellwether itself is stalled.
+pub const TIMING_FAILURES: [ErrorType; 4] = [
+    ErrorType::ConnectTimeout,
+    ErrorType::TtftTimeout,
+    ErrorType::StalledStream,
+    ErrorType::TotalTimeout,
+];
+
+/// Failures that can happen inside a stream.
+pub const STREAM_FAILURES: [ErrorType; 13] = [
+    ErrorType::ConnectionReset,
+    ErrorType::TtftTimeout,
+    ErrorType::TotalTimeout,
+    ErrorType::StalledStream,
+    ErrorType::TruncatedStream,
+    ErrorType::StreamError,
+    ErrorType::Overloaded,
+    ErrorType::ServerError,
+    ErrorType::RateLimited,
+    ErrorType::QuotaExhausted,
+    ErrorType::MalformedJson,
+    ErrorType::SchemaMismatch,
+    ErrorType::ContentFiltered,
+];

@@ -1,0 +1,441 @@
+//! The instruments of probes.
+//!
+//! Every series that can appear is there from the start, at zero, so that `rate()` sees the first
+//! failure. Latency histograms hold good, warm, conclusive probes only: a failure that comes back in
+//! two milliseconds must not make latency look better. Failures count against a latency objective
+//! all the same, in `bellwether_probe_threshold_exceeded_total`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
+
+use super::instruments::{counter, fraction_counter, gauge, histogram};
+use super::metrics::{self, STATUSES, STREAM_FAILURES, TIMING_FAILURES};
+use crate::model::TargetId;
+use crate::probe::{Anomaly, Delivery, Outcome, Phases, SkipReason, Target};
+use crate::provider::{ErrorType, SloClass, StreamPhase};
+
+const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
+const TOKEN_TYPES: [&str; 5] = ["input", "output", "cache_read", "cache_write", "reasoning"];
+const PHASES: [&str; 6] = ["dns", "connect", "tls", "headers", "first_content", "stream"];
+const STREAMED: &str = "true";
+
+/// The label values of a target, in the order of [`metrics::TARGET_LABELS`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity([String; 5]);
+
+impl Identity {
+    fn of(target: &Target) -> Self {
+        let stream = match target.delivery {
+            Delivery::Streamed => STREAMED,
+            Delivery::Whole => "false",
+        };
+        Self([
+            target.id.to_string(),
+            target.provider.system.clone(),
+            target.model.clone(),
+            target.provider.dialect.api().to_owned(),
+            stream.to_owned(),
+        ])
+    }
+
+    fn and<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        self.0.iter().map(String::as_str).chain(more.iter().copied()).collect()
+    }
+}
+
+/// The histograms whose buckets follow the configured thresholds.
+#[derive(Debug)]
+struct Ladders {
+    duration: Vec<f64>,
+    ttft: Vec<f64>,
+}
+
+impl Ladders {
+    fn of(targets: &[Target]) -> Self {
+        let with = |ladder: &[f64], thresholds: Vec<Option<Duration>>| {
+            let mut bounds = ladder.to_vec();
+            bounds.extend(thresholds.into_iter().flatten().map(|bound| bound.as_secs_f64()));
+            bounds.sort_by(f64::total_cmp);
+            bounds.dedup();
+            bounds
+        };
+        let ttft = targets.iter().map(|target| target.thresholds.ttft).collect();
+        let total = targets.iter().map(|target| target.thresholds.total).collect();
+        Self {
+            duration: with(metrics::DURATION_BUCKETS, total),
+            ttft: with(metrics::TTFT_BUCKETS, ttft),
+        }
+    }
+}
+
+/// All instruments that carry a target's labels.
+#[derive(Debug)]
+pub(super) struct Probes {
+    registry: Registry,
+    ladders: Ladders,
+    known: BTreeMap<TargetId, Identity>,
+    due: IntCounterVec,
+    fired: IntCounterVec,
+    skipped: IntCounterVec,
+    missed: IntCounterVec,
+    runs: IntCounterVec,
+    duration: HistogramVec,
+    ttft: HistogramVec,
+    ttfo: HistogramVec,
+    tpot: HistogramVec,
+    gap: HistogramVec,
+    phase: HistogramVec,
+    threshold: GaugeVec,
+    observed: IntCounterVec,
+    exceeded: IntCounterVec,
+    stream_failures: IntCounterVec,
+    anomalies: IntCounterVec,
+    tokens: IntCounterVec,
+    cost: CounterVec,
+    unpriced: IntCounterVec,
+    lag: HistogramVec,
+    in_flight: GaugeVec,
+    last_run: GaugeVec,
+    last_success: GaugeVec,
+    limit: GaugeVec,
+    remaining: GaugeVec,
+    responses: IntCounterVec,
+    inconclusive: IntCounterVec,
+}
+
+impl Probes {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let ladders = Ladders::of(&[]);
+        Self {
+            registry: registry.clone(),
+            known: BTreeMap::new(),
+            due: counter(registry, &metrics::PROBE_DUE),
+            fired: counter(registry, &metrics::PROBE_FIRED),
+            skipped: counter(registry, &metrics::PROBE_SKIPPED),
+            missed: counter(registry, &metrics::PROBE_MISSED),
+            runs: counter(registry, &metrics::PROBE_RUNS),
+            duration: histogram(registry, &metrics::PROBE_DURATION, &ladders.duration),
+            ttft: histogram(registry, &metrics::PROBE_TTFT, &ladders.ttft),
+            ttfo: histogram(registry, &metrics::PROBE_TTFO, &ladders.ttft),
+            tpot: histogram(registry, &metrics::PROBE_TPOT, metrics::GAP_BUCKETS),
+            gap: histogram(registry, &metrics::PROBE_GAP, metrics::GAP_BUCKETS),
+            phase: histogram(registry, &metrics::PROBE_PHASE, metrics::PHASE_BUCKETS),
+            threshold: gauge(registry, &metrics::PROBE_THRESHOLD),
+            observed: counter(registry, &metrics::PROBE_THRESHOLD_OBSERVED),
+            exceeded: counter(registry, &metrics::PROBE_THRESHOLD_EXCEEDED),
+            stream_failures: counter(registry, &metrics::PROBE_STREAM_FAILURES),
+            anomalies: counter(registry, &metrics::PROBE_ANOMALIES),
+            tokens: counter(registry, &metrics::PROBE_TOKENS),
+            cost: fraction_counter(registry, &metrics::PROBE_COST),
+            unpriced: counter(registry, &metrics::PROBE_UNPRICED),
+            lag: histogram(registry, &metrics::PROBE_LAG, metrics::LAG_BUCKETS),
+            in_flight: gauge(registry, &metrics::PROBE_IN_FLIGHT),
+            last_run: gauge(registry, &metrics::PROBE_LAST_RUN),
+            last_success: gauge(registry, &metrics::PROBE_LAST_SUCCESS),
+            limit: gauge(registry, &metrics::PROBE_RATELIMIT_LIMIT),
+            remaining: gauge(registry, &metrics::PROBE_RATELIMIT_REMAINING),
+            responses: counter(registry, &metrics::PROBE_HTTP_RESPONSES),
+            inconclusive: counter(registry, &metrics::PROBE_INCONCLUSIVE),
+            ladders,
+        }
+    }
+
+    /// Takes up a new set of targets: series of targets that stay are untouched, new ones start at
+    /// zero, removed ones vanish. Returns the families that were registered anew, and so start from
+    /// nothing, because a threshold changed their buckets.
+    pub(super) fn configure(&mut self, targets: &[Target]) -> Vec<&'static str> {
+        let identities: BTreeMap<_, _> =
+            targets.iter().map(|target| (target.id.clone(), Identity::of(target))).collect();
+        let gone: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(id, identity)| identities.get(*id) != Some(*identity))
+            .map(|(_, identity)| identity.clone())
+            .collect();
+        for identity in &gone {
+            self.forget(identity);
+        }
+        let renewed = self.renew(Ladders::of(targets));
+        for target in targets {
+            self.initialise(target, &identities[&target.id]);
+        }
+        self.known = identities;
+        renewed
+    }
+
+    fn renew(&mut self, ladders: Ladders) -> Vec<&'static str> {
+        let mut renewed = Vec::new();
+        let registry = &self.registry;
+        let mut replace = |histogram_vec: &mut HistogramVec, family, buckets: &[f64]| {
+            // Unregistering fails only for what was never registered.
+            let _was_registered = registry.unregister(Box::new(histogram_vec.clone())).is_ok();
+            *histogram_vec = histogram(registry, family, buckets);
+            renewed.push(family.name);
+        };
+        if ladders.duration != self.ladders.duration {
+            replace(&mut self.duration, &metrics::PROBE_DURATION, &ladders.duration);
+        }
+        if ladders.ttft != self.ladders.ttft {
+            replace(&mut self.ttft, &metrics::PROBE_TTFT, &ladders.ttft);
+            replace(&mut self.ttfo, &metrics::PROBE_TTFO, &ladders.ttft);
+        }
+        self.ladders = ladders;
+        renewed
+    }
+
+    fn initialise(&self, target: &Target, identity: &Identity) {
+        let bare = identity.and(&[]);
+        for family in [&self.due, &self.fired, &self.missed, &self.unpriced, &self.inconclusive] {
+            family.with_label_values(&bare);
+        }
+        self.cost.with_label_values(&bare);
+        self.in_flight.with_label_values(&bare);
+        for family in [&self.duration, &self.lag] {
+            family.with_label_values(&bare);
+        }
+        if target.delivery == Delivery::Streamed {
+            for family in [&self.ttft, &self.ttfo, &self.tpot, &self.gap] {
+                family.with_label_values(&bare);
+            }
+        }
+        for reason in SkipReason::ALL {
+            self.skipped.with_label_values(&identity.and(&[reason.as_str()]));
+        }
+        for error in ErrorType::ALL {
+            let class = target.class(error).as_str();
+            self.runs.with_label_values(&identity.and(&[error.as_str(), class]));
+        }
+        for error in TIMING_FAILURES {
+            let class = SloClass::Excluded.as_str();
+            self.runs.with_label_values(&identity.and(&[error.as_str(), class]));
+        }
+        for error in STREAM_FAILURES {
+            for phase in StreamPhase::ALL {
+                self.stream_failures
+                    .with_label_values(&identity.and(&[error.as_str(), phase.as_str()]));
+            }
+        }
+        for anomaly in Anomaly::ALL {
+            self.anomalies.with_label_values(&identity.and(&[anomaly.as_str()]));
+        }
+        for kind in TOKEN_TYPES {
+            self.tokens.with_label_values(&identity.and(&[kind]));
+        }
+        for phase in PHASES {
+            self.phase.with_label_values(&identity.and(&[phase]));
+        }
+        self.responses.with_label_values(&identity.and(&["200"]));
+        self.initialise_thresholds(target, identity);
+    }
+
+    fn initialise_thresholds(&self, target: &Target, identity: &Identity) {
+        let thresholds = [target.thresholds.ttft, target.thresholds.total];
+        for (kind, threshold) in THRESHOLD_KINDS.into_iter().zip(thresholds) {
+            let labels = identity.and(&[kind]);
+            match threshold {
+                Some(threshold) => {
+                    self.threshold.with_label_values(&labels).set(threshold.as_secs_f64());
+                    self.observed.with_label_values(&labels);
+                    self.exceeded.with_label_values(&labels);
+                }
+                None => {
+                    // Absent unless a reload took the threshold away.
+                    let _was_there = self.threshold.remove_label_values(&labels).is_ok();
+                    let _was_there = self.observed.remove_label_values(&labels).is_ok();
+                    let _was_there = self.exceeded.remove_label_values(&labels).is_ok();
+                }
+            }
+        }
+    }
+
+    /// Removes every series of a target. A series that was never there is no error.
+    fn forget(&self, identity: &Identity) {
+        let bare = identity.and(&[]);
+        let one = |more: &str| {
+            let labels = identity.and(&[more]);
+            for family in [&self.skipped, &self.anomalies, &self.tokens, &self.responses] {
+                let _was_there = family.remove_label_values(&labels).is_ok();
+            }
+            for family in [&self.observed, &self.exceeded] {
+                let _was_there = family.remove_label_values(&labels).is_ok();
+            }
+            for family in [&self.threshold, &self.limit, &self.remaining] {
+                let _was_there = family.remove_label_values(&labels).is_ok();
+            }
+            let _was_there = self.phase.remove_label_values(&labels).is_ok();
+        };
+        for family in [&self.due, &self.fired, &self.missed, &self.unpriced, &self.inconclusive] {
+            let _was_there = family.remove_label_values(&bare).is_ok();
+        }
+        let _was_there = self.cost.remove_label_values(&bare).is_ok();
+        for family in [&self.in_flight, &self.last_run, &self.last_success] {
+            let _was_there = family.remove_label_values(&bare).is_ok();
+        }
+        for family in [&self.duration, &self.ttft, &self.ttfo, &self.tpot, &self.gap, &self.lag] {
+            let _was_there = family.remove_label_values(&bare).is_ok();
+        }
+        SkipReason::ALL.iter().for_each(|reason| one(reason.as_str()));
+        Anomaly::ALL.iter().for_each(|anomaly| one(anomaly.as_str()));
+        TOKEN_TYPES.iter().chain(&PHASES).chain(&THRESHOLD_KINDS).for_each(|value| one(value));
+        ["requests", "tokens", "other"].iter().for_each(|value| one(value));
+        STATUSES.iter().for_each(|status| one(&status.to_string()));
+        for error in ErrorType::ALL {
+            for class in SloClass::ALL {
+                let labels = identity.and(&[error.as_str(), class.as_str()]);
+                let _was_there = self.runs.remove_label_values(&labels).is_ok();
+            }
+            for phase in StreamPhase::ALL {
+                let labels = identity.and(&[error.as_str(), phase.as_str()]);
+                let _was_there = self.stream_failures.remove_label_values(&labels).is_ok();
+            }
+        }
+    }
+
+    fn identity(&self, target: &TargetId) -> Option<&Identity> {
+        self.known.get(target)
+    }
+
+    pub(super) fn due(&self, target: &Target, count: u64) {
+        if let Some(identity) = self.identity(&target.id) {
+            self.due.with_label_values(&identity.and(&[])).inc_by(count);
+        }
+    }
+
+    pub(super) fn missed(&self, target: &Target, count: u64) {
+        if let Some(identity) = self.identity(&target.id) {
+            self.missed.with_label_values(&identity.and(&[])).inc_by(count);
+        }
+    }
+
+    pub(super) fn sent(&self, target: &Target, lateness: Duration) {
+        if let Some(identity) = self.identity(&target.id) {
+            let labels = identity.and(&[]);
+            self.fired.with_label_values(&labels).inc();
+            self.lag.with_label_values(&labels).observe(lateness.as_secs_f64());
+        }
+    }
+
+    pub(super) fn skipped(&self, target: &Target, reason: SkipReason) {
+        if let Some(identity) = self.identity(&target.id) {
+            self.skipped.with_label_values(&identity.and(&[reason.as_str()])).inc();
+        }
+    }
+
+    pub(super) fn in_flight(&self, target: &Target, count: u32) {
+        if let Some(identity) = self.identity(&target.id) {
+            self.in_flight.with_label_values(&identity.and(&[])).set(f64::from(count));
+        }
+    }
+
+    pub(super) fn finished(&self, target: &Target, outcome: &Outcome) {
+        let Some(identity) = self.identity(&target.id) else { return };
+        let labels = identity.and(&[]);
+        let error = outcome.error_type.as_str();
+        self.runs.with_label_values(&identity.and(&[error, outcome.class.as_str()])).inc();
+        self.last_run.with_label_values(&labels).set(outcome.finished.seconds());
+        if outcome.class == SloClass::Good {
+            self.last_success.with_label_values(&labels).set(outcome.finished.seconds());
+        }
+        if let Some(phase) = outcome.broke {
+            self.stream_failures.with_label_values(&identity.and(&[error, phase.as_str()])).inc();
+        }
+        for anomaly in &outcome.anomalies {
+            self.anomalies.with_label_values(&identity.and(&[anomaly.as_str()])).inc();
+        }
+        if let Some(status) = outcome.status {
+            let known = STATUSES.contains(&status).then(|| status.to_string());
+            let code = known.as_deref().unwrap_or("other");
+            self.responses.with_label_values(&identity.and(&[code])).inc();
+        }
+        if !outcome.is_conclusive {
+            self.inconclusive.with_label_values(&labels).inc();
+        }
+        self.count_money(identity, outcome);
+        self.note_limits(identity, outcome);
+        self.observe_latency(target, identity, outcome);
+    }
+
+    fn count_money(&self, identity: &Identity, outcome: &Outcome) {
+        if let Some(usage) = outcome.usage {
+            let counts =
+                [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
+            for (kind, count) in TOKEN_TYPES.into_iter().zip(counts) {
+                self.tokens.with_label_values(&identity.and(&[kind])).inc_by(count);
+            }
+        }
+        match outcome.cost {
+            Some(cost) => self.cost.with_label_values(&identity.and(&[])).inc_by(cost.usd()),
+            None => self.unpriced.with_label_values(&identity.and(&[])).inc(),
+        }
+    }
+
+    fn note_limits(&self, identity: &Identity, outcome: &Outcome) {
+        let limits = &outcome.rate_limits;
+        for (family, kind, value) in [
+            (&self.limit, "requests", limits.requests_limit),
+            (&self.limit, "tokens", limits.tokens_limit),
+            (&self.remaining, "requests", limits.requests_remaining),
+            (&self.remaining, "tokens", limits.tokens_remaining),
+        ] {
+            if let Some(value) = value {
+                family.with_label_values(&identity.and(&[kind])).set(value as f64);
+            }
+        }
+    }
+
+    fn observe_latency(&self, target: &Target, identity: &Identity, outcome: &Outcome) {
+        if outcome.is_cold || !outcome.is_conclusive || outcome.class == SloClass::Excluded {
+            return;
+        }
+        let is_good = outcome.class == SloClass::Good;
+        let held = [
+            ("ttft", target.thresholds.ttft, outcome.ttft),
+            ("total", target.thresholds.total, Some(outcome.total)),
+        ];
+        for (kind, threshold, measured) in held {
+            let Some(threshold) = threshold else { continue };
+            let labels = identity.and(&[kind]);
+            self.observed.with_label_values(&labels).inc();
+            if !is_good || measured.is_some_and(|measured| measured > threshold) {
+                self.exceeded.with_label_values(&labels).inc();
+            }
+        }
+        if !is_good {
+            return;
+        }
+        let labels = identity.and(&[]);
+        self.duration.with_label_values(&labels).observe(outcome.total.as_secs_f64());
+        for (family, measured) in [
+            (&self.ttft, outcome.ttft),
+            (&self.ttfo, outcome.ttfo),
+            (&self.tpot, outcome.time_per_output_token),
+        ] {
+            if let Some(measured) = measured {
+                family.with_label_values(&labels).observe(measured.as_secs_f64());
+            }
+        }
+        for gap in &outcome.gaps {
+            self.gap.with_label_values(&labels).observe(gap.as_secs_f64());
+        }
+        self.observe_phases(identity, &outcome.phases);
+    }
+
+    fn observe_phases(&self, identity: &Identity, phases: &Phases) {
+        let taken = [
+            phases.dns,
+            phases.connect,
+            phases.tls,
+            phases.headers,
+            phases.first_content,
+            phases.stream,
+        ];
+        for (phase, took) in PHASES.into_iter().zip(taken) {
+            if let Some(took) = took {
+                let labels = identity.and(&[phase]);
+                self.phase.with_label_values(&labels).observe(took.as_secs_f64());
+            }
+        }
+    }
+}

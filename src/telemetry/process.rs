@@ -1,0 +1,140 @@
+//! The instruments of the process as a whole.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
+
+use super::instruments::{counter, gauge, histogram};
+use super::metrics;
+use super::recorder::DeliveryResult;
+use crate::model::Timestamp;
+
+/// The values of the label `result` of rollback decisions.
+const ROLLBACK_RESULTS: [&str; 5] = ["fired", "held", "dry_run", "cooldown", "capped"];
+const CODE_CLASSES: [&str; 6] = ["2xx", "3xx", "429", "4xx", "5xx", "error"];
+
+/// Instruments without a target's labels.
+#[derive(Debug)]
+pub(super) struct Process {
+    canary_healthy: prometheus::Gauge,
+    canary_lateness: prometheus::Histogram,
+    canary_stalls: prometheus::IntCounter,
+    was_green: AtomicBool,
+    pub(super) vantage_suspect: prometheus::Gauge,
+    series: prometheus::Gauge,
+    bytes: prometheus::Gauge,
+    refused: prometheus::IntCounter,
+    refused_before: AtomicU64,
+    evaluations: IntCounterVec,
+    failures: IntCounterVec,
+    missed: IntCounterVec,
+    duration: GaugeVec,
+    pub(super) rollbacks: IntCounterVec,
+    pub(super) deliveries: IntCounterVec,
+    pub(super) attempts: IntCounterVec,
+    pub(super) delivery_duration: HistogramVec,
+    pub(super) depth: GaugeVec,
+    pub(super) oldest: GaugeVec,
+    reload_successful: prometheus::Gauge,
+    reload_time: prometheus::Gauge,
+}
+
+const NO_LABELS: [&str; 0] = [];
+
+impl Process {
+    pub(super) fn new(registry: &Registry) -> Self {
+        registry
+            .register(Box::new(ProcessCollector::for_self()))
+            .expect("the process collector is registered once");
+        let build = gauge(registry, &metrics::BUILD_INFO);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let single = |family| gauge(registry, family).with_label_values(&NO_LABELS);
+        let counted = |family| counter(registry, family).with_label_values(&NO_LABELS);
+        let process = Self {
+            canary_healthy: single(&metrics::CANARY_HEALTHY),
+            canary_lateness: histogram(registry, &metrics::CANARY_LATENESS, metrics::LAG_BUCKETS)
+                .with_label_values(&NO_LABELS),
+            canary_stalls: counted(&metrics::CANARY_STALLS),
+            was_green: AtomicBool::new(true),
+            vantage_suspect: single(&metrics::VANTAGE_SUSPECT),
+            series: single(&metrics::SAMPLES_SERIES),
+            bytes: single(&metrics::SAMPLES_BYTES),
+            refused: counted(&metrics::SAMPLES_REFUSED),
+            refused_before: AtomicU64::new(0),
+            evaluations: counter(registry, &metrics::RULE_EVALUATIONS),
+            failures: counter(registry, &metrics::RULE_FAILURES),
+            missed: counter(registry, &metrics::RULE_MISSED),
+            duration: gauge(registry, &metrics::RULE_DURATION),
+            rollbacks: counter(registry, &metrics::ROLLBACKS),
+            deliveries: counter(registry, &metrics::WEBHOOK_DELIVERIES),
+            attempts: counter(registry, &metrics::WEBHOOK_ATTEMPTS),
+            delivery_duration: histogram(
+                registry,
+                &metrics::WEBHOOK_DURATION,
+                metrics::DURATION_BUCKETS,
+            ),
+            depth: gauge(registry, &metrics::WEBHOOK_DEPTH),
+            oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
+            reload_successful: single(&metrics::RELOAD_SUCCESSFUL),
+            reload_time: single(&metrics::RELOAD_TIME),
+        };
+        process.canary_healthy.set(1.0);
+        process
+    }
+
+    pub(super) fn configure(&self, hooks: &[String], rollbacks: &[String], groups: &[String]) {
+        for hook in hooks {
+            for result in DeliveryResult::ALL {
+                self.deliveries.with_label_values(&[hook.as_str(), result.as_str()]);
+            }
+            for class in CODE_CLASSES {
+                self.attempts.with_label_values(&[hook.as_str(), class]);
+            }
+            self.delivery_duration.with_label_values(&[hook]);
+            self.depth.with_label_values(&[hook]);
+            self.oldest.with_label_values(&[hook]);
+        }
+        for rollback in rollbacks {
+            for result in ROLLBACK_RESULTS {
+                self.rollbacks.with_label_values(&[rollback.as_str(), result]);
+            }
+        }
+        for group in groups {
+            for family in [&self.evaluations, &self.failures, &self.missed] {
+                family.with_label_values(&[group]);
+            }
+            self.duration.with_label_values(&[group]);
+        }
+    }
+
+    pub(super) fn canary(&self, is_green: bool, lateness: Duration) {
+        self.canary_lateness.observe(lateness.as_secs_f64());
+        self.canary_healthy.set(f64::from(u8::from(is_green)));
+        if self.was_green.swap(is_green, Ordering::Relaxed) && !is_green {
+            self.canary_stalls.inc();
+        }
+    }
+
+    pub(super) fn store(&self, series: usize, bytes: usize, refused: u64) {
+        self.series.set(series as f64);
+        self.bytes.set(bytes as f64);
+        let before = self.refused_before.swap(refused, Ordering::Relaxed);
+        self.refused.inc_by(refused.saturating_sub(before));
+    }
+
+    pub(super) fn rules_evaluated(&self, group: &str, failed: u64, missed: u64, took: Duration) {
+        self.evaluations.with_label_values(&[group]).inc();
+        self.failures.with_label_values(&[group]).inc_by(failed);
+        self.missed.with_label_values(&[group]).inc_by(missed);
+        self.duration.with_label_values(&[group]).set(took.as_secs_f64());
+    }
+
+    pub(super) fn reloaded(&self, is_successful: bool, at: Timestamp) {
+        self.reload_successful.set(f64::from(u8::from(is_successful)));
+        if is_successful {
+            self.reload_time.set(at.seconds());
+        }
+    }
+}

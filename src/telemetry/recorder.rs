@@ -1,0 +1,179 @@
+//! The handle through which everything is recorded.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use prometheus::Registry;
+use prometheus::proto::MetricFamily;
+
+use super::metrics::Kind;
+use super::probes::Probes;
+use super::process::Process;
+use crate::model::Timestamp;
+use crate::probe::{Outcome, SkipReason, Target};
+
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryResult {
+    /// A 2xx came.
+    Delivered,
+    /// It was given up.
+    Failed,
+    /// The queue was full.
+    Dropped,
+}
+
+impl DeliveryResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::Dropped];
+
+    /// The value of the label `result`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// A handle to all instruments; cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    // A lock and not a message: recording must not wait for a loop, and only a reload writes.
+    probes: Arc<RwLock<Probes>>,
+    process: Arc<Process>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// Registers every family.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let probes = Arc::new(RwLock::new(Probes::new(&registry)));
+        let process = Arc::new(Process::new(&registry));
+        Self { registry, probes, process }
+    }
+
+    /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
+    /// from nothing because a threshold changed their buckets.
+    pub fn configure(&self, targets: &[Target]) -> Vec<&'static str> {
+        self.write().configure(targets)
+    }
+
+    /// Takes up the names of hooks, rollbacks and rule groups, so that their series start at zero.
+    pub fn configure_actions(&self, hooks: &[String], rollbacks: &[String], groups: &[String]) {
+        self.process.configure(hooks, rollbacks, groups);
+    }
+
+    /// Everything there is, sorted by name.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Probes> {
+        self.probes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Probes> {
+        self.probes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A target's probes came due.
+    pub fn probe_due(&self, target: &Target, count: u64) {
+        self.read().due(target, count);
+    }
+
+    /// A probe was sent, this long after it was due.
+    pub fn probe_sent(&self, target: &Target, lateness: Duration) {
+        self.read().sent(target, lateness);
+    }
+
+    /// How many of a target's probes are under way.
+    pub fn probe_in_flight(&self, target: &Target, count: u32) {
+        self.read().in_flight(target, count);
+    }
+
+    /// A result stands.
+    pub fn probe_finished(&self, target: &Target, outcome: &Outcome) {
+        self.read().finished(target, outcome);
+    }
+
+    /// A due probe was not fired.
+    pub fn probe_skipped(&self, target: &Target, reason: SkipReason) {
+        self.read().skipped(target, reason);
+    }
+
+    /// Due times passed without anybody there to fire.
+    pub fn probe_missed(&self, target: &Target, count: u64) {
+        self.read().missed(target, count);
+    }
+
+    /// The self-canary looked: whether bellwether is well, and how late its timer was.
+    pub fn canary(&self, is_green: bool, lateness: Duration) {
+        self.process.canary(is_green, lateness);
+    }
+
+    /// Whether our own network is suspect.
+    pub fn vantage(&self, is_suspect: bool) {
+        self.process.vantage_suspect.set(f64::from(u8::from(is_suspect)));
+    }
+
+    /// What the embedded store holds and has refused so far.
+    pub fn store(&self, series: usize, bytes: usize, refused: u64) {
+        self.process.store(series, bytes, refused);
+    }
+
+    /// A rule group was evaluated.
+    pub fn rules_evaluated(&self, group: &str, failures: u64, missed: u64, took: Duration) {
+        self.process.rules_evaluated(group, failures, missed, took);
+    }
+
+    /// A rollback was decided on; `result` is one of [`super::metrics`]' closed list.
+    pub fn rollback(&self, rollback: &str, result: &str) {
+        self.process.rollbacks.with_label_values(&[rollback, result]).inc();
+    }
+
+    /// A configuration was loaded, or refused.
+    pub fn reloaded(&self, is_successful: bool, at: Timestamp) {
+        self.process.reloaded(is_successful, at);
+    }
+
+    /// One attempt at a delivery ended; `None` is a transport failure.
+    pub fn delivery_attempt(&self, hook: &str, status: Option<u16>) {
+        let class = match status {
+            None => "error",
+            Some(200..=299) => "2xx",
+            Some(300..=399) => "3xx",
+            Some(429) => "429",
+            Some(400..=499) => "4xx",
+            Some(_) => "5xx",
+        };
+        self.process.attempts.with_label_values(&[hook, class]).inc();
+    }
+
+    /// A delivery ended, this long after it was decided.
+    pub fn delivery_done(&self, hook: &str, result: DeliveryResult, took: Duration) {
+        self.process.deliveries.with_label_values(&[hook, result.as_str()]).inc();
+        if result == DeliveryResult::Delivered {
+            self.process.delivery_duration.with_label_values(&[hook]).observe(took.as_secs_f64());
+        }
+    }
+
+    /// How many notices wait, and for how long the oldest has.
+    pub fn delivery_queue(&self, hook: &str, depth: usize, oldest: Duration) {
+        self.process.depth.with_label_values(&[hook]).set(depth as f64);
+        self.process.oldest.with_label_values(&[hook]).set(oldest.as_secs_f64());
+    }
+
+    /// The names and kinds of all families, for the page's and the API's metadata.
+    pub fn metadata() -> impl Iterator<Item = (&'static str, Kind, &'static str)> {
+        super::metrics::ALL.iter().map(|family| (family.name, family.kind, family.help))
+    }
+}
