@@ -1,8 +1,22 @@
 //! Samples and where they are read from.
 //!
 //! Pure: an embedded store of label sets and their points, and the two ports through which PromQL
-//! reads and rules write.
+//! reads and rules write. Each distinct label set is held once, under an id; an index from a
+//! label's value to ids answers matchers; a series' points lie in compressed chunks of bounded
+//! length, the oldest of which leave first when time or room runs out.
 
+mod bits;
+mod chunk;
+mod expiry;
+mod history;
+mod index;
+mod overlay;
+mod scrape;
 mod source;
+mod store;
+mod strings;
 
+pub use overlay::Overlay;
+pub use scrape::{Scrape, ScrapeReport};
 pub use source::{Sink, Source};
+pub use store::{Refusals, Refused, Settings, Stats, Store};
