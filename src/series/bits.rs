@@ -53,6 +53,12 @@ impl<'a> BitReader<'a> {
         Self { bytes, position: 0 }
     }
 
+    /// How many bits were read.
+    #[cfg(test)]
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
     /// The next `width` bits as a number, or `None` where fewer are left; `width` is at most 64.
     pub(super) fn read(&mut self, width: u8) -> Option<u64> {
         let mut value = 0;

@@ -15,6 +15,8 @@ mod scrape;
 mod source;
 mod store;
 mod strings;
+mod times;
+mod values;
 
 pub use overlay::Overlay;
 pub use scrape::{Scrape, ScrapeReport};

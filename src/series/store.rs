@@ -267,3 +267,195 @@ impl Sink for Store {
         let _counted = Store::append(self, labels, sample);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scrape::Scrape;
+    use super::*;
+    use crate::model::stale_marker;
+
+    const FOREVER: Settings =
+        Settings { retention: Duration::MAX, size_max_bytes: u64::MAX, series_max: 1_000_000 };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn sample(millis: i64, value: f64) -> Sample {
+        Sample { at: at(millis), value }
+    }
+
+    fn series(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied())
+    }
+
+    /// What a selection visits, as text, sorted.
+    fn selected(source: &dyn Source, matchers: &[&str], after: i64, until: i64) -> Vec<String> {
+        let matchers: Vec<_> =
+            matchers.iter().map(|matcher| Matcher::parse(matcher).unwrap()).collect();
+        let mut visited = Vec::new();
+        source.select(&matchers, at(after), at(until), &mut |labels, samples| {
+            let points: Vec<_> = samples
+                .iter()
+                .map(|sample| format!("{}@{}", sample.value, sample.at.millis()))
+                .collect();
+            visited.push(format!("{labels} {}", points.join(" ")));
+        });
+        visited.sort();
+        visited
+    }
+
+    #[test]
+    fn samples_are_refused_by_reason_and_counted() {
+        let mut store = Store::new(Settings { series_max: 2, ..FOREVER });
+        let [a, b, c] = ["a", "b", "c"].map(|name| series(&[("__name__", name)]));
+        for (labels, sample, expected) in [
+            (&a, sample(10, 1.0), Ok(())),
+            (&a, sample(20, 0.0), Ok(())),
+            (&a, sample(20, 0.0), Ok(())),
+            (&a, sample(20, -0.0), Err(Refused::DuplicateTimestamp)),
+            (&a, sample(20, 7.0), Err(Refused::DuplicateTimestamp)),
+            (&a, sample(15, 7.0), Err(Refused::OutOfOrder)),
+            (&a, sample(10, 1.0), Err(Refused::OutOfOrder)),
+            (&b, sample(5, f64::NAN), Ok(())),
+            (&b, sample(5, f64::NAN), Ok(())),
+            (&b, sample(5, stale_marker()), Err(Refused::DuplicateTimestamp)),
+            (&c, sample(30, 1.0), Err(Refused::TooManySeries)),
+            (&c, sample(31, 1.0), Err(Refused::TooManySeries)),
+            (&a, sample(30, 1.0), Ok(())),
+        ] {
+            assert_eq!(store.append(labels, sample), expected, "{labels} {sample:?}");
+        }
+        let port: &mut dyn Sink = &mut store;
+        port.append(&a, sample(1, 1.0));
+        let stats = store.stats();
+        assert_eq!((stats.series, stats.samples, stats.chunks), (2, 4, 2));
+        let expected = Refusals { out_of_order: 3, duplicate_timestamp: 3, too_many_series: 2 };
+        assert_eq!(stats.refused, expected);
+        assert_eq!(expected.total(), 8);
+        assert_eq!(selected(&store, &["__name__=a"], 0, 99), ["a 1@10 0@20 1@30"]);
+    }
+
+    #[test]
+    fn a_selection_visits_each_series_with_samples_in_the_window_once() {
+        let mut store = Store::new(FOREVER);
+        for (name, job, times) in
+            [("up", "x", [10, 20, 30]), ("up", "y", [11, 21, 31]), ("down", "x", [12, 22, 32])]
+        {
+            let labels = series(&[("__name__", name), ("job", job)]);
+            for time in times {
+                assert_eq!(store.append(&labels, sample(time, 1.0)), Ok(()));
+            }
+        }
+        for (matchers, after, until, expected) in [
+            (&[] as &[&str], 20, 22, &[r#"down{job="x"} 1@22"#, r#"up{job="y"} 1@21"#] as &[&str]),
+            (&["__name__=up"], 10, 20, &[r#"up{job="x"} 1@20"#, r#"up{job="y"} 1@11"#]),
+            (&["job!=y", "__name__=~u.*"], 0, 99, &[r#"up{job="x"} 1@10 1@20 1@30"#]),
+            (&["job!~x|z"], 0, 11, &[r#"up{job="y"} 1@11"#]),
+            (&["env="], 31, 99, &[r#"down{job="x"} 1@32"#]),
+            (&["env!="], 0, 99, &[]),
+            (&[], 32, 99, &[]),
+            (&[], 99, 0, &[]),
+        ] {
+            assert_eq!(selected(&store, matchers, after, until), expected, "{matchers:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_values_are_those_of_series_with_samples_in_the_window() {
+        let mut store = Store::new(FOREVER);
+        let old = series(&[("__name__", "old"), ("zone", "b")]);
+        let new = series(&[("__name__", "new"), ("job", "x")]);
+        for (labels, time) in [(&old, 10), (&old, 20), (&new, 20), (&new, 40)] {
+            assert_eq!(store.append(labels, sample(time, 1.0)), Ok(()));
+        }
+        assert_eq!(store.matching(&[], at(0), at(99)), [new.clone(), old.clone()]);
+        assert_eq!(store.matching(&[], at(20), at(99)), [new.clone()]);
+        // Between two samples of one chunk there is nothing.
+        assert_eq!(store.matching(&[], at(20), at(39)), Vec::<Labels>::new());
+        let zoned = [Matcher::parse("zone!=").unwrap()];
+        assert_eq!(store.matching(&zoned, at(0), at(99)), [old]);
+        let texts = |texts: BTreeSet<String>| texts.into_iter().collect::<Vec<_>>();
+        assert_eq!(texts(store.label_names(&[], at(0), at(99))), ["__name__", "job", "zone"]);
+        assert_eq!(texts(store.label_names(&[], at(20), at(99))), ["__name__", "job"]);
+        assert_eq!(texts(store.label_names(&zoned, at(0), at(99))), ["__name__", "zone"]);
+        assert_eq!(texts(store.label_values("__name__", &[], at(0), at(99))), ["new", "old"]);
+        assert_eq!(texts(store.label_values("zone", &[], at(20), at(99))), [""; 0]);
+        assert_eq!(texts(store.label_values("none", &[], at(0), at(99))), [""; 0]);
+    }
+
+    /// A fixed sequence of numbers below a bound (Knuth's MMIX generator).
+    fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
+        move |bound| {
+            let (factor, term) = (6_364_136_223_846_793_005, 1_442_695_040_888_963_407);
+            state = state.wrapping_mul(factor).wrapping_add(term);
+            (state >> 33) % bound
+        }
+    }
+
+    /// Bytes for each sample with everything counted, after a day's scrapes every 15 s of `count`
+    /// series with a probe's usual labels.
+    fn bytes_per_sample(count: usize, mut value: impl FnMut(usize) -> f64) -> f64 {
+        let mut store = Store::new(FOREVER);
+        let mut scrape = Scrape::default();
+        let mut samples: Vec<(Labels, f64)> = (0..count)
+            .map(|number| {
+                let (target, le) = (format!("target-{}", number / 17), (number % 17).to_string());
+                let labels = series(&[
+                    ("__name__", "bellwether_probe_duration_seconds_bucket"),
+                    ("instance", "localhost:9099"),
+                    ("job", "bellwether"),
+                    ("le", &le),
+                    ("target", &target),
+                ]);
+                (labels, 0.0)
+            })
+            .collect();
+        for round in 0..5760 {
+            for (number, (_, sample)) in samples.iter_mut().enumerate() {
+                *sample = value(number);
+            }
+            store.scrape(&mut scrape, at(1_700_000_000_000 + round * 15_000), &samples);
+        }
+        let stats = store.stats();
+        assert_eq!((stats.samples, stats.series), (5760 * count as u64, count as u64));
+        stats.size_bytes as f64 / stats.samples as f64
+    }
+
+    #[test]
+    fn a_regular_scrape_costs_at_most_two_bytes_a_sample() {
+        let mut draw = draws(7);
+        let mut counters = [0.0; 34];
+        let quiet = bytes_per_sample(34, |number| number as f64);
+        let steady = bytes_per_sample(34, |number| {
+            counters[number] += 1.0;
+            counters[number]
+        });
+        let busy = bytes_per_sample(34, |number| {
+            counters[number] += draw(30) as f64;
+            counters[number]
+        });
+        // Two histograms of 15 buckets, a sum and a count, a probe every second.
+        let mut histogram = [0.0; 34];
+        let mixed = bytes_per_sample(34, |number| {
+            let (bucket, first) = (number % 17, number / 17 * 17);
+            if bucket == 0 {
+                for _ in 0..15 {
+                    let duration_ms = 150 + draw(40) * draw(40);
+                    let bound = duration_ms * 15 / 1800;
+                    for slot in bound..15 {
+                        histogram[first + slot as usize] += 1.0;
+                    }
+                    histogram[first + 15] += duration_ms as f64 / 1000.0;
+                    histogram[first + 16] += 1.0;
+                }
+            }
+            histogram[number]
+        });
+        println!("quiet {quiet:.2}, steady {steady:.2}, busy {busy:.2}, histograms {mixed:.2}");
+        assert!(quiet <= 0.8, "{quiet}");
+        for (name, cost) in [("steady", steady), ("busy", busy), ("histograms", mixed)] {
+            assert!(cost <= 2.0, "{name}: {cost}");
+        }
+    }
+}
