@@ -113,3 +113,106 @@ fn lay_over(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::store::Settings;
+    use super::*;
+    use crate::model::{is_stale, stale_marker};
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn series(name: &str) -> Labels {
+        Labels::from_pairs([("__name__", name)])
+    }
+
+    fn store(series_max: usize) -> Store {
+        let retention = Duration::MAX;
+        let mut store = Store::new(Settings { retention, size_max_bytes: u64::MAX, series_max });
+        for (name, times) in [("a", [10, 20, 30]), ("b", [10, 20, 40])] {
+            for time in times {
+                let sample = Sample { at: at(time), value: 1.0 };
+                assert_eq!(store.append(&series(name), sample), Ok(()));
+            }
+        }
+        store
+    }
+
+    fn selected(source: &dyn Source, matcher: &str, after: i64, until: i64) -> Vec<String> {
+        let mut lines = Vec::new();
+        let matchers = [Matcher::parse(matcher).unwrap()];
+        source.select(&matchers, at(after), at(until), &mut |labels, samples| {
+            let mut line = labels.to_string();
+            for sample in samples {
+                let time = sample.at.millis();
+                if is_stale(sample.value) {
+                    line += &format!(" end@{time}");
+                } else {
+                    line += &format!(" {}@{time}", sample.value);
+                }
+            }
+            lines.push(line);
+        });
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn live_values_are_seen_in_their_place_and_the_store_is_unchanged() {
+        let store = store(10);
+        let before = store.stats();
+        let mut overlay = Overlay::new(&store, at(30));
+        overlay.put(&series("a"), 0.0);
+        overlay.put(&series("a"), 7.0);
+        overlay.put(&series("b"), 8.0);
+        overlay.put(&series("c"), 9.0);
+        for (matcher, after, until, expected) in [
+            // In place of a stored sample, between two, and alone.
+            ("__name__=~.+", 10, 40, &["a 1@20 7@30", "b 1@20 8@30 1@40", "c 9@30"] as &[&str]),
+            ("__name__=~.+", 20, 30, &["a 7@30", "b 8@30", "c 9@30"]),
+            ("__name__=~.+", 20, 29, &[]),
+            ("__name__=~.+", 30, 99, &["b 1@40"]),
+            ("__name__=c", 0, 99, &["c 9@30"]),
+            ("__name__!~b|c", 0, 99, &["a 1@10 1@20 7@30"]),
+            ("job=", 29, 30, &["a 7@30", "b 8@30", "c 9@30"]),
+            ("__name__=d", 0, 99, &[]),
+        ] {
+            assert_eq!(selected(&overlay, matcher, after, until), expected, "{matcher}");
+        }
+        assert_eq!(store.stats(), before);
+        assert_eq!(selected(&store, "__name__=~.+", 20, 30), ["a 1@30"]);
+    }
+
+    #[test]
+    fn what_a_rule_records_is_read_by_the_next_one() {
+        let store = store(10);
+        let mut overlay = Overlay::new(&store, at(50));
+        overlay.append(&series("job:a"), Sample { at: at(50), value: 0.5 });
+        overlay.append(&series("a"), Sample { at: at(45), value: 2.0 });
+        assert_eq!(selected(&overlay, "__name__=job:a", 0, 50), ["job:a 0.5@50"]);
+        assert_eq!(selected(&overlay, "__name__=a", 20, 50), ["a 1@30 2@45"]);
+    }
+
+    #[test]
+    fn a_stale_marker_may_be_laid_over() {
+        let store = store(10);
+        let mut overlay = Overlay::new(&store, at(50));
+        overlay.put(&series("a"), stale_marker());
+        assert_eq!(selected(&overlay, "__name__=a", 20, 50), ["a 1@30 end@50"]);
+    }
+
+    #[test]
+    fn series_of_the_overlay_alone_are_bounded() {
+        let store = store(2);
+        let mut overlay = Overlay::new(&store, at(50));
+        for name in ["c", "d", "e", "c", "a"] {
+            overlay.put(&series(name), 1.0);
+        }
+        assert_eq!(overlay.refused(), 1);
+        assert_eq!(selected(&overlay, "__name__=~.+", 49, 50), ["a 1@50", "c 1@50", "d 1@50"]);
+    }
+}

@@ -370,7 +370,7 @@ mod tests {
             assert_eq!(store.append(labels, sample(time, 1.0)), Ok(()));
         }
         assert_eq!(store.matching(&[], at(0), at(99)), [new.clone(), old.clone()]);
-        assert_eq!(store.matching(&[], at(20), at(99)), [new.clone()]);
+        assert_eq!(store.matching(&[], at(20), at(99)), std::slice::from_ref(&new));
         // Between two samples of one chunk there is nothing.
         assert_eq!(store.matching(&[], at(20), at(39)), Vec::<Labels>::new());
         let zoned = [Matcher::parse("zone!=").unwrap()];
