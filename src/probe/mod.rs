@@ -5,5 +5,6 @@
 mod outcome;
 mod settings;
 
-pub use outcome::{Anomaly, Outcome, Phases, RateLimits, SkipReason, Usage};
+pub use crate::provider::{Anomaly, RateLimits, Usage};
+pub use outcome::{Outcome, Phases, SkipReason};
 pub use settings::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};

@@ -1,0 +1,70 @@
+//! What an answer tells beside its text: tokens, oddities, our limits.
+
+use std::time::Duration;
+
+/// Tokens of one answer. `input` includes what was read from or written to a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All input.
+    pub input: u64,
+    /// All output, reasoning included.
+    pub output: u64,
+    /// Input read from a cache.
+    pub cache_read: u64,
+    /// Input written to a cache.
+    pub cache_write: u64,
+    /// Output that was reasoning.
+    pub reasoning: u64,
+}
+
+/// An oddity that is counted and is no failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anomaly {
+    /// Content came after `finish_reason`.
+    EarlyFinish,
+    /// A stream with `finish_reason` and no `[DONE]`.
+    NoDone,
+    /// Usage on a chunk that has choices.
+    UsageWithChoices,
+    /// An event type that the dialect does not know.
+    UnknownEvent,
+    /// The socket stayed open after the end.
+    LingeringSocket,
+}
+
+impl Anomaly {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::EarlyFinish,
+        Self::NoDone,
+        Self::UsageWithChoices,
+        Self::UnknownEvent,
+        Self::LingeringSocket,
+    ];
+
+    /// The value of the label `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EarlyFinish => "early_finish",
+            Self::NoDone => "no_done",
+            Self::UsageWithChoices => "usage_with_choices",
+            Self::UnknownEvent => "unknown_event",
+            Self::LingeringSocket => "lingering_socket",
+        }
+    }
+}
+
+/// What rate-limit headers said, where they were there and made sense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Requests a window.
+    pub requests_limit: Option<u64>,
+    /// Requests left.
+    pub requests_remaining: Option<u64>,
+    /// Tokens a window.
+    pub tokens_limit: Option<u64>,
+    /// Tokens left.
+    pub tokens_remaining: Option<u64>,
+    /// How long the provider asks us to wait.
+    pub retry_after: Option<Duration>,
+}
