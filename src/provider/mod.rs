@@ -10,6 +10,7 @@ mod exam;
 mod failure;
 mod head;
 mod request;
+mod sse;
 mod wait;
 
 pub use answer::{Anomaly, RateLimits, Usage};
