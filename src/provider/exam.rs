@@ -1,6 +1,25 @@
-//! Watches one answer as it passes, and grades it.
+//! Watches one answer as it passes.
+//!
+//! Bytes go in as they come off the wire, cut anywhere; the grade is the same for every cut. Nothing
+//! is copied from an event but its text, and nothing grows without bound: an event has 1 MiB, a
+//! whole body 8 MiB, an error's body 64 KiB, the text that is kept 64 KiB.
+//!
+//! Awkward cases. A stream is over at `[DONE]`, `message_stop` or an error; what follows is ignored,
+//! so a socket that then stays open or breaks harms no grade. `finish_reason` does not end the exam,
+//! since usage, or an error, may follow. Malformed events do not end it either: an error or the
+//! missing end of the stream says more. A streamed question that is answered with something other
+//! than a stream is looked through for an error before its content type is blamed.
 
-use super::{Anomaly, Dialect, ErrorType, Head, RateLimits, StreamPhase, Usage};
+use super::fault::{self, FAULT_BYTES_MAX};
+use super::grade::grade;
+use super::head::Facts;
+use super::reading::{Flaw, Reading};
+use super::redact::{bound, redact};
+use super::sse::{Decoder, Frame};
+use super::{Dialect, ErrorType, Grade, Head};
+
+/// The limit on an answer that comes whole.
+const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// What must have come for a stream to count as complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,79 +60,203 @@ pub struct Progress {
     pub has_finish: bool,
 }
 
-/// What came of one answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grade {
-    /// Exactly one.
-    pub error_type: ErrorType,
-    /// For people, at most 300 characters, without keys, prompts and answers; empty for a success.
-    pub detail: String,
-    /// Where a stream broke: for every failure inside a streamed 2xx that kept it from ending well.
-    pub broke: Option<StreamPhase>,
-    /// The answer's text without reasoning, at most 64 KiB of it.
-    pub text: String,
-    /// Tokens, where the provider gave a final count.
-    pub usage: Option<Usage>,
-    /// The model that says it answered.
-    pub model: Option<String>,
-    /// `finish_reason` or `stop_reason`.
-    pub finish_reason: Option<String>,
-    /// Oddities, each at most once, in order.
-    pub anomalies: Vec<Anomaly>,
-    /// What headers (or an error's body) said of our limits.
-    pub rate_limits: RateLimits,
-    /// The provider's id of the request.
-    pub request_id: Option<String>,
-    /// The HTTP status, where one came.
-    pub status: Option<u16>,
-}
-
 /// The decoder and grader of one answer.
 #[derive(Debug)]
 pub struct Exam {
-    dialect: Dialect,
-    expectation: Expectation,
+    pub(super) expectation: Expectation,
+    pub(super) facts: Option<Facts>,
+    pub(super) reading: Reading,
+    pub(super) mode: Mode,
+    /// How the exchange ended, once it has.
+    pub(super) ending: Option<Ending>,
+}
+
+/// How the body is read.
+#[derive(Debug)]
+pub(super) enum Mode {
+    /// No head has come.
+    Waiting,
+    /// As server-sent events.
+    Stream(Decoder),
+    /// Gathered, and read as one at its end.
+    Body {
+        bytes: Vec<u8>,
+        bytes_max: usize,
+        /// Whether more came than may be gathered.
+        is_over: bool,
+    },
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Clean,
+    Broken(ErrorType),
 }
 
 impl Exam {
     /// An exam that has seen nothing yet.
     pub fn new(dialect: Dialect, expectation: Expectation) -> Self {
-        Self { dialect, expectation }
+        Self {
+            expectation,
+            facts: None,
+            reading: Reading::new(dialect),
+            mode: Mode::Waiting,
+            ending: None,
+        }
     }
 
-    /// Takes the status and headers.
-    pub fn head(&mut self, _head: &Head) {}
+    /// Takes the status and headers. Only the first head counts.
+    pub fn head(&mut self, head: &Head) {
+        if self.facts.is_some() {
+            return;
+        }
+        let facts = Facts::new(head);
+        self.reading.status = facts.status;
+        self.reading.now = head.now;
+        self.mode = if facts.is_success() && self.expectation.is_streamed && facts.is_stream() {
+            Mode::Stream(Decoder::default())
+        } else {
+            let is_answer = facts.is_success() && !self.expectation.is_streamed;
+            let bytes_max = if is_answer { BODY_BYTES_MAX } else { FAULT_BYTES_MAX };
+            Mode::Body { bytes: Vec::new(), bytes_max, is_over: false }
+        };
+        self.facts = Some(facts);
+    }
 
-    /// Takes the next bytes of the body, however they were cut.
-    pub fn bytes(&mut self, _chunk: &[u8]) -> Progress {
-        Progress::default()
+    /// Takes the next bytes of the body, however they were cut. What comes before a head or after
+    /// the end is ignored. A body that is not a stream shows no progress until it has ended.
+    pub fn bytes(&mut self, chunk: &[u8]) -> Progress {
+        let mut progress = Progress::default();
+        if self.ending.is_none() {
+            match &mut self.mode {
+                Mode::Waiting => {}
+                Mode::Stream(decoder) => decoder.feed(chunk, &mut |frame| {
+                    take(&mut self.reading, frame, &mut progress);
+                }),
+                Mode::Body { bytes, bytes_max, is_over } => {
+                    if !*is_over && bytes.len() + chunk.len() <= *bytes_max {
+                        bytes.extend_from_slice(chunk);
+                    } else {
+                        *bytes = Vec::new();
+                        *is_over = true;
+                    }
+                }
+            }
+        }
+        progress.is_over = self.is_over();
+        progress.has_finish = !progress.is_over && self.is_complete();
+        progress
     }
 
     /// The body ended as HTTP says it should.
-    pub fn end(&mut self) {}
-
-    /// The exchange ended in a failure that the caller saw: transport, timeout, cancellation.
-    pub fn broke(&mut self, _failure: ErrorType) {}
-
-    /// Whether any content has come.
-    pub fn has_content(&self) -> bool {
-        false
+    pub fn end(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(Ending::Clean);
+        match &mut self.mode {
+            Mode::Waiting => {}
+            Mode::Stream(decoder) => decoder.end(&mut |frame| {
+                take(&mut self.reading, frame, &mut Progress::default());
+            }),
+            Mode::Body { bytes, is_over, .. } => {
+                let bytes = std::mem::take(bytes);
+                if let Some(facts) = &self.facts {
+                    let body = (!*is_over).then_some(&*bytes);
+                    read_body(&mut self.reading, facts, body, self.expectation.is_streamed);
+                }
+            }
+        }
     }
 
-    /// Grades what was seen.
-    pub fn finish(self) -> Grade {
-        Grade {
-            error_type: ErrorType::Internal,
-            detail: format!("{:?} {:?}", self.dialect, self.expectation),
-            broke: None,
-            text: String::new(),
-            usage: None,
-            model: None,
-            finish_reason: None,
-            anomalies: Vec::new(),
-            rate_limits: RateLimits::default(),
-            request_id: None,
-            status: None,
+    /// The exchange ended in a failure that the caller saw: transport, timeout, cancellation. After
+    /// the end, or once nothing can change the grade, it is no failure of the answer.
+    pub fn broke(&mut self, failure: ErrorType) {
+        if self.ending.is_none() {
+            self.ending = Some(Ending::Broken(failure));
         }
+    }
+
+    /// Whether any content has come; for an answer that is not streamed, once it has ended.
+    pub fn has_content(&self) -> bool {
+        self.reading.content > 0
+    }
+
+    /// Grades what was seen. An exchange that neither ended nor broke counts as ended.
+    pub fn finish(mut self) -> Grade {
+        self.end();
+        grade(self)
+    }
+
+    fn is_over(&self) -> bool {
+        match &self.mode {
+            Mode::Waiting => false,
+            Mode::Stream(_) => self.reading.is_over(),
+            Mode::Body { is_over, .. } => *is_over,
+        }
+    }
+
+    /// Whether a stream has the evidence that it is all there.
+    pub(super) fn is_complete(&self) -> bool {
+        let reading = &self.reading;
+        match (&self.mode, reading.dialect, self.expectation.terminal) {
+            (Mode::Waiting | Mode::Body { .. }, _, _) => false,
+            (_, Dialect::OpenaiChat, Terminal::Lenient) => {
+                reading.has_done || reading.has_finished()
+            }
+            (_, Dialect::OpenaiChat, Terminal::Strict) => {
+                reading.has_done && reading.has_finished()
+            }
+            (_, Dialect::AnthropicMessages, Terminal::Lenient) => reading.has_done,
+            (_, Dialect::AnthropicMessages, Terminal::Strict) => {
+                reading.has_done && reading.finish.is_some()
+            }
+        }
+    }
+}
+
+fn take(reading: &mut Reading, frame: Frame, progress: &mut Progress) {
+    if reading.is_over() {
+        return;
+    }
+    let step = reading.frame(frame);
+    progress.content += u32::from(step.has_content);
+    progress.output += u32::from(step.has_output);
+    progress.keepalives += u32::from(step.is_keepalive);
+}
+
+/// Reads a body that is not a stream; `None` where it was too long to be gathered.
+fn read_body(reading: &mut Reading, facts: &Facts, body: Option<&[u8]>, is_streamed: bool) {
+    let text = body.map(String::from_utf8_lossy);
+    let text = text.as_deref().map(|text| text.trim_start_matches('\u{feff}'));
+    let media = facts.media.as_deref();
+    if !facts.is_success() {
+        let fault = text.and_then(|text| fault::read(text, facts.status, facts.now));
+        reading.faulted(fault.unwrap_or_else(|| fault::of_status(facts.status, media)));
+        return;
+    }
+    let wrong_type = || {
+        let media = bound(&redact(media.unwrap_or_default(), 80), 80);
+        format!("content type `{media}`")
+    };
+    if is_streamed {
+        match text.and_then(|text| fault::read(text, facts.status, facts.now)) {
+            Some(fault) => reading.faulted(fault),
+            None => reading.flawed(ErrorType::WrongContentType, wrong_type),
+        }
+        return;
+    }
+    let Some(text) = text else {
+        reading.flawed(ErrorType::MalformedJson, || "the body is over 8 MiB".to_owned());
+        return;
+    };
+    reading.whole(text);
+    // What names itself something else and does not parse is something else.
+    if !facts.is_json()
+        && let Some(flaw) = &mut reading.flaw
+        && flaw.error_type == ErrorType::MalformedJson
+    {
+        *flaw = Flaw { error_type: ErrorType::WrongContentType, detail: wrong_type() };
     }
 }

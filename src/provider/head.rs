@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use super::{RateLimits, retry_after};
 use crate::model::Timestamp;
+
+/// The limit on a request's id and a media type.
+const VALUE_BYTES_MAX: usize = 128;
 
 /// The start of an answer.
 pub struct Head<'a> {
@@ -17,5 +21,66 @@ pub struct Head<'a> {
 impl fmt::Debug for Head<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Head({} at {})", self.status, self.now)
+    }
+}
+
+/// What is kept of a head.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    pub(super) status: u16,
+    pub(super) now: Timestamp,
+    /// The media type, lower-case, without parameters.
+    pub(super) media: Option<String>,
+    pub(super) rate_limits: RateLimits,
+    pub(super) request_id: Option<String>,
+}
+
+impl Facts {
+    pub(super) fn new(head: &Head) -> Self {
+        let header = |name: &str| (head.headers)(name).filter(|value| !value.trim().is_empty());
+        let number = |names: [&str; 2]| {
+            // Some relays write -1 for "unknown"; that is no number of requests.
+            names.into_iter().find_map(|name| header(name)?.trim().parse::<u64>().ok())
+        };
+        let is_success = (200..300).contains(&head.status);
+        let rate_limits = RateLimits {
+            requests_limit: number([
+                "x-ratelimit-limit-requests",
+                "anthropic-ratelimit-requests-limit",
+            ]),
+            requests_remaining: number([
+                "x-ratelimit-remaining-requests",
+                "anthropic-ratelimit-requests-remaining",
+            ]),
+            tokens_limit: number(["x-ratelimit-limit-tokens", "anthropic-ratelimit-tokens-limit"]),
+            tokens_remaining: number([
+                "x-ratelimit-remaining-tokens",
+                "anthropic-ratelimit-tokens-remaining",
+            ]),
+            // An answer that came asks for no wait.
+            retry_after: if is_success { None } else { retry_after(head.headers, head.now) },
+        };
+        let media = header("content-type").map(|value| {
+            let media = value.split(';').next().unwrap_or_default().trim();
+            media[..media.floor_char_boundary(VALUE_BYTES_MAX)].to_ascii_lowercase()
+        });
+        let request_id = ["request-id", "x-request-id", "apim-request-id"]
+            .into_iter()
+            .find_map(header)
+            .map(|id| id.chars().filter(char::is_ascii_graphic).take(VALUE_BYTES_MAX).collect());
+        Self { status: head.status, now: head.now, media, rate_limits, request_id }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.media.as_deref() == Some("text/event-stream")
+    }
+
+    /// Whether the media type is JSON's own or one built on it.
+    pub(super) fn is_json(&self) -> bool {
+        self.media.as_deref().is_some_and(|media| media.ends_with("json"))
     }
 }

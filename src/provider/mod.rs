@@ -5,17 +5,30 @@
 
 mod settings;
 
-mod answer;
-mod exam;
-mod failure;
-mod head;
 mod request;
-mod sse;
+
+mod exam;
+mod head;
 mod wait;
 
+mod reading;
+mod sse;
+
+mod anthropic;
+mod json;
+mod openai;
+
+mod fault;
+mod redact;
+
+mod answer;
+mod failure;
+mod grade;
+
 pub use answer::{Anomaly, RateLimits, Usage};
-pub use exam::{Exam, Expectation, Grade, Progress, Terminal};
+pub use exam::{Exam, Expectation, Progress, Terminal};
 pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
+pub use grade::Grade;
 pub use head::Head;
 pub use request::{Ask, Request, request};
 pub use settings::{Auth, Dialect, Model, Price, Provider, SharedProvider};

@@ -1,0 +1,283 @@
+//! Which error a provider reports, in a body or inside a stream.
+//!
+//! Vendors and relays speak each other's words, so there is one vocabulary for all dialects. The
+//! error's own words beat the number inside it, and both beat the HTTP status. Of its words, those
+//! that name money come first, then capacity, then all others: a 429 is `quota_exhausted` where
+//! waiting does not help, `overloaded` where the provider lacks capacity, and `rate_limited` where
+//! our own key asked too often. `invalid_request_error` is what OpenAI puts beside every 4xx, so it
+//! speaks only where neither a finer word nor a 4xx status does.
+//! A relay that has no channel left for a model lacks capacity, whatever word it uses for it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::redact::{bound, redact};
+use super::{ErrorType, wait};
+use crate::model::Timestamp;
+
+/// Errors are small; what is larger is judged by its status alone.
+pub(super) const FAULT_BYTES_MAX: usize = 64 << 10;
+
+/// The limit on a detail, which goes into logs and on the page.
+pub(super) const DETAIL_CHARS_MAX: usize = 300;
+
+/// A provider's own report of an error.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fault {
+    pub(super) error_type: ErrorType,
+    pub(super) detail: String,
+    /// A wait that the body asks for.
+    pub(super) wait: Option<Duration>,
+    /// The id of the request, where the body has it.
+    pub(super) request_id: Option<String>,
+}
+
+/// The error that a text reports; `None` where it reports none. For a status of 400 and more any
+/// object is an error.
+pub(super) fn read(text: &str, status: u16, now: Timestamp) -> Option<Fault> {
+    if text.len() > FAULT_BYTES_MAX {
+        return None;
+    }
+    let value: Value = serde_json::from_str(text).ok()?;
+    let root = value.as_array().and_then(|list| list.first()).unwrap_or(&value);
+    let node = node(root, status)?;
+    let words = words(root, node);
+    let message = message(root, node);
+    let quotas = quotas(node);
+    let number =
+        [&node["code"], &node["status"], &node["status_code"]].into_iter().find_map(number);
+    let error_type = of_words(&words, message, &quotas, status)
+        .or_else(|| number.and_then(of_number))
+        .or_else(|| is_generic(&words).then(|| generic(status)))
+        .or_else(|| of_number(status))
+        .unwrap_or(ErrorType::StreamError);
+    let retry = node["details"].as_array().into_iter().flatten();
+    let wait = retry
+        .filter_map(|detail| detail["retryDelay"].as_str())
+        .find_map(|delay| wait::any(delay, now));
+    let request_id = root["request_id"].as_str().or(node["request_id"].as_str());
+    Some(Fault {
+        error_type,
+        detail: detail(status, &words, number, message),
+        wait,
+        request_id: request_id.map(ToOwned::to_owned),
+    })
+}
+
+/// What a status alone says of an answer without a readable body.
+pub(super) fn of_status(status: u16, content_type: Option<&str>) -> Fault {
+    let detail = match content_type {
+        Some(media) => format!("HTTP {status}, `{}` without a known error", redact(media, 80)),
+        None => format!("HTTP {status} without a known error"),
+    };
+    Fault {
+        error_type: of_number(status).unwrap_or(ErrorType::Other),
+        detail,
+        wait: None,
+        request_id: None,
+    }
+}
+
+/// An event that says it is an error and no more.
+pub(super) fn bare(what: &str) -> Fault {
+    Fault {
+        error_type: ErrorType::StreamError,
+        detail: what.to_owned(),
+        wait: None,
+        request_id: None,
+    }
+}
+
+/// The object, or text, that describes the error.
+fn node(root: &Value, status: u16) -> Option<&Value> {
+    let choices = root["choices"].as_array().into_iter().flatten();
+    let error = [&root["error"]]
+        .into_iter()
+        .chain(choices.map(|choice| &choice["error"]))
+        .find(|error| is_true(error));
+    if error.is_some_and(|error| error.is_object() || error.is_string()) {
+        return error;
+    }
+    let is_error = error.is_some() || root["object"] == "error" || root["type"] == "error";
+    (root.is_object() && (is_error || status >= 400)).then_some(root)
+}
+
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => list.iter().any(is_true),
+        Value::Object(object) => object.values().any(is_true),
+    }
+}
+
+/// The words that name the error, lower-case, `_` between their parts; the finest first.
+fn words(root: &Value, node: &Value) -> Vec<String> {
+    let details = &node["details"];
+    let reasons = details.as_array().into_iter().flatten().take(8).map(|detail| &detail["reason"]);
+    [&details["error_code"], &node["innererror"]["code"], &node["code"], &node["type"]]
+        .into_iter()
+        .chain([&node["status"], &node["error_type"], &root["code"]])
+        .chain(reasons)
+        .filter_map(Value::as_str)
+        .filter(|word| !word.is_empty() && *word != "error" && word.parse::<u16>().is_err())
+        .map(|word| word.trim().replace(['-', ' '], "_").to_ascii_lowercase())
+        .collect()
+}
+
+fn message<'v>(root: &'v Value, node: &'v Value) -> &'v str {
+    [node, &node["message"], &node["detail"], &node["msg"], &root["message"]]
+        .into_iter()
+        .find_map(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn quotas(node: &Value) -> Vec<&str> {
+    let details = node["details"].as_array().into_iter().flatten();
+    details
+        .filter_map(|detail| detail["violations"].as_array())
+        .flatten()
+        .filter_map(|violation| violation["quotaId"].as_str())
+        .collect()
+}
+
+fn number(value: &Value) -> Option<u16> {
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|number| (400..600).contains(number))
+}
+
+fn of_words(words: &[String], message: &str, quotas: &[&str], status: u16) -> Option<ErrorType> {
+    let message = bound(message, 1000).to_ascii_lowercase();
+    let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+    let is_daily = quotas.iter().any(|quota| quota.contains("PerDay"));
+    let is_spent = quotas.is_empty()
+        && (says(&["usage limits", "credit balance", "exceeded your current quota"])
+            || says(&["insufficient balance", "spend limit", "spending limit"]));
+    let is_full = says(&["high demand", "temporarily unable to process", "is overloaded"])
+        || says(&["at capacity", "无可用渠道", "no available channel"]);
+    if is_daily
+        || is_spent
+        || words.iter().any(|word| of_word(word) == Some(ErrorType::QuotaExhausted))
+    {
+        return Some(ErrorType::QuotaExhausted);
+    }
+    let may_be_full = status == 200 || status == 429 || status >= 500;
+    if (is_full && may_be_full)
+        || words.iter().any(|word| of_word(word) == Some(ErrorType::Overloaded))
+    {
+        return Some(ErrorType::Overloaded);
+    }
+    words.iter().find_map(|word| of_word(word))
+}
+
+/// What a word means; `None` for words unknown or too general.
+fn of_word(word: &str) -> Option<ErrorType> {
+    Some(match word {
+        "insufficient_quota"
+        | "insufficient_user_quota"
+        | "insufficient_balance"
+        | "credit_balance_exhausted"
+        | "billing_error"
+        | "billing_not_active"
+        | "billing_hard_limit_reached"
+        | "quota_exceeded"
+        | "enforced_spend_limit_reached" => ErrorType::QuotaExhausted,
+        "overloaded_error"
+        | "overloaded"
+        | "engine_overloaded"
+        | "engine_overloaded_error"
+        | "slow_down"
+        | "server_is_overloaded"
+        | "model_capacity_exhausted"
+        | "no_capacity" => ErrorType::Overloaded,
+        "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "rate_limit_reached"
+        | "rate_limited"
+        | "ratelimitreached"
+        | "too_many_requests"
+        | "toomanyrequests"
+        | "resource_exhausted"
+        | "requests"
+        | "tokens" => ErrorType::RateLimited,
+        "authentication_error"
+        | "invalid_api_key"
+        | "invalid_authentication"
+        | "unauthenticated"
+        | "unauthorized" => ErrorType::Http401,
+        "permission_error"
+        | "permission_denied"
+        | "forbidden"
+        | "unsupported_country_region_territory" => ErrorType::Http403,
+        "not_found_error" | "not_found" | "notfounderror" | "model_not_found"
+        | "deploymentnotfound" => ErrorType::Http404,
+        "request_too_large" => ErrorType::Http413,
+        "content_filter"
+        | "content_policy_violation"
+        | "responsibleaipolicyviolation"
+        | "content_filtered" => ErrorType::ContentFiltered,
+        "context_length_exceeded"
+        | "invalid_argument"
+        | "bad_request"
+        | "badrequesterror"
+        | "invalid_prompt" => ErrorType::Http400,
+        "api_error"
+        | "server_error"
+        | "internal_server_error"
+        | "internalservererror"
+        | "internal_error"
+        | "internal"
+        | "timeout_error"
+        | "unavailable"
+        | "service_unavailable" => ErrorType::ServerError,
+        _ => return None,
+    })
+}
+
+fn is_generic(words: &[String]) -> bool {
+    words.iter().any(|word| word == "invalid_request_error")
+}
+
+fn generic(status: u16) -> ErrorType {
+    match status {
+        400..500 => of_number(status).unwrap_or(ErrorType::Http400),
+        _ => ErrorType::Http400,
+    }
+}
+
+/// What a status means; `None` below 400.
+fn of_number(status: u16) -> Option<ErrorType> {
+    Some(match status {
+        400 | 422 => ErrorType::Http400,
+        401 => ErrorType::Http401,
+        402 => ErrorType::QuotaExhausted,
+        403 => ErrorType::Http403,
+        404 => ErrorType::Http404,
+        413 => ErrorType::Http413,
+        429 => ErrorType::RateLimited,
+        529 => ErrorType::Overloaded,
+        500..600 => ErrorType::ServerError,
+        400..500 => ErrorType::Other,
+        _ => return None,
+    })
+}
+
+fn detail(status: u16, words: &[String], number: Option<u16>, message: &str) -> String {
+    let mut text = format!("HTTP {status}");
+    for word in words.iter().take(2) {
+        text.push_str(&format!(" `{}`", redact(word, 60)));
+    }
+    if let Some(number) = number
+        && words.is_empty()
+    {
+        text.push_str(&format!(" with code {number}"));
+    }
+    if !message.is_empty() {
+        text.push_str(": ");
+        text.push_str(&redact(message, 200));
+    }
+    bound(&text, DETAIL_CHARS_MAX)
+}
