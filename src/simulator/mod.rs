@@ -19,6 +19,7 @@ mod question;
 mod script;
 mod server;
 mod stats;
+mod telling;
 mod voice;
 mod written;
 

@@ -17,7 +17,7 @@ use super::plan::Step;
 
 /// Silence and keep-alives without end do end, so that a forgotten asker holds no socket forever.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(600);
-/// What was sent before a reset leaves for the peer in this time.
+/// What was sent before a break leaves for the peer in this time.
 const FLUSH: Duration = Duration::from_millis(5);
 
 /// The body was broken off on purpose.
@@ -69,6 +69,10 @@ impl Play {
                     return Some(Ok(bytes));
                 }
                 Step::Silence => sleep(SILENCE_MAX).await,
+                Step::Close => {
+                    sleep(FLUSH).await;
+                    return Some(Err(Severed));
+                }
                 Step::Reset => {
                     sleep(FLUSH).await;
                     self.cut.order();

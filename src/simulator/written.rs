@@ -3,6 +3,25 @@
 //! A phase keeps what it does not write from the phase before it, so that an outage is one line and
 //! its end (`faults: []`) another. Unknown fields are refused, since a fault that silently does not
 //! happen makes a test that proves nothing.
+//!
+//! ```yaml
+//! key: sk-demo               # demanded as a bearer token or x-api-key; none where it is missing
+//! models: [small, large]     # others do not exist; all exist where it is missing
+//! phases:
+//!   - after: 0s              # since the script began
+//!     headers: 20ms          # times count from the question
+//!     ttft: 150ms
+//!     gap: 10ms              # from token to token
+//!     tokens: 12
+//!     jitter: 0.1            # each time ±10 %
+//!     slow: {share: 0.03, ttft: 2s}
+//!   - after: 20s
+//!     faults:
+//!       - {kind: http, status: 429, retry_after: 2s, share: 0.2}
+//!       - {kind: stall, after_tokens: 3, share: 0.1}
+//!   - after: 60s
+//!     faults: []
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
