@@ -1,1 +1,32 @@
-//! Not built yet: config.
+//! The configuration: one YAML file becomes domain types, once, and is never checked again.
+//!
+//! Every mistake is collected before any is reported. Each names its place, the value and the
+//! remedy; a misspelled name comes with what was probably meant. A secret is never in the file:
+//! it is read from an environment variable or a file, so a value written in place of either is
+//! refused and not repeated in the message. Paths are relative to the file's own directory, as in
+//! Prometheus. Nothing here reads a file: `app::load` does.
+
+mod alertmanagers;
+mod amount;
+mod check;
+mod document;
+mod estimate;
+mod global;
+mod http;
+mod probes;
+mod providers;
+mod reader;
+mod receivers;
+mod rollbacks;
+mod route;
+mod scalar;
+mod secret;
+mod settings;
+mod starter;
+mod suggest;
+
+pub use document::parse;
+pub use estimate::{Estimate, TargetEstimate, estimate};
+pub use secret::secrets;
+pub use settings::{Config, Global, Pattern, Storage};
+pub use starter::starter;

@@ -1,0 +1,147 @@
+//! Reading the configuration and the rule files that it names.
+//!
+//! The files are read here and judged in `config` and `rules`. A rule file that is named without a
+//! wildcard must exist; a pattern that matches nothing is worth a word and no more, as in
+//! Prometheus. Nothing is kept: each reload reads everything again, and a mistake anywhere keeps
+//! what was loaded before.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, Config, Pattern};
+use crate::model::{Mistake, Place};
+
+// What the YAML reader takes at most, and one byte more, so that it can say so.
+const BYTES_MAX: u64 = (4 << 20) + 1;
+const RULE_FILES_MAX: usize = 1_000;
+
+/// Everything that the files say.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The rule files, each once, in the order of their patterns.
+    pub rules: Vec<RuleText>,
+    /// What is odd and no mistake.
+    pub warnings: Vec<Mistake>,
+}
+
+/// A rule file's path, as messages show it, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleText {
+    /// Relative to the working directory, or absolute.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+/// Why nothing was loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The configuration file cannot be read.
+    #[error("`{path}` cannot be read", path = path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// What the files say is wrong; all of it, in the order of the files.
+    #[error("{}", Listed(.0))]
+    Mistakes(Vec<Mistake>),
+}
+
+/// One mistake a line, and how many there are.
+struct Listed<'a>(&'a [Mistake]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = if self.0.len() == 1 { "mistake" } else { "mistakes" };
+        write!(formatter, "the configuration has {} {noun}", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(formatter, "\n{mistake}"))
+    }
+}
+
+/// Reads the configuration at a path and the rule files that it names.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let text =
+        read(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
+    let config = config::parse(&path.display().to_string(), &text).map_err(LoadError::Mistakes)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut files = RuleFiles::default();
+    config.rule_files.iter().for_each(|pattern| files.add(directory, pattern));
+    if files.mistakes.is_empty() {
+        Ok(Loaded { config, rules: files.found, warnings: files.warnings })
+    } else {
+        Err(LoadError::Mistakes(files.mistakes))
+    }
+}
+
+#[derive(Default)]
+struct RuleFiles {
+    seen: BTreeSet<PathBuf>,
+    found: Vec<RuleText>,
+    warnings: Vec<Mistake>,
+    mistakes: Vec<Mistake>,
+}
+
+impl RuleFiles {
+    fn add(&mut self, directory: &Path, pattern: &Pattern) {
+        let text = &pattern.text;
+        if !text.contains(['*', '?', '[']) {
+            self.open(directory.join(text), &pattern.place);
+            return;
+        }
+        // Only what the operator wrote is a pattern; the directory may well be called `[x]`.
+        let directory = glob::Pattern::escape(&directory.display().to_string());
+        let paths = match glob::glob(&Path::new(&directory).join(text).display().to_string()) {
+            Ok(paths) => paths,
+            Err(error) => {
+                let message = format!("`rule_files` names `{text}`, which is no pattern: {error}");
+                self.mistakes.push(Mistake::new(pattern.place.clone(), message));
+                return;
+            }
+        };
+        let mut matched = false;
+        for path in paths.take(RULE_FILES_MAX) {
+            matched = true;
+            match path {
+                Ok(path) => self.open(path, &pattern.place),
+                Err(error) => self.refuse(error.path(), error.error(), &pattern.place),
+            }
+        }
+        if !matched {
+            let message = format!("`rule_files` names `{text}`, which matches no file");
+            let warning = Mistake::new(pattern.place.clone(), message);
+            let where_from = "paths are relative to the configuration file";
+            self.warnings.push(warning.remedy(where_from));
+        }
+    }
+
+    fn open(&mut self, path: PathBuf, place: &Place) {
+        if self.found.len() >= RULE_FILES_MAX || !self.seen.insert(path.clone()) {
+            return;
+        }
+        match read(&path) {
+            Ok(text) => self.found.push(RuleText { path, text }),
+            Err(error) => self.refuse(&path, &error, place),
+        }
+    }
+
+    fn refuse(&mut self, path: &Path, error: &io::Error, place: &Place) {
+        let path = path.display();
+        let message = format!("`rule_files` names `{path}`, which cannot be read: {error}");
+        let remedy = "paths are relative to the configuration file";
+        self.mistakes.push(Mistake::new(place.clone(), message).remedy(remedy));
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,69 @@
+//! The whole file.
+
+use super::alertmanagers::alertmanagers;
+use super::global::{global, storage};
+use super::probes::probes;
+use super::providers::providers;
+use super::reader::{Fields, Reader};
+use super::receivers::receivers;
+use super::rollbacks::rollbacks;
+use super::route::route;
+use super::settings::{Config, Pattern};
+use crate::model::Mistake;
+use crate::yaml;
+
+const SECTIONS: [&str; 10] = [
+    "global",
+    "storage",
+    "providers",
+    "probes",
+    "rule_files",
+    "receivers",
+    "route",
+    "alertmanagers",
+    "alerting",
+    "rollbacks",
+];
+
+/// Reads a configuration; `file` is its name as the operator knows it, for messages and as the
+/// place that relative paths start from. Every mistake is returned, in the order of the file.
+pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Mistake>> {
+    let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
+    if root.is_null() {
+        let mistake = Mistake::new(root.place, "the file holds no configuration");
+        return Err(vec![mistake.remedy("`bellwether init` writes a first one")]);
+    }
+    let mut reader = Reader::new(file);
+    root.duplicates().into_iter().for_each(|mistake| reader.report(mistake));
+    let config = reader.fields(&root, "", &SECTIONS).map(|fields| read(&mut reader, &fields));
+    match (config, reader.finish()) {
+        (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
+    let global = global(reader, root);
+    let storage = storage(reader, root);
+    let providers = providers(reader, root);
+    let probes = probes(reader, root, &global, &providers);
+    let rule_files = reader.list(root, "rule_files", |node| {
+        let text = super::scalar::text(node)?;
+        Ok(Pattern { place: node.place.clone(), text })
+    });
+    let receivers = receivers(reader, root);
+    let route = route(reader, root, &receivers);
+    let alertmanagers = alertmanagers(reader, root);
+    let rollbacks = rollbacks(reader, root, &probes);
+    Config {
+        global,
+        storage,
+        providers: providers.right,
+        targets: probes.right,
+        rule_files,
+        receivers: receivers.right,
+        route,
+        alertmanagers,
+        rollbacks,
+    }
+}

@@ -1,0 +1,160 @@
+//! What a configuration will cost: dollars a day, series, disk, memory.
+//!
+//! Said before the first probe, so it is an upper figure, not a measurement: every answer is taken
+//! to use all of its tokens, and no day to cost more than its budget.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::settings::Config;
+use crate::model::{Money, TargetId, format_duration};
+use crate::probe::{Budget, Target};
+
+// The built-in question with its nonce and the chat template around it.
+const INPUT_TOKENS: u64 = 40;
+// English text; other languages and code take up to twice as many.
+const CHARACTERS_PER_TOKEN: u64 = 4;
+// Compressed counters take less; latency sums that change at every sample take more.
+const SAMPLE_BYTES: u64 = 2;
+// Labels, index and the open chunk of one series.
+const SERIES_BYTES: u64 = 1_000;
+// The process without series.
+const PROCESS_BYTES: u64 = 20 << 20;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What a configuration will cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// For each target, in the order of the file.
+    pub targets: Vec<TargetEstimate>,
+    /// All targets whose price is known.
+    pub cost_daily: Money,
+    /// How many series there will be.
+    pub series: usize,
+    /// What a day of samples takes.
+    pub disk_bytes_daily: u64,
+    /// What the samples take once the first are dropped.
+    pub disk_bytes: u64,
+    /// What the process takes then.
+    pub memory_bytes: u64,
+    /// How long samples are kept.
+    pub retention: Duration,
+}
+
+/// What one target will cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetEstimate {
+    /// Which.
+    pub target: TargetId,
+    /// The cadence.
+    pub interval: Duration,
+    /// Due probes in a day.
+    pub probes_daily: u64,
+    /// Dollars in a day, the budget minded; `None` where no price is known.
+    pub cost_daily: Option<Money>,
+    /// Whether the budget ends the day early.
+    pub is_capped: bool,
+}
+
+/// Estimates what a configuration will cost; `series` is how many its metrics will have.
+pub fn estimate(config: &Config, series: usize) -> Estimate {
+    let targets: Vec<TargetEstimate> = config.targets.iter().map(of_target).collect();
+    let cost_daily = targets
+        .iter()
+        .filter_map(|target| target.cost_daily)
+        .fold(Money::ZERO, |sum, cost| sum + cost);
+    let series_count = u64::try_from(series).unwrap_or(u64::MAX);
+    let bytes = |over: Duration| {
+        times(over, config.global.sample_interval)
+            .saturating_mul(series_count)
+            .saturating_mul(SAMPLE_BYTES)
+    };
+    let disk_bytes = bytes(config.storage.retention).min(config.storage.size_max);
+    Estimate {
+        targets,
+        cost_daily,
+        series,
+        disk_bytes_daily: bytes(DAY),
+        disk_bytes,
+        memory_bytes: PROCESS_BYTES
+            .saturating_add(series_count.saturating_mul(SERIES_BYTES))
+            .saturating_add(disk_bytes),
+        retention: config.storage.retention,
+    }
+}
+
+fn of_target(target: &Target) -> TargetEstimate {
+    let probes_daily = times(DAY, target.interval);
+    let input_tokens = target.prompt.as_ref().map_or(INPUT_TOKENS, |prompt| {
+        let characters = u64::try_from(prompt.chars().count()).unwrap_or(u64::MAX);
+        INPUT_TOKENS + characters / CHARACTERS_PER_TOKEN
+    });
+    let full = target.provider.price(&target.model).map(|price| {
+        let million = u128::from(price.input.nanos()) * u128::from(input_tokens)
+            + u128::from(price.output.nanos()) * u128::from(target.tokens_max);
+        let nanos = million * u128::from(probes_daily) / 1_000_000;
+        Money::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    });
+    let limit = match target.budget {
+        Budget::Daily(limit) => Some(limit),
+        Budget::Unlimited => None,
+    };
+    let is_capped = full.zip(limit).is_some_and(|(full, limit)| full > limit);
+    TargetEstimate {
+        target: target.id.clone(),
+        interval: target.interval,
+        probes_daily,
+        cost_daily: if is_capped { limit } else { full },
+        is_capped,
+    }
+}
+
+fn times(over: Duration, every: Duration) -> u64 {
+    let every = every.as_millis().max(1);
+    u64::try_from(over.as_millis() / every).unwrap_or(u64::MAX)
+}
+
+/// One line for each target, and one for all.
+impl fmt::Display for Estimate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for target in &self.targets {
+            let interval = format_duration(target.interval);
+            write!(formatter, "probe `{}`: every {interval}, ", target.target)?;
+            write!(formatter, "{} a day, ", target.probes_daily)?;
+            match target.cost_daily {
+                Some(cost) if target.is_capped => {
+                    writeln!(formatter, "{} a day, where its budget ends it", dollars(cost))?;
+                }
+                Some(cost) => writeln!(formatter, "at most {} a day", dollars(cost))?,
+                None => writeln!(formatter, "no price is known")?,
+            }
+        }
+        let unpriced = self.targets.iter().filter(|target| target.cost_daily.is_none()).count();
+        write!(formatter, "together: at most {} a day", dollars(self.cost_daily))?;
+        if unpriced > 0 {
+            write!(formatter, " and what {unpriced} without a price cost")?;
+        }
+        writeln!(formatter)?;
+        let (daily, kept) = (bytes(self.disk_bytes_daily), bytes(self.disk_bytes));
+        let retention = format_duration(self.retention);
+        write!(formatter, "series: {}; disk: {daily} a day, {kept} kept for ", self.series)?;
+        write!(formatter, "{retention}; memory: {}", bytes(self.memory_bytes))
+    }
+}
+
+/// Cents, or as many decimals as a small amount needs to be seen.
+fn dollars(cost: Money) -> String {
+    match cost.usd() {
+        usd if usd >= 0.01 || cost == Money::ZERO => format!("${usd:.2}"),
+        usd if usd >= 0.0001 => format!("${usd:.4}"),
+        _ => cost.to_string(),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
+    match UNITS.iter().find(|(_, size)| count >= *size) {
+        Some((unit, size)) => format!("{:.1} {unit}", count as f64 / *size as f64),
+        None => format!("{count} B"),
+    }
+}

@@ -1,0 +1,111 @@
+//! `global:` and `storage:`.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::amount::{duration, size};
+use super::reader::{Fields, Reader};
+use super::scalar::{labels, name, number, refuse, url};
+use super::settings::{Global, Storage};
+use crate::model::{Labels, Mistake};
+use crate::yaml::Node;
+
+/// What a cadence may be: a day at most, so that a day's cost can be stated.
+pub(super) const CADENCE: RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(86_400);
+const RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(600)..=Duration::from_secs(10 * 365 * 86_400);
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            probe_interval: Duration::from_secs(60),
+            evaluation_interval: Duration::from_secs(15),
+            sample_interval: Duration::from_secs(15),
+            rollback_sample_interval: Duration::from_secs(1),
+            external_labels: Labels::empty(),
+            external_url: None,
+            job: "bellwether".to_owned(),
+            instance: None,
+            vantage: None,
+            reference_url: None,
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let retention = Duration::from_secs(86_400);
+        Self { retention, size_max: 1 << 30, series_max: 50_000 }
+    }
+}
+
+/// Reads `global:`.
+pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
+    let default = Global::default();
+    let known = [
+        "probe_interval",
+        "evaluation_interval",
+        "sample_interval",
+        "rollback_sample_interval",
+        "external_labels",
+        "external_url",
+        "job",
+        "instance",
+        "vantage",
+        "reference_url",
+    ];
+    let Some(node) = root.get("global") else { return default };
+    let Some(fields) = reader.fields(node, "global", &known) else { return default };
+    let cadence = |node: &Node| duration(node, CADENCE);
+    let global = Global {
+        probe_interval: reader
+            .optional(&fields, "probe_interval", cadence)
+            .unwrap_or(default.probe_interval),
+        evaluation_interval: reader
+            .optional(&fields, "evaluation_interval", cadence)
+            .unwrap_or(default.evaluation_interval),
+        sample_interval: reader
+            .optional(&fields, "sample_interval", cadence)
+            .unwrap_or(default.sample_interval),
+        rollback_sample_interval: reader
+            .optional(&fields, "rollback_sample_interval", cadence)
+            .unwrap_or(default.rollback_sample_interval),
+        external_labels: reader
+            .optional(&fields, "external_labels", labels)
+            .unwrap_or_else(Labels::empty),
+        external_url: reader.optional(&fields, "external_url", url),
+        job: reader.optional(&fields, "job", name).unwrap_or(default.job),
+        instance: reader.optional(&fields, "instance", name),
+        vantage: reader.optional(&fields, "vantage", name),
+        reference_url: reader.optional(&fields, "reference_url", url),
+    };
+    // What a rollback hangs on is looked at more often than the rest, not more seldom. Where only
+    // the other of the two is written, this one follows.
+    if global.rollback_sample_interval > global.sample_interval {
+        if !fields.has("rollback_sample_interval") {
+            return Global { rollback_sample_interval: global.sample_interval, ..global };
+        }
+        let longer: fn(&Node) -> Result<(), Mistake> =
+            |node| Err(refuse(node, "which is longer than `sample_interval`"));
+        reader.optional(&fields, "rollback_sample_interval", longer);
+    }
+    global
+}
+
+/// Reads `storage:`.
+pub(super) fn storage(reader: &mut Reader, root: &Fields<'_>) -> Storage {
+    let default = Storage::default();
+    let known = ["retention", "size_max", "series_max"];
+    let Some(node) = root.get("storage") else { return default };
+    let Some(fields) = reader.fields(node, "storage", &known) else { return default };
+    Storage {
+        retention: reader
+            .optional(&fields, "retention", |node| duration(node, RETENTION))
+            .unwrap_or(default.retention),
+        size_max: reader.optional(&fields, "size_max", size).unwrap_or(default.size_max),
+        series_max: reader
+            .optional(&fields, "series_max", |node| number(node, 1..=10_000_000))
+            .unwrap_or(default.series_max),
+    }
+}

@@ -1,0 +1,328 @@
+//! `probes:`: which model of which provider is asked, how often, and for how much.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::amount::{duration, money};
+use super::check::check;
+use super::global::CADENCE;
+use super::providers::{Providers, unique};
+use super::reader::{Fields, Reader, prefixed};
+use super::scalar::{boolean, choice, name, number, refuse, text};
+use super::settings::Global;
+use super::suggest;
+use crate::model::{Mistake, Money, TargetId, format_duration};
+use crate::probe::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};
+use crate::provider::{ErrorType, SharedProvider, SloClass};
+use crate::yaml::Node;
+
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+const KEYS: [&str; 14] = [
+    "name",
+    "provider",
+    "model",
+    "stream",
+    "interval",
+    "max_in_flight",
+    "timeouts",
+    "thresholds",
+    "max_tokens",
+    "prompt",
+    "check",
+    "new_connection",
+    "budget_daily",
+    "slo_class",
+];
+
+/// The targets, and every name that was given to one.
+pub(super) struct Probes {
+    pub(super) right: Vec<Target>,
+    pub(super) names: Vec<String>,
+}
+
+/// Reads `probes:`.
+pub(super) fn probes(
+    reader: &mut Reader,
+    root: &Fields<'_>,
+    global: &Global,
+    providers: &Providers,
+) -> Probes {
+    if !root.has("probes") {
+        reader.missing(root, "probes", "write what to ask; `probes: []` asks nothing");
+    }
+    let mut found = Probes { right: Vec::new(), names: Vec::new() };
+    for (index, node) in reader.items(root, "probes").iter().enumerate() {
+        let target = probe(reader, node, index, global, providers, &mut found.names);
+        found.right.extend(target);
+    }
+    found
+}
+
+fn probe(
+    reader: &mut Reader,
+    node: &Node,
+    index: usize,
+    global: &Global,
+    providers: &Providers,
+    names: &mut Vec<String>,
+) -> Option<Target> {
+    let part = |key| node.get(key).and_then(Node::text).filter(|text| !text.is_empty());
+    let default_name = Some((part("provider"), part("model")))
+        .and_then(|(provider, model)| Some(format!("{}/{}", provider?, model?)));
+    let what = match part("name").or(default_name.as_deref()) {
+        Some(name) => format!("probe `{name}`"),
+        None => format!("probe {}", index + 1),
+    };
+    let fields = reader.fields(node, what, &KEYS)?;
+    let id = id(reader, &fields, default_name, names);
+    let remedy = "write the name of an entry of `providers`";
+    let provider = reader
+        .required(&fields, "provider", remedy, |node| {
+            let name = name(node)?;
+            known_name(node, &name, &providers.names, "provider")?;
+            Ok(name)
+        })
+        .and_then(|name| providers.find(&name));
+    let remedy = "write the model's name";
+    let model = reader.required(&fields, "model", remedy, |node| model(node, provider));
+    let delivery = match reader.optional(&fields, "stream", boolean) {
+        Some(false) => Delivery::Whole,
+        Some(true) | None => Delivery::Streamed,
+    };
+    let timeouts = timeouts(reader, &fields);
+    let thresholds = thresholds(reader, &fields, delivery, timeouts);
+    let (prompt, check) = question(reader, &fields);
+    let budget = budget(reader, &fields, provider, model.as_deref());
+    let cadence = |node: &Node| duration(node, CADENCE);
+    let interval = reader.optional(&fields, "interval", cadence).unwrap_or(global.probe_interval);
+    let in_flight_max = reader.optional(&fields, "max_in_flight", |node| number(node, 1..=100));
+    let tokens_max = reader.optional(&fields, "max_tokens", |node| number(node, 1..=100_000));
+    let connection = match reader.optional(&fields, "new_connection", boolean) {
+        Some(true) => Connection::New,
+        Some(false) | None => Connection::Warm,
+    };
+    let classes = classes(reader, &fields);
+    Some(Target {
+        id: TargetId::new(&id?),
+        provider: provider?.clone(),
+        model: model?,
+        delivery,
+        interval,
+        in_flight_max: in_flight_max.unwrap_or(2),
+        timeouts,
+        thresholds,
+        tokens_max: tokens_max.unwrap_or(32),
+        prompt,
+        check: check?,
+        connection,
+        budget: budget?,
+        classes,
+    })
+}
+
+fn id(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    default: Option<String>,
+    names: &mut Vec<String>,
+) -> Option<String> {
+    if fields.get("name").is_some() {
+        return reader.optional(fields, "name", |node| unique(node, name(node)?, names));
+    }
+    let default = default?;
+    if names.contains(&default) {
+        let message = prefixed(&fields.what, "an earlier probe has this name already");
+        let mistake = Mistake::new(fields.place().clone(), message);
+        reader.report(mistake.remedy("give one of the two a `name`"));
+        return None;
+    }
+    names.push(default.clone());
+    Some(default)
+}
+
+/// Refuses a name that no entry has.
+pub(super) fn known_name(
+    node: &Node,
+    name: &str,
+    names: &[String],
+    kind: &str,
+) -> Result<(), Mistake> {
+    if names.iter().any(|other| other == name) {
+        return Ok(());
+    }
+    let mistake = refuse(node, format!("and no {kind} has that name"));
+    Err(match suggest::remedy(name, names.iter().map(String::as_str)) {
+        Some(remedy) => mistake.remedy(remedy),
+        None => mistake,
+    })
+}
+
+fn model(node: &Node, provider: Option<&SharedProvider>) -> Result<String, Mistake> {
+    let name = name(node)?;
+    let Some(provider) = provider.filter(|provider| !provider.models.is_empty()) else {
+        return Ok(name);
+    };
+    if provider.models.contains_key(&name) {
+        return Ok(name);
+    }
+    let mistake = refuse(node, format!("which provider `{}` does not list", provider.id));
+    let remedy = suggest::remedy(&name, provider.models.keys().map(String::as_str));
+    Err(mistake.remedy(remedy.unwrap_or_else(|| "list it under `models`".to_owned())))
+}
+
+/// Each default gives way to a shorter limit that is written around it.
+fn timeouts(reader: &mut Reader, fields: &Fields<'_>) -> Timeouts {
+    const NAMES: [&str; 4] = ["connect", "first_token", "idle", "total"];
+    let seconds = Duration::from_secs;
+    let default = Timeouts {
+        connect: seconds(5),
+        first_token: seconds(30),
+        idle: seconds(15),
+        total: seconds(60),
+    };
+    let Some(node) = fields.get("timeouts") else { return default };
+    let Some(inner) = reader.fields(node, fields.part("timeouts"), &NAMES) else { return default };
+    let mut read = |name| reader.optional(&inner, name, |node| duration(node, TIMEOUT));
+    let [connect, first_token, idle, total] = NAMES.map(&mut read);
+    let longest = [connect, first_token, idle].into_iter().flatten().max();
+    let total_default = default.total.max(longest.unwrap_or_default());
+    let total = total.unwrap_or(total_default);
+    let first_token_default = default.first_token.max(connect.unwrap_or_default()).min(total);
+    let first_token = first_token.unwrap_or(first_token_default);
+    let timeouts = Timeouts {
+        connect: connect.unwrap_or(default.connect.min(first_token)),
+        first_token,
+        idle: idle.unwrap_or(default.idle.min(total)),
+        total,
+    };
+    let Timeouts { connect, first_token, idle, total } = timeouts;
+    for (name, shorter, limit_name, limit) in [
+        ("connect", connect, "first_token", first_token),
+        ("first_token", first_token, "total", total),
+        ("idle", idle, "total", total),
+    ] {
+        not_longer(reader, &inner, (name, shorter), (limit_name, limit));
+    }
+    timeouts
+}
+
+fn not_longer(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    (name, shorter): (&str, Duration),
+    (limit_name, limit): (&str, Duration),
+) {
+    if shorter > limit {
+        let limit = format_duration(limit);
+        let why = format!("which is longer than `{limit_name}` ({limit})");
+        reader.optional(fields, name, |node| -> Result<(), Mistake> {
+            Err(refuse(node, why).remedy(format!("it must not exceed {limit}")))
+        });
+    }
+}
+
+fn thresholds(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    delivery: Delivery,
+    timeouts: Timeouts,
+) -> Thresholds {
+    let Some(node) = fields.get("thresholds") else { return Thresholds::default() };
+    let Some(inner) = reader.fields(node, fields.part("thresholds"), &["ttft", "total"]) else {
+        return Thresholds::default();
+    };
+    let mut read = |name| reader.optional(&inner, name, |node| duration(node, TIMEOUT));
+    let thresholds = Thresholds { ttft: read("ttft"), total: read("total") };
+    if delivery == Delivery::Whole && thresholds.ttft.is_some() {
+        reader.optional(&inner, "ttft", |node| -> Result<(), Mistake> {
+            Err(refuse(node, "but without `stream` there is no first token").remedy("remove it"))
+        });
+    } else if let Some(ttft) = thresholds.ttft {
+        let limit = ("timeouts: first_token", timeouts.first_token);
+        not_longer(reader, &inner, ("ttft", ttft), limit);
+    }
+    if let Some(total) = thresholds.total {
+        let limit = ("timeouts: total", timeouts.total);
+        not_longer(reader, &inner, ("total", total), limit);
+    }
+    thresholds
+}
+
+/// The default check looks for the nonce, so a prompt of one's own must ask for it.
+fn question(reader: &mut Reader, fields: &Fields<'_>) -> (Option<String>, Option<Check>) {
+    let prompt = reader.optional(fields, "prompt", text);
+    let check = match fields.get("check") {
+        Some(node) => check(reader, node, &fields.part("check"), &fields.what),
+        None => Some(Check::Nonce),
+    };
+    let wants_nonce = match &check {
+        Some(Check::Nonce) => true,
+        Some(Check::Contains(text)) => text.contains("{nonce}"),
+        Some(Check::Regex(_) | Check::Json(_) | Check::Any) | None => false,
+    };
+    if wants_nonce && prompt.as_ref().is_some_and(|prompt| !prompt.contains("{nonce}")) {
+        let why = "has no `{nonce}`, but the check looks for it in the answer";
+        let node = fields.get("prompt");
+        if let Some(node) = node {
+            let mistake = Mistake::new(node.place.clone(), why)
+                .remedy("ask for `{nonce}`, or write a `check` such as `check: any`");
+            reader.judge::<()>(&fields.what, "prompt", Err(mistake));
+        }
+    }
+    (prompt, check)
+}
+
+fn budget(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    provider: Option<&SharedProvider>,
+    model: Option<&str>,
+) -> Option<Budget> {
+    let remedy = "write dollars a day such as `budget_daily: 1.00`, or `budget_daily: unlimited`";
+    reader.required(fields, "budget_daily", remedy, |node| {
+        if node.text() == Some("unlimited") {
+            return Ok(Budget::Unlimited);
+        }
+        let budget = money(node).map_err(|mistake| match mistake.remedy {
+            Some(_) => mistake,
+            None => mistake.remedy("write dollars, or `unlimited`"),
+        })?;
+        if budget == Money::ZERO {
+            return Err(refuse(node, "which allows no probe at all").remedy("remove the probe"));
+        }
+        // An amount is a promise, and without a price there is nothing to count.
+        let (Some(provider), Some(model)) = (provider, model) else {
+            return Ok(Budget::Daily(budget));
+        };
+        if provider.price(model).is_none() {
+            let why = format!("but provider `{}` names no price for `{model}`", provider.id);
+            return Err(refuse(node, why).remedy(format!(
+                "write `models: {{{model}: {{price: {{input: …, output: …}}}}}}` there, or \
+                 `budget_daily: unlimited`"
+            )));
+        }
+        Ok(Budget::Daily(budget))
+    })
+}
+
+fn classes(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<ErrorType, SloClass> {
+    // A success is good by definition.
+    let types: Vec<(&str, ErrorType)> = ErrorType::ALL
+        .iter()
+        .filter(|error_type| **error_type != ErrorType::None)
+        .map(|error_type| (error_type.as_str(), *error_type))
+        .collect();
+    let words = SloClass::ALL.map(|class| (class.as_str(), class));
+    let known: Vec<&str> = types.iter().map(|(name, _)| *name).collect();
+    let Some(node) = fields.get("slo_class") else { return BTreeMap::new() };
+    let Some(inner) = reader.fields(node, fields.part("slo_class"), &known) else {
+        return BTreeMap::new();
+    };
+    types
+        .iter()
+        .filter_map(|(name, error_type)| {
+            Some((*error_type, reader.optional(&inner, name, |node| choice(node, &words))?))
+        })
+        .collect()
+}

@@ -1,0 +1,180 @@
+//! `providers:`: who can be asked, in which dialect, with which key, for how much.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::amount::money;
+use super::http;
+use super::reader::{Fields, Reader, entry_name, prefixed};
+use super::scalar::{choice, name, refuse, text, url};
+use super::secret::secret;
+use crate::model::{Mistake, ProviderId};
+use crate::provider::{Auth, Dialect, Model, Price, Provider, SharedProvider};
+use crate::yaml::Node;
+
+const DIALECTS: [(&str, Dialect); 2] =
+    [("openai_chat", Dialect::OpenaiChat), ("anthropic_messages", Dialect::AnthropicMessages)];
+const WAYS: [(&str, Way); 3] =
+    [("bearer", Way::Bearer), ("x-api-key", Way::ApiKey), ("none", Way::None)];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Bearer,
+    ApiKey,
+    None,
+}
+
+/// The providers, and every name that was given to one: a probe that names a provider with a
+/// mistake in it is not to blame.
+pub(super) struct Providers {
+    pub(super) right: Vec<SharedProvider>,
+    pub(super) names: Vec<String>,
+}
+
+impl Providers {
+    /// The provider of a name, if it is without mistakes.
+    pub(super) fn find(&self, name: &str) -> Option<&SharedProvider> {
+        self.right.iter().find(|provider| provider.id.as_str() == name)
+    }
+}
+
+/// Reads `providers:`.
+pub(super) fn providers(reader: &mut Reader, root: &Fields<'_>) -> Providers {
+    if !root.has("providers") {
+        reader.missing(
+            root,
+            "providers",
+            "write whom to ask; `bellwether init` writes a first one",
+        );
+    }
+    let mut found = Providers { right: Vec::new(), names: Vec::new() };
+    for (index, node) in reader.items(root, "providers").iter().enumerate() {
+        let provider = provider(reader, node, &entry_name("provider", index, node), &mut found);
+        found.right.extend(provider.map(Arc::new));
+    }
+    found
+}
+
+fn provider(
+    reader: &mut Reader,
+    node: &Node,
+    what: &str,
+    found: &mut Providers,
+) -> Option<Provider> {
+    let known =
+        ["name", "dialect", "base_url", "system", "auth", "api_key", "api_key_file", "models"];
+    let known: Vec<&str> = known.into_iter().chain(http::TRANSPORT).collect();
+    let fields = reader.fields(node, what, &known)?;
+    let name = reader.required(&fields, "name", "write a name for the provider", |node| {
+        unique(node, name(node)?, &mut found.names)
+    });
+    let remedy = "write `openai_chat` or `anthropic_messages`";
+    let dialect = reader.required(&fields, "dialect", remedy, |node| choice(node, &DIALECTS));
+    let base_url = reader.required(&fields, "base_url", "write `https://…`", base_url);
+    let system = reader.optional(&fields, "system", super::scalar::name);
+    let auth = auth(reader, &fields, dialect);
+    let models = models(reader, &fields);
+    let http = http::transport(reader, &fields);
+    let dialect = dialect?;
+    Some(Provider {
+        id: ProviderId::new(&name?),
+        dialect,
+        system: system.unwrap_or_else(|| dialect.system().to_owned()),
+        base_url: base_url?,
+        auth: auth?,
+        http,
+        models,
+    })
+}
+
+/// Takes a name, unless an earlier entry has it.
+pub(super) fn unique(
+    node: &Node,
+    name: String,
+    names: &mut Vec<String>,
+) -> Result<String, Mistake> {
+    if names.contains(&name) {
+        return Err(
+            refuse(node, "which an earlier entry has already").remedy("choose another name")
+        );
+    }
+    names.push(name.clone());
+    Ok(name)
+}
+
+/// Vendors' pages give the URL with `/v1`; the dialects bring theirs along.
+fn base_url(node: &Node) -> Result<String, Mistake> {
+    let text = url(node)?;
+    for path in ["/chat/completions", "/messages"] {
+        if text.ends_with(path) {
+            return Err(refuse(node, format!("which ends in `{path}`"))
+                .remedy("write the part before `/v1`; the dialect knows the rest"));
+        }
+    }
+    Ok(text.strip_suffix("/v1").unwrap_or(&text).trim_end_matches('/').to_owned())
+}
+
+fn auth(reader: &mut Reader, fields: &Fields<'_>, dialect: Option<Dialect>) -> Option<Auth> {
+    let written = reader.optional(fields, "auth", |node| choice(node, &WAYS));
+    let has_key = fields.has("api_key") || fields.has("api_key_file");
+    let way = match (written, dialect) {
+        (Some(way), _) => way,
+        (None, Some(Dialect::OpenaiChat)) => Way::Bearer,
+        (None, Some(Dialect::AnthropicMessages)) => Way::ApiKey,
+        // The dialect is reported; a key is still looked at, since it may be written inline.
+        (None, None) if has_key => Way::Bearer,
+        (None, None) => return None,
+    };
+    let key = secret(reader, fields, "api_key");
+    if way == Way::None {
+        if let Some(node) = fields.get("api_key").or_else(|| fields.get("api_key_file")) {
+            let message = prefixed(&fields.what, "a key is written, but `auth` is `none`");
+            let mistake = Mistake::new(node.place.clone(), message);
+            reader.report(mistake.remedy("remove one of them"));
+        }
+        return Some(Auth::None);
+    }
+    if !has_key {
+        let remedy = "write `api_key: env:NAME` or `api_key_file: PATH`, or `auth: none` where none is asked for";
+        reader.missing(fields, "api_key", remedy);
+    }
+    Some(if way == Way::ApiKey { Auth::ApiKey(key?) } else { Auth::Bearer(key?) })
+}
+
+fn models(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, Model> {
+    let Some(node) = fields.get("models") else { return BTreeMap::new() };
+    let Some(entries) = node.entries() else {
+        let wrong = Mistake::new(node.place.clone(), format!("is {}", node.kind()));
+        let wrong = wrong.remedy("write each model as a key: `gpt-x: {price: {…}}`");
+        reader.judge::<()>(&fields.what, "models", Err(wrong));
+        return BTreeMap::new();
+    };
+    let mut models = BTreeMap::new();
+    for (key, value) in entries {
+        let Some(public) = reader.judge(&fields.what, "models", name(key)) else { continue };
+        let what = fields.part(&format!("model `{public}`"));
+        let Some(inner) = reader.fields(value, what, &["name", "price"]) else { continue };
+        let model =
+            Model { name: reader.optional(&inner, "name", text), price: price(reader, &inner) };
+        models.insert(public, model);
+    }
+    models
+}
+
+fn price(reader: &mut Reader, fields: &Fields<'_>) -> Option<Price> {
+    let node = fields.get("price")?;
+    let known = ["input", "output", "cache_read", "cache_write"];
+    let inner = reader.fields(node, fields.part("price"), &known)?;
+    let remedy = "write US dollars for a million tokens";
+    let input = reader.required(&inner, "input", remedy, money);
+    let output = reader.required(&inner, "output", remedy, money);
+    let cache_read = reader.optional(&inner, "cache_read", money);
+    let cache_write = reader.optional(&inner, "cache_write", money);
+    let input = input?;
+    Some(Price {
+        input,
+        output: output?,
+        cache_read: cache_read.unwrap_or(input),
+        cache_write: cache_write.unwrap_or(input),
+    })
+}

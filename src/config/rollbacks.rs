@@ -1,0 +1,108 @@
+//! `rollbacks:`: which alerts take traffic from which targets, and what is called.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::amount::duration;
+use super::probes::{Probes, known_name};
+use super::providers::unique;
+use super::reader::{Fields, Reader, entry_name};
+use super::receivers::rollback_webhook;
+use super::scalar::{boolean, matcher, name, number, refuse};
+use crate::model::TargetId;
+use crate::release::{Mode, Rollback};
+use crate::yaml::Node;
+
+const KEYS: [&str; 9] = [
+    "name",
+    "matchers",
+    "candidate",
+    "stable",
+    "webhook",
+    "cooldown",
+    "max_per_day",
+    "dry_run",
+    "force",
+];
+const COOLDOWN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
+
+/// Reads `rollbacks:`.
+pub(super) fn rollbacks(reader: &mut Reader, root: &Fields<'_>, probes: &Probes) -> Vec<Rollback> {
+    let mut names = Vec::new();
+    let mut found: Vec<Rollback> = Vec::new();
+    for (index, node) in reader.items(root, "rollbacks").iter().enumerate() {
+        let what = entry_name("rollback", index, node);
+        found.extend(rollback(reader, node, &what, probes, &mut names));
+    }
+    found
+}
+
+fn rollback(
+    reader: &mut Reader,
+    node: &Node,
+    what: &str,
+    probes: &Probes,
+    names: &mut Vec<String>,
+) -> Option<Rollback> {
+    let fields = reader.fields(node, what, &KEYS)?;
+    let name = reader.required(&fields, "name", "write a name for the rollback", |node| {
+        unique(node, name(node)?, names)
+    });
+    let matchers = reader.list(&fields, "matchers", matcher);
+    if fields.get("matchers").is_none_or(|node| node.items().is_some_and(<[Node]>::is_empty)) {
+        let remedy = "write which alerts fire it, such as `matchers: ['rollback=\"chat\"']`; \
+                      without one, every alert would";
+        reader.missing(&fields, "matchers", remedy);
+    }
+    let candidate = arm(reader, &fields, "candidate", &[], probes);
+    let stable = arm(reader, &fields, "stable", &candidate, probes);
+    let webhook = match fields.get("webhook") {
+        Some(node) => rollback_webhook(reader, node, fields.part("webhook")),
+        None => {
+            if !fields.has("webhook") {
+                reader.missing(&fields, "webhook", "write what is called, with `url` below it");
+            }
+            None
+        }
+    };
+    let cooldown = reader.optional(&fields, "cooldown", |node| duration(node, COOLDOWN));
+    let daily_max = reader.optional(&fields, "max_per_day", |node| number(node, 1..=1000));
+    let mode = match reader.optional(&fields, "dry_run", boolean) {
+        Some(true) => Mode::DryRun,
+        Some(false) | None => Mode::Live,
+    };
+    let force = reader.optional(&fields, "force", boolean).unwrap_or(false);
+    Some(Rollback {
+        name: name?,
+        matchers,
+        candidate,
+        stable,
+        webhook: webhook?,
+        cooldown: cooldown.unwrap_or(Duration::from_secs(30 * 60)),
+        daily_max: daily_max.unwrap_or(3),
+        mode,
+        force,
+    })
+}
+
+/// One side of a rollback: names of probes, none of them on the other side.
+fn arm(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    side: &str,
+    other: &[TargetId],
+    probes: &Probes,
+) -> Vec<TargetId> {
+    if fields.get(side).is_none_or(|node| node.items().is_some_and(<[Node]>::is_empty)) {
+        reader.missing(fields, side, "write a list of names of probes");
+    }
+    reader.list(fields, side, |node| {
+        let name = name(node)?;
+        known_name(node, &name, &probes.names, "probe")?;
+        let id = TargetId::new(&name);
+        if other.contains(&id) {
+            return Err(refuse(node, "which is a candidate too").remedy("keep it on one side"));
+        }
+        Ok(id)
+    })
+}

@@ -1,0 +1,139 @@
+//! Where secrets are read from. What is written in place of a source is never repeated.
+
+use super::reader::{Fields, Reader};
+use super::scalar::{hook_url, raw, refuse_unseen, text};
+use super::settings::Config;
+use crate::model::{HeaderValue, HttpSettings, Mistake, SecretSource, UrlSource};
+use crate::notice::Webhook;
+use crate::provider::Auth;
+use crate::yaml::Node;
+
+/// Every secret that the configuration refers to, and for what: to be read at start, and by
+/// `check config --with-secrets`.
+pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
+    let mut found = Vec::new();
+    for provider in &config.providers {
+        let what = format!("provider `{}`", provider.id);
+        match &provider.auth {
+            Auth::Bearer(source) | Auth::ApiKey(source) => {
+                found.push((format!("{what}, api_key"), source.clone()));
+            }
+            Auth::None => {}
+        }
+        of_connection(&what, &provider.http, &mut found);
+    }
+    for receiver in &config.receivers {
+        for webhook in &receiver.webhooks {
+            of_webhook(&format!("receiver `{}`", receiver.name), webhook, &mut found);
+        }
+    }
+    for alertmanager in &config.alertmanagers {
+        let what = format!("alertmanager `{}`", alertmanager.url);
+        of_connection(&what, &alertmanager.http, &mut found);
+    }
+    for rollback in &config.rollbacks {
+        of_webhook(&format!("rollback `{}`", rollback.name), &rollback.webhook, &mut found);
+    }
+    found
+}
+
+fn of_webhook(what: &str, webhook: &Webhook, found: &mut Vec<(String, SecretSource)>) {
+    if let UrlSource::Secret(source) = &webhook.url {
+        found.push((format!("{what}, url"), source.clone()));
+    }
+    if let Some(source) = &webhook.signing_secret {
+        found.push((format!("{what}, signing_secret"), source.clone()));
+    }
+    of_connection(what, &webhook.http, found);
+}
+
+fn of_connection(what: &str, http: &HttpSettings, found: &mut Vec<(String, SecretSource)>) {
+    if let Some(authorization) = &http.authorization {
+        found.push((format!("{what}, authorization"), authorization.credentials.clone()));
+    }
+    if let Some(basic) = &http.basic_auth {
+        found.push((format!("{what}, basic_auth"), basic.password.clone()));
+    }
+    for (name, value) in &http.headers {
+        if let HeaderValue::Secret(source) = value {
+            found.push((format!("{what}, header `{name}`"), source.clone()));
+        }
+    }
+}
+
+/// Reads `NAME: env:VARIABLE`, `NAME: file:PATH` or `NAME_file: PATH`, at most one of them.
+pub(super) fn secret(reader: &mut Reader, fields: &Fields<'_>, name: &str) -> Option<SecretSource> {
+    let file_name = format!("{name}_file");
+    if at_most_one(reader, fields, name, &file_name) {
+        return None;
+    }
+    let file = reader.optional(fields, &file_name, text);
+    if let Some(path) = file {
+        return Some(SecretSource::File(reader.path(&path)));
+    }
+    let source = source(reader, fields.get(name)?, &file_name);
+    reader.judge(&fields.what, name, source)
+}
+
+/// Reads `url:` or `url_file:`, exactly one of them. A URL may carry a token, so that it may be
+/// read like a secret.
+pub(super) fn url(reader: &mut Reader, fields: &Fields<'_>) -> Option<UrlSource> {
+    let refers = fields.get("url").and_then(Node::text).is_some_and(is_source);
+    if refers || fields.has("url_file") {
+        return secret(reader, fields, "url").map(UrlSource::Secret);
+    }
+    reader
+        .required(fields, "url", "write the webhook's `url` or `url_file`", hook_url)
+        .map(UrlSource::Plain)
+}
+
+/// Reports two fields that exclude each other, if both are written.
+pub(super) fn at_most_one(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    one: &str,
+    other: &str,
+) -> bool {
+    let (Some(_), Some(node)) = (fields.get(one), fields.get(other)) else { return false };
+    let message = format!("`{one}` and `{other}` exclude each other");
+    let message = super::reader::prefixed(&fields.what, &message);
+    reader.report(Mistake::new(node.place.clone(), message).remedy("keep one of them"));
+    true
+}
+
+/// Whether a text names a secret's source and is not the secret.
+pub(super) fn is_source(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
+}
+
+/// Reads `env:VARIABLE` or `file:PATH`.
+pub(super) fn source(
+    reader: &Reader,
+    node: &Node,
+    file_field: &str,
+) -> Result<SecretSource, Mistake> {
+    let text = raw(node, "`env:NAME` or `file:PATH`")?;
+    if let Some(path) = text.strip_prefix("file:").filter(|path| !path.trim().is_empty()) {
+        return Ok(SecretSource::File(reader.path(path.trim())));
+    }
+    if let Some(variable) = text.strip_prefix("env:").map(str::trim) {
+        let begins = variable.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let goes_on = variable.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if begins && goes_on {
+            return Ok(SecretSource::Env(variable.to_owned()));
+        }
+        return Err(refuse_unseen(node, "names no environment variable after `env:`")
+            .remedy("letters, digits and `_`, no digit first"));
+    }
+    let variable = text.strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
+    if let Some(variable) = variable
+        && variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    {
+        return Err(refuse_unseen(node, "is not expanded from the environment like that")
+            .remedy(format!("write `env:{variable}`")));
+    }
+    Err(refuse_unseen(node, "is written into the file; it is not shown here").remedy(format!(
+        "write `env:NAME` or `file:PATH` in its place, or use `{file_field}`, and replace the \
+         secret if others could read it"
+    )))
+}

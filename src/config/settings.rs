@@ -1,0 +1,77 @@
+//! What a configuration file says, as types.
+
+use std::time::Duration;
+
+use crate::model::{Labels, Place};
+use crate::notice::{Alertmanager, Receiver, Route};
+use crate::probe::Target;
+use crate::provider::SharedProvider;
+use crate::release::Rollback;
+
+/// A configuration without mistakes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `global:`
+    pub global: Global,
+    /// `storage:`
+    pub storage: Storage,
+    /// `providers:` in the order written.
+    pub providers: Vec<SharedProvider>,
+    /// `probes:` in the order written.
+    pub targets: Vec<Target>,
+    /// `rule_files:`, not yet expanded.
+    pub rule_files: Vec<Pattern>,
+    /// `receivers:`
+    pub receivers: Vec<Receiver>,
+    /// `route:`; always there where receivers are.
+    pub route: Option<Route>,
+    /// `alertmanagers:`, one for each target of their `static_configs`.
+    pub alertmanagers: Vec<Alertmanager>,
+    /// `rollbacks:`
+    pub rollbacks: Vec<Rollback>,
+}
+
+/// `global:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Global {
+    /// The cadence of probes that name none; 60 s by default.
+    pub probe_interval: Duration,
+    /// The cadence of rule groups that name none; 15 s by default.
+    pub evaluation_interval: Duration,
+    /// How often the registry is sampled; 15 s by default.
+    pub sample_interval: Duration,
+    /// How often the series that a rollback hangs on are sampled; 1 s by default.
+    pub rollback_sample_interval: Duration,
+    /// Labels that every alert and every series sent elsewhere carries.
+    pub external_labels: Labels,
+    /// Under which URL people reach this process, for links in notices; without a final slash.
+    pub external_url: Option<String>,
+    /// The label `job` of the samples; `bellwether` by default.
+    pub job: String,
+    /// The label `instance` of the samples; the listen address where nothing is written.
+    pub instance: Option<String>,
+    /// From where this process looks at the providers.
+    pub vantage: Option<String>,
+    /// What is asked to tell a broken network of ours from broken providers.
+    pub reference_url: Option<String>,
+}
+
+/// `storage:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// How long samples are kept; 24 h by default.
+    pub retention: Duration,
+    /// How many bytes they may take on disk; 1 GB by default.
+    pub size_max: u64,
+    /// How many series there may be; 50,000 by default.
+    pub series_max: usize,
+}
+
+/// An entry of `rule_files:`: a path, perhaps with `*`, `?` or `[…]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// Where it is written.
+    pub place: Place,
+    /// As it is written.
+    pub text: String,
+}

@@ -1,0 +1,92 @@
+//! What was probably meant by a name that is not known.
+
+/// The known name nearest to a misspelled one, if one is near enough: at most a third of its
+/// letters off. A swap of neighbors counts as one slip; case, `-` and `_` do not count at all.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LENGTH_MAX: usize = 64;
+    let name = plain(name);
+    if name.len() > LENGTH_MAX {
+        return None;
+    }
+    known
+        .into_iter()
+        .map(|candidate| (distance(&name, &plain(candidate)), candidate))
+        .filter(|(slips, _)| *slips <= (name.len() / 3).max(1) && *slips < name.len())
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A remedy that names the nearest known name, or else all of them.
+pub(super) fn remedy<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    if let Some(candidate) = nearest(name, known.clone()) {
+        return Some(format!("did you mean `{candidate}`?"));
+    }
+    let all: Vec<String> = known.into_iter().map(|candidate| format!("`{candidate}`")).collect();
+    // More than a dozen would bury the message.
+    match all.len() {
+        0 => None,
+        1..=12 => Some(format!("known here: {}", all.join(", "))),
+        more => Some(format!("known here: {} and {} more", all[..10].join(", "), more - 10)),
+    }
+}
+
+fn plain(name: &str) -> Vec<char> {
+    name.chars()
+        .map(|character| if character == '-' { '_' } else { character.to_ascii_lowercase() })
+        .collect()
+}
+
+/// Optimal string alignment: insertions, deletions, substitutions, swaps of neighbors.
+fn distance(left: &[char], right: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    for (row, from) in left.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, to) in right.iter().enumerate() {
+            let replaced = above[column] + usize::from(from != to);
+            let mut slips = replaced.min(above[column + 1] + 1).min(current[column] + 1);
+            let swapped =
+                row > 0 && column > 0 && *from == right[column - 1] && left[row - 1] == *to;
+            if swapped {
+                slips = slips.min(before[column - 1] + 1);
+            }
+            current.push(slips);
+        }
+        before = std::mem::replace(&mut above, current);
+    }
+    above[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_name_finds_what_was_meant() {
+        let known = ["interval", "max_in_flight", "timeouts", "stream", "name"];
+        for (name, expected) in [
+            ("intervall", Some("interval")),
+            ("intreval", Some("interval")),
+            ("Max-In-Flight", Some("max_in_flight")),
+            ("timeout", Some("timeouts")),
+            ("steam", Some("stream")),
+            ("nam", Some("name")),
+            ("colour", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, known), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_swap_of_neighbors_is_one_slip() {
+        let slips = |left: &str, right: &str| distance(&plain(left), &plain(right));
+        assert_eq!(slips("ab", "ba"), 1);
+        assert_eq!(slips("kitten", "sitting"), 3);
+        assert_eq!(slips("", "abc"), 3);
+    }
+}
