@@ -2,6 +2,22 @@
 //!
 //! Pure: the notifier carries it out.
 
+mod alert;
+mod alertmanager;
+mod delivery;
+mod dispatcher;
+mod group;
+mod payload;
+mod retry;
+mod route;
 mod settings;
+mod signature;
 
+pub use alert::Alert;
+pub use alertmanager::{ALERTS_A_POST, Post, RETENTION, Resend};
+pub use delivery::{Delivery, Endpoint, HookId, Sending, endpoints};
+pub use dispatcher::{ALERTS_MAX, Dispatch, Dispatcher};
+pub use group::{Notice, Reason};
+pub use retry::{Attempt, GiveUp, Policy, Retry, next_attempt, parse_retry_after};
 pub use settings::{Alertmanager, Receiver, Route, Webhook};
+pub use signature::{Signed, SigningError, TOLERANCE, VerifyError, sign, verify};

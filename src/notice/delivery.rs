@@ -1,0 +1,139 @@
+//! What is handed to the notifier: a message and where it goes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Alertmanager, Policy, Receiver, Webhook};
+use crate::model::{HttpSettings, Timestamp, UrlSource};
+
+/// The name of a place that messages go to, as the label `hook`: their number is bounded by the
+/// configuration, and none holds a URL.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HookId(Arc<str>);
+
+impl HookId {
+    /// A receiver's webhook, by its position from 0.
+    pub fn webhook(receiver: &str, position: usize) -> Self {
+        Self(Arc::from(format!("receiver/{receiver}/{position}")))
+    }
+
+    /// A rollback's webhook.
+    pub fn rollback(name: &str) -> Self {
+        Self(Arc::from(format!("rollback/{name}")))
+    }
+
+    /// An Alertmanager, by its position from 0.
+    pub fn alertmanager(position: usize) -> Self {
+        Self(Arc::from(format!("alertmanager/{position}")))
+    }
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HookId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for HookId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}`", self.0)
+    }
+}
+
+/// A place that messages go to; each has a queue of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name.
+    pub hook: HookId,
+    /// Where it is.
+    pub url: UrlSource,
+    /// For one attempt; zero leaves it to the notifier.
+    pub timeout: Duration,
+    /// What signs its messages.
+    pub signing_secret: Option<crate::model::SecretSource>,
+    /// Authorization, TLS, proxy.
+    pub http: HttpSettings,
+    /// How hard it is tried.
+    pub policy: Policy,
+}
+
+impl Endpoint {
+    /// A webhook's.
+    pub fn of_webhook(hook: HookId, webhook: &Webhook, policy: Policy) -> Self {
+        Self {
+            hook,
+            url: webhook.url.clone(),
+            timeout: webhook.timeout,
+            signing_secret: webhook.signing_secret.clone(),
+            http: webhook.http.clone(),
+            policy,
+        }
+    }
+
+    /// An Alertmanager's, by its position from 0.
+    pub fn of_alertmanager(position: usize, alertmanager: &Alertmanager) -> Self {
+        Self {
+            hook: HookId::alertmanager(position),
+            url: UrlSource::Plain(format!("{}/api/v2/alerts", alertmanager.url)),
+            timeout: alertmanager.timeout,
+            signing_secret: None,
+            http: alertmanager.http.clone(),
+            policy: Policy::Once,
+        }
+    }
+}
+
+/// Every place that a configuration names, for the notifier.
+pub fn endpoints<'a>(
+    receivers: &[Receiver],
+    alertmanagers: &[Alertmanager],
+    rollbacks: impl IntoIterator<Item = (&'a str, &'a Webhook)>,
+) -> Vec<Endpoint> {
+    let webhooks = receivers.iter().flat_map(|receiver| {
+        receiver.webhooks.iter().enumerate().map(|(position, webhook)| {
+            let hook = HookId::webhook(&receiver.name, position);
+            Endpoint::of_webhook(hook, webhook, Policy::Notice)
+        })
+    });
+    let rollbacks = rollbacks.into_iter().map(|(name, webhook)| {
+        Endpoint::of_webhook(HookId::rollback(name), webhook, Policy::Rollback)
+    });
+    let alertmanagers = alertmanagers
+        .iter()
+        .enumerate()
+        .map(|(position, alertmanager)| Endpoint::of_alertmanager(position, alertmanager));
+    webhooks.chain(rollbacks).chain(alertmanagers).collect()
+}
+
+/// A message on its way: everything that is needed to send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Where it goes.
+    pub hook: HookId,
+    /// The idempotency key, the same in every attempt: without dots.
+    pub id: String,
+    /// Messages of one order are delivered one after the other, so that no resolve overtakes what
+    /// it resolves.
+    pub order: String,
+    /// JSON.
+    pub body: Arc<str>,
+    /// When it was decided; how long it is worth trying counts from here.
+    pub decided_at: Timestamp,
+    /// Whether it really goes out.
+    pub sending: Sending,
+}
+
+/// Whether a message really goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// It is sent.
+    Real,
+    /// It is prepared and signed, and what would have been sent is reported.
+    Rehearsal,
+}

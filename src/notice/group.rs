@@ -1,0 +1,296 @@
+//! One group of alerts, and when its receiver is told of it again.
+//!
+//! The rules are Alertmanager's. A receiver's webhook is told when something fires that it was not
+//! told of; when everything is resolved that it was told of; when something more is resolved, if
+//! it wants to know; and when nothing changed for the repeat interval. What is resolved leaves the
+//! group once that was settled, told or not.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::payload::{Envelope, body};
+use super::route::Node;
+use super::{Alert, Delivery, HookId, Sending, Webhook};
+use crate::model::{Labels, Timestamp};
+
+/// Why somebody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The group was not heard of before.
+    First,
+    /// Something new fires.
+    NewAlerts,
+    /// Something no longer fires.
+    SomeResolved,
+    /// Nothing fires any more.
+    AllResolved,
+    /// Nothing changed for long.
+    Repeat,
+}
+
+impl Reason {
+    /// Alertmanager's words for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first notification",
+            Self::NewAlerts => "new alerts added",
+            Self::SomeResolved => "some alerts resolved",
+            Self::AllResolved => "all alerts resolved",
+            Self::Repeat => "repeat interval elapsed",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One message to one webhook, and why it goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The message.
+    pub delivery: Delivery,
+    /// Who is told.
+    pub receiver: String,
+    /// Why.
+    pub reason: Reason,
+    /// The group's key.
+    pub group: String,
+    /// How many of its alerts fire.
+    pub firing: usize,
+    /// How many are resolved.
+    pub resolved: usize,
+    /// How many more there are than the webhook takes.
+    pub truncated: usize,
+}
+
+/// Alerts that are told together.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) labels: Labels,
+    pub(super) key: String,
+    pub(super) alerts: BTreeMap<Labels, Alert>,
+    pub(super) next_flush: Timestamp,
+    pub(super) has_flushed: bool,
+    /// What each webhook of the receiver was told last.
+    pub(super) told: Vec<Option<Told>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    at: Timestamp,
+    firing: BTreeSet<Labels>,
+    resolved: BTreeSet<Labels>,
+}
+
+/// What the group needs to know of the world to tell somebody.
+pub(super) struct Context<'a> {
+    pub(super) now: Timestamp,
+    pub(super) route: usize,
+    pub(super) node: &'a Node,
+    pub(super) webhooks: &'a [Webhook],
+    pub(super) external_url: &'a str,
+}
+
+impl Group {
+    /// Takes the newest of an alert. One that was resolved before anybody saw it fire is nothing
+    /// to this group.
+    pub(super) fn put(&mut self, now: Timestamp, group_wait: Duration, alert: &Alert) {
+        match self.alerts.get_mut(&alert.labels) {
+            Some(known) if known == alert => {}
+            Some(known) => *known = alert.clone(),
+            None if alert.is_resolved(now) => {}
+            None => {
+                self.alerts.insert(alert.labels.clone(), alert.clone());
+            }
+        }
+        // One that fires for longer than the wait, as after a restart, waits no more.
+        if !self.has_flushed && alert.is_firing && alert.starts_at + group_wait < now {
+            self.next_flush = self.next_flush.min(now);
+        }
+    }
+
+    /// Tells every webhook what it should know by now. Returns what goes out, and the alerts that
+    /// leave the group without anybody having heard of them.
+    pub(super) fn flush(&mut self, context: &Context<'_>) -> (Vec<Notice>, Vec<Alert>) {
+        let now = context.now;
+        self.has_flushed = true;
+        self.told.resize(context.webhooks.len(), None);
+        let mut alerts: Vec<&Alert> = self.alerts.values().collect();
+        alerts.sort_by(|left, right| written_before(left, right));
+        let side = |is_resolved| -> BTreeSet<Labels> {
+            let chosen = alerts.iter().filter(|alert| alert.is_resolved(now) == is_resolved);
+            chosen.map(|alert| alert.labels.clone()).collect()
+        };
+        let (firing, resolved) = (side(false), side(true));
+        let was_told: BTreeSet<Labels> =
+            self.told.iter().flatten().flat_map(|told| told.firing.iter().cloned()).collect();
+        let mut notices = Vec::new();
+        let mut tells_resolved = false;
+        for (position, webhook) in context.webhooks.iter().enumerate() {
+            let told = self.told[position].as_ref();
+            let repeat = context.node.repeat_interval;
+            let Some(reason) = reason(told, &firing, &resolved, webhook.send_resolved, now, repeat)
+            else {
+                continue;
+            };
+            self.told[position] =
+                Some(Told { at: now, firing: firing.clone(), resolved: resolved.clone() });
+            let chosen: Vec<&Alert> = alerts
+                .iter()
+                .filter(|alert| webhook.send_resolved || !alert.is_resolved(now))
+                .copied()
+                .collect();
+            if !chosen.is_empty() {
+                tells_resolved |= webhook.send_resolved;
+                notices.push(notice(context, &self.labels, &self.key, position, reason, &chosen));
+            }
+        }
+        let unheard = alerts
+            .iter()
+            .filter(|alert| resolved.contains(&alert.labels))
+            .filter(|alert| !tells_resolved && !was_told.contains(&alert.labels))
+            .filter(|_| !context.webhooks.is_empty())
+            .map(|alert| (*alert).clone())
+            .collect();
+        self.alerts.retain(|labels, _| !resolved.contains(labels));
+        (notices, unheard)
+    }
+}
+
+/// Whether and why a webhook is told (`DedupStage.needsUpdate` in Alertmanager's notify.go).
+fn reason(
+    told: Option<&Told>,
+    firing: &BTreeSet<Labels>,
+    resolved: &BTreeSet<Labels>,
+    send_resolved: bool,
+    now: Timestamp,
+    repeat_interval: Duration,
+) -> Option<Reason> {
+    let Some(told) = told else { return (!firing.is_empty()).then_some(Reason::First) };
+    if !firing.is_subset(&told.firing) {
+        return Some(Reason::NewAlerts);
+    }
+    if firing.is_empty() {
+        return (!told.firing.is_empty()).then_some(Reason::AllResolved);
+    }
+    if send_resolved && !resolved.is_subset(&told.resolved) {
+        return Some(Reason::SomeResolved);
+    }
+    (told.at + repeat_interval <= now).then_some(Reason::Repeat)
+}
+
+fn notice(
+    context: &Context<'_>,
+    labels: &Labels,
+    key: &str,
+    position: usize,
+    reason: Reason,
+    alerts: &[&Alert],
+) -> Notice {
+    let receiver = &context.node.receiver;
+    let alerts_max = match context.webhooks[position].alerts_max {
+        0 => alerts.len(),
+        alerts_max => alerts_max.min(alerts.len()),
+    };
+    let (chosen, left_out) = alerts.split_at(alerts_max);
+    let truncated = left_out.len();
+    let external_url = context.external_url;
+    let envelope =
+        Envelope { receiver, group_labels: labels, group_key: key, external_url, truncated };
+    let hook = HookId::webhook(receiver, position);
+    let id = message_id(&[
+        hook.as_str(),
+        &context.route.to_string(),
+        key,
+        &context.now.millis().to_string(),
+    ]);
+    let resolved = chosen.iter().filter(|alert| alert.is_resolved(context.now)).count();
+    Notice {
+        delivery: Delivery {
+            hook,
+            id,
+            order: key.to_owned(),
+            body: Arc::from(body(&envelope, chosen, context.now)),
+            decided_at: context.now,
+            sending: Sending::Real,
+        },
+        receiver: receiver.clone(),
+        reason,
+        group: key.to_owned(),
+        firing: chosen.len() - resolved,
+        resolved,
+        truncated,
+    }
+}
+
+/// The same for the same parts and for nothing else; 128 bits, so no two ever meet.
+fn message_id(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("msg_{hex}")
+}
+
+/// The order in which Alertmanager writes alerts: by `job`, by `instance`, the smaller set first,
+/// and at the first difference of two equally large ones the one that lacks the label, or has the
+/// smaller value.
+fn written_before(left: &Alert, right: &Alert) -> Ordering {
+    for name in ["job", "instance"] {
+        let order = match (left.labels.get(name), right.labels.get(name)) {
+            (Some(left), Some(right)) => left.cmp(right),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    let differing = left.labels.iter().zip(&right.labels).find(|(left, right)| left != right);
+    left.labels.len().cmp(&right.labels.len()).then_with(|| match differing {
+        None => Ordering::Equal,
+        Some((left, right)) if left.name == right.name => left.value.cmp(&right.value),
+        Some((left, right)) => right.name.cmp(&left.name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::alert::tests::firing;
+    use super::*;
+
+    #[test]
+    fn alerts_are_written_in_alertmanagers_order() {
+        let ordered = [
+            firing(&[("alertname", "Z"), ("job", "a"), ("instance", "1"), ("x", "y")], 0),
+            firing(&[("alertname", "A"), ("job", "a"), ("instance", "2")], 0),
+            firing(&[("alertname", "A"), ("job", "b")], 0),
+            firing(&[("alertname", "B")], 0),
+            firing(&[("alertname", "A"), ("model", "x")], 0),
+            firing(&[("alertname", "A"), ("model", "y")], 0),
+            firing(&[("alertname", "A"), ("a", "z")], 0),
+        ];
+        let mut alerts: Vec<&Alert> = ordered.iter().rev().collect();
+        alerts.sort_by(|left, right| written_before(left, right));
+        assert_eq!(alerts, ordered.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_message_id_has_no_dot_and_is_its_own() {
+        let id = message_id(&["receiver/all/0", "0", "{}:{}", "1.5"]);
+        assert!(id.starts_with("msg_") && id.len() == 36 && !id.contains('.'), "{id}");
+        assert_ne!(message_id(&["ab", "c"]), message_id(&["a", "bc"]));
+    }
+}
