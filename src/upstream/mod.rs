@@ -1,1 +1,19 @@
-//! Not built yet: upstream.
+//! How bellwether calls out: secrets, TLS, proxies, and the stamps that tell the parts of an
+//! exchange from each other.
+//!
+//! Plumbing for every doer that opens a connection. A client follows no redirect and repeats
+//! nothing: whoever asks decides what an answer means and whether to ask again.
+
+mod client;
+mod failure;
+mod headers;
+mod secret;
+mod stamps;
+mod tls;
+
+pub use client::{ClientError, ClientOptions, Idle, Reach, client};
+pub use failure::{Stage, classify, describe};
+pub use headers::{header_value, headers, redacted};
+pub use secret::{SecretError, read_secret};
+pub use stamps::{Connections, Marks, Stamps, stamped_body};
+pub use tls::warm_up;
