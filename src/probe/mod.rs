@@ -2,9 +2,25 @@
 //!
 //! Pure: the prober carries it out.
 
+mod budget;
+mod canary;
+mod check;
+mod cost;
 mod outcome;
+mod question;
+mod schedule;
+mod schema;
 mod settings;
+mod vantage;
 
 pub use crate::provider::{Anomaly, RateLimits, Usage};
+pub use budget::{Ledger, Reservation};
+pub use canary::{Canary, Sign};
+pub use check::{Shortfall, verify};
+pub use cost::{cost, estimate};
 pub use outcome::{Outcome, Phases, SkipReason};
+pub use question::Question;
+pub use schedule::{Cadence, Due, Passed};
+pub use schema::{SchemaError, validate_schema};
 pub use settings::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};
+pub use vantage::Vantage;
