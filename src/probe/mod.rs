@@ -23,4 +23,4 @@ pub use question::Question;
 pub use schedule::{Cadence, Due, Passed};
 pub use schema::{SchemaError, validate_schema};
 pub use settings::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};
-pub use vantage::Vantage;
+pub use vantage::{Vantage, is_unreached};

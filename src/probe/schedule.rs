@@ -62,6 +62,12 @@ impl Cadence {
         cadence
     }
 
+    /// The same cadence with the counting of another, for a target whose settings changed.
+    #[must_use]
+    pub fn counting_on(self, counted: u64) -> Self {
+        Self { counted, ..self }
+    }
+
     /// When the next probe is due.
     pub fn next_due(&self) -> Duration {
         self.next

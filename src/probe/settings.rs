@@ -9,7 +9,9 @@ use crate::model::{Money, TargetId};
 use crate::provider::{ErrorType, SharedProvider, SloClass};
 
 /// One provider and model that is asked on a fixed cadence.
-#[derive(Clone, Debug)]
+///
+/// Equal targets are the same target: a reload leaves one that is equal to its former self alone.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// Its name in the configuration.
     pub id: TargetId,
@@ -92,6 +94,21 @@ pub enum Check {
     Json(serde_json::Value),
     /// Anything that is not empty will do.
     Any,
+}
+
+/// Two regular expressions are equal when they are written alike.
+impl PartialEq for Check {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nonce, Self::Nonce) | (Self::Any, Self::Any) => true,
+            (Self::Contains(left), Self::Contains(right)) => left == right,
+            (Self::Regex(left), Self::Regex(right)) => left.as_str() == right.as_str(),
+            (Self::Json(left), Self::Json(right)) => left == right,
+            (Self::Nonce | Self::Contains(_) | Self::Regex(_) | Self::Json(_) | Self::Any, _) => {
+                false
+            }
+        }
+    }
 }
 
 /// Whether connections are kept between probes.

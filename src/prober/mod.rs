@@ -1,1 +1,21 @@
-//! Not built yet: prober.
+//! Carries probes out: keeps the cadence, asks, measures, grades, and watches its own health.
+//!
+//! One task for each target keeps its cadence and does nothing that can block; each probe is a task
+//! of its own. A result is counted first and handed on after, so that whoever receives it finds it
+//! in the counters. A receiver that is stuck holds probes back only up to `in_flight_max`, and what
+//! is skipped for it is counted.
+
+mod attempt;
+mod exchange;
+mod grading;
+mod line;
+mod loopback;
+mod once;
+mod pulse;
+mod record;
+mod roster;
+mod rounds;
+
+pub use once::{Step, Trace, probe_once};
+pub use pulse::Health;
+pub use roster::Prober;

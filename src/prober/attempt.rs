@@ -1,0 +1,117 @@
+//! One probe of one target: question, exchange, grade.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::exchange;
+use super::grading::{Circumstances, grade};
+use super::line::{self, Line, LineError};
+use super::record::Record;
+use crate::clock::Clock;
+use crate::probe::{Delivery, Outcome, Question, Target};
+use crate::provider::{ErrorType, Exam, Expectation, Terminal};
+use crate::upstream::{Marks, Stamps};
+
+/// An outcome and what `probe_once` shows beside it.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub outcome: Outcome,
+    pub started: Instant,
+    pub marks: Marks,
+    pub headed: Option<Instant>,
+    pub is_new_connection: Option<bool>,
+    pub url: Option<reqwest::Url>,
+    pub request_headers: HeaderMap,
+    pub response_headers: HeaderMap,
+}
+
+impl Attempt {
+    /// Whether anything was written to the provider.
+    pub fn was_sent(&self) -> bool {
+        self.marks.send_start.is_some()
+    }
+}
+
+/// Probes a target once; when `cancel` ends first, the outcome is `cancelled`.
+pub(super) async fn attempt(
+    target: &Target,
+    line: Result<&Line, &LineError>,
+    clock: &Clock,
+    circumstances: Circumstances,
+    cancel: impl Future<Output = ()>,
+) -> Attempt {
+    let started = Instant::now();
+    let stamps = Arc::new(Stamps::default());
+    let question = Question::new(target.prompt.as_deref(), rand::random());
+    let mut record = Record::new(exam(target), Arc::clone(&stamps), target.delivery, started);
+    let mut url = None;
+    let mut request_headers = HeaderMap::new();
+    let mut response_headers = HeaderMap::new();
+    let built = line.map_err(explain).and_then(|line| {
+        let request = line::build(target, &question.prompt, &stamps);
+        Ok((line, request.map_err(|error| explain(&error))?))
+    });
+    match built {
+        Err(detail) => record.fail(Instant::now(), ErrorType::Internal, detail),
+        Ok((line, request)) => {
+            url = Some(request.url().clone());
+            request_headers = request.headers().clone();
+            let headers = tokio::select! {
+                biased;
+                headers = exchange::run(&mut record, line, clock, &target.timeouts, request) => {
+                    headers
+                }
+                () = cancel => {
+                    let detail = "bellwether stopped or reloaded".to_owned();
+                    record.fail(Instant::now(), ErrorType::Cancelled, detail);
+                    None
+                }
+            };
+            response_headers = headers.unwrap_or_default();
+        }
+    }
+    let (headed, is_new_connection) = (record.headed, record.is_new_connection);
+    let outcome = grade(record, target, &question.nonce, circumstances, clock);
+    Attempt {
+        outcome,
+        started,
+        marks: stamps.marks(),
+        headed,
+        is_new_connection,
+        url,
+        request_headers,
+        response_headers,
+    }
+}
+
+impl Circumstances {
+    /// Those of a probe that nobody scheduled.
+    pub fn unscheduled(clock: &Clock) -> Self {
+        Self { sequence: 0, due: clock.now(), lateness: Duration::ZERO, is_cold: true }
+    }
+}
+
+fn exam(target: &Target) -> Exam {
+    let expectation = Expectation {
+        is_streamed: target.delivery == Delivery::Streamed,
+        model: target.provider.upstream_model(&target.model).to_owned(),
+        terminal: Terminal::Lenient,
+        wants_usage: true,
+    };
+    Exam::new(target.provider.dialect, expectation)
+}
+
+/// The whole chain: it is read by the operator whose mistake it is.
+fn explain(error: &LineError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,169 @@
+//! One exchange with a provider, from connect to terminal evidence.
+//!
+//! Each wait has its own deadline. Bytes that are there win over a deadline that has passed, so a
+//! process that was stopped judges what came and not its own absence; what trickles in without end
+//! is cut when it is taken in.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::line::Line;
+use super::record::{Deadline, Record};
+use crate::clock::Clock;
+use crate::probe::Timeouts;
+use crate::provider::{ErrorType, Head};
+use crate::upstream::{Stage, classify, describe};
+
+/// An answer to a short question is a few kilobytes; what is larger is none.
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// After the terminal evidence the rest of the body is read, so that the connection can be used
+/// again. A server that holds the socket open past this is noted and cut.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Runs an exchange into its record; returns the answer's headers if any came.
+pub(super) async fn run(
+    record: &mut Record,
+    line: &Line,
+    clock: &Clock,
+    timeouts: &Timeouts,
+    request: reqwest::Request,
+) -> Option<http::HeaderMap> {
+    let response = send(record, line, timeouts, request).await?;
+    let headed = Instant::now();
+    record.headed = Some(headed);
+    record.is_refused = !response.status().is_success();
+    record.is_new_connection = Some(line.connections.is_new(&response));
+    let headers = response.headers().clone();
+    record.exam.head(&Head {
+        status: response.status().as_u16(),
+        headers: &|name| {
+            let value = headers.get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        },
+        now: clock.at(headed),
+    });
+    read(record, response, timeouts).await;
+    Some(headers)
+}
+
+/// Connects and sends, up to the answer's headers.
+async fn send(
+    record: &mut Record,
+    line: &Line,
+    timeouts: &Timeouts,
+    request: reqwest::Request,
+) -> Option<reqwest::Response> {
+    let stamps = std::sync::Arc::clone(&record.stamps);
+    let sending = stamps.around(line.client.execute(request));
+    tokio::pin!(sending);
+    let early = tokio::select! {
+        biased;
+        answer = &mut sending => Some(answer),
+        () = stamps.sent() => None,
+        () = sleep_until(record.started + timeouts.connect) => {
+            let detail = format!("no connection within {:?}", timeouts.connect);
+            record.fail(Instant::now(), ErrorType::ConnectTimeout, detail);
+            return None;
+        }
+    };
+    let answer = match early {
+        Some(answer) => answer,
+        None => {
+            let (by, then) = record.deadline(timeouts);
+            tokio::select! {
+                biased;
+                answer = &mut sending => answer,
+                () = sleep_until(by) => {
+                    give_up(record, then, timeouts);
+                    return None;
+                }
+            }
+        }
+    };
+    match answer {
+        Ok(response) => Some(response),
+        Err(error) => {
+            let error_type = classify(&error, stamps.marks().stage());
+            record.fail(Instant::now(), error_type, describe(&error));
+            None
+        }
+    }
+}
+
+/// Reads the body until the exam is over.
+async fn read(record: &mut Record, mut response: reqwest::Response, timeouts: &Timeouts) {
+    let mut size = 0;
+    loop {
+        let (by, then) = record.deadline(timeouts);
+        let chunk = tokio::select! {
+            biased;
+            chunk = response.chunk() => chunk,
+            () = sleep_until(by) => return give_up(record, then, timeouts),
+        };
+        let now = Instant::now();
+        match chunk {
+            Ok(Some(bytes)) => {
+                size += bytes.len();
+                let progress = record.exam.bytes(&bytes);
+                record.take(now, progress);
+                if progress.is_over {
+                    return linger(record, response).await;
+                }
+                if size > BODY_BYTES_MAX {
+                    let detail = "the answer is larger than 8 MiB".to_owned();
+                    return record.fail(now, ErrorType::Other, detail);
+                }
+                let (by, then) = record.deadline(timeouts);
+                if now >= by {
+                    return give_up(record, then, timeouts);
+                }
+            }
+            Ok(None) => {
+                record.exam.end();
+                record.ended = Some(record.finish.unwrap_or(now));
+                return;
+            }
+            Err(error) => {
+                let error_type = classify(&error, Stage::Reading);
+                return record.fail(now, error_type, describe(&error));
+            }
+        }
+    }
+}
+
+async fn linger(record: &mut Record, mut response: reqwest::Response) {
+    let by = Instant::now() + LINGER;
+    let mut size = 0;
+    loop {
+        match timeout_at(by, response.chunk()).await {
+            Ok(Ok(Some(bytes))) if size < BODY_BYTES_MAX => size += bytes.len(),
+            Ok(Ok(None) | Err(_)) => return,
+            Ok(Ok(Some(_))) | Err(_) => {
+                record.is_lingering = true;
+                return;
+            }
+        }
+    }
+}
+
+fn give_up(record: &mut Record, deadline: Deadline, timeouts: &Timeouts) {
+    let now = Instant::now();
+    match deadline {
+        Deadline::Settle => record.ended = record.finish,
+        Deadline::Fail(error_type) => {
+            let detail = match error_type {
+                ErrorType::TtftTimeout => {
+                    format!("no content within {:?}", timeouts.first_token)
+                }
+                ErrorType::StalledStream if record.first_content.is_none() => {
+                    format!("nothing but keep-alives within {:?}", timeouts.first_token)
+                }
+                ErrorType::StalledStream => format!("no more content within {:?}", timeouts.idle),
+                _ => format!("not complete within {:?}", timeouts.total),
+            };
+            record.fail(now, error_type, detail);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! From a record to an outcome.
+//!
+//! The exam has graded the answer; here its text is checked, its cost counted, and its class set.
+//! A wrong answer is a failure of its own only where nothing worse was found, and an answer that
+//! was cut by our own limit is our fault and not the provider's.
+
+use std::time::Duration;
+
+use super::record::Record;
+use crate::clock::Clock;
+use crate::model::{Money, Timestamp};
+use crate::probe::{self, Anomaly, Outcome, Target, verify};
+use crate::provider::{ErrorType, Grade, SloClass};
+
+/// What is known of a probe beside its exchange.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    pub sequence: u64,
+    pub due: Timestamp,
+    pub lateness: Duration,
+    pub is_cold: bool,
+}
+
+/// Grades a finished exchange. Health is judged later, by [`excuse`].
+pub(super) fn grade(
+    record: Record,
+    target: &Target,
+    nonce: &str,
+    circumstances: Circumstances,
+    clock: &Clock,
+) -> Outcome {
+    let now = tokio::time::Instant::now();
+    let phases = record.phases();
+    let ended = record.ended.unwrap_or(now);
+    let total = ended.saturating_duration_since(record.sent());
+    let ttft = record.since_sent(record.first_content);
+    let ttfo = record.since_sent(record.first_output);
+    let spread = record.last_content.zip(record.first_content).map(|(last, first)| last - first);
+    let is_streamed = ttft.is_some();
+    let Record { exam, failure, gaps, is_lingering, .. } = record;
+    let grade = exam.finish();
+    let (error_type, detail) = judge(&grade, failure, target, nonce);
+    let usage = grade.usage;
+    let price = target.provider.price(&target.model);
+    let mut anomalies = grade.anomalies;
+    if is_lingering && !anomalies.contains(&Anomaly::LingeringSocket) {
+        anomalies.push(Anomaly::LingeringSocket);
+    }
+    Outcome {
+        target: target.id.clone(),
+        sequence: circumstances.sequence,
+        due: circumstances.due,
+        finished: clock.at(now),
+        lateness: circumstances.lateness,
+        error_type,
+        class: target.class(error_type),
+        detail,
+        broke: grade.broke,
+        phases,
+        ttft,
+        ttfo,
+        time_per_output_token: usage.zip(spread).filter(|_| is_streamed).and_then(
+            |(usage, spread)| {
+                let later = u32::try_from(usage.output).ok()?.checked_sub(1)?;
+                spread.checked_div(later)
+            },
+        ),
+        gaps: if is_streamed { gaps } else { Vec::new() },
+        total,
+        status: grade.status,
+        usage,
+        cost: usage.zip(price).map(|(usage, price)| probe::cost(&usage, price)),
+        anomalies,
+        rate_limits: grade.rate_limits,
+        request_id: grade.request_id,
+        is_cold: circumstances.is_cold,
+        is_conclusive: true,
+    }
+}
+
+/// Takes our own troubles out of an outcome: while bellwether was stalled a timeout proves nothing,
+/// and while the vantage is suspect neither does a provider that cannot be reached.
+pub(super) fn excuse(outcome: &mut Outcome, was_green: bool, is_vantage_suspect: bool) {
+    outcome.is_conclusive = was_green;
+    let is_timing = matches!(
+        outcome.error_type,
+        ErrorType::ConnectTimeout
+            | ErrorType::TtftTimeout
+            | ErrorType::StalledStream
+            | ErrorType::TotalTimeout
+    );
+    let is_excused = (!was_green && is_timing)
+        || (is_vantage_suspect && probe::is_unreached(outcome.error_type));
+    if is_excused {
+        outcome.class = SloClass::Excluded;
+    }
+}
+
+/// What to book for a probe: nothing where nothing was sent or a refusal came, its cost where that
+/// is known, else (`None`) what was reserved.
+pub(super) fn booked(outcome: &Outcome, was_sent: bool) -> Option<Money> {
+    let is_refused = outcome.status.is_some_and(|status| status >= 300);
+    if !was_sent || (is_refused && outcome.usage.is_none()) {
+        return Some(Money::ZERO);
+    }
+    outcome.cost
+}
+
+fn judge(
+    grade: &Grade,
+    failure: Option<String>,
+    target: &Target,
+    nonce: &str,
+) -> (ErrorType, String) {
+    let may_check = matches!(
+        grade.error_type,
+        ErrorType::None | ErrorType::ModelMismatch | ErrorType::UsageMissing
+    );
+    if may_check && let Err(shortfall) = verify(&target.check, nonce, &grade.text) {
+        let is_cut = matches!(grade.finish_reason.as_deref(), Some("length" | "max_tokens"));
+        let error_type =
+            if is_cut { ErrorType::MaxTokensReached } else { ErrorType::ContentCheckFailed };
+        return (error_type, shortfall.to_string());
+    }
+    let detail = failure.unwrap_or_else(|| grade.detail.clone());
+    (grade.error_type, detail)
+}

@@ -1,0 +1,97 @@
+//! The line to one target: its client and the request that goes over it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use crate::model::{Secret, SecretSource};
+use crate::probe::{Connection, Delivery, Target};
+use crate::provider::{Ask, Auth, Provider, request};
+use crate::upstream::{
+    self, ClientError, ClientOptions, Connections, Idle, Reach, SecretError, Stamps,
+};
+
+/// Why a probe could not even be sent; the operator's mistake, not the provider's failure.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("`base_url` of provider `{0}` makes no URL")]
+    Url(String),
+}
+
+/// One client with a pool of its own, so that no target warms another's connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub client: reqwest::Client,
+    pub connections: Connections,
+}
+
+impl Line {
+    pub fn new(target: &Target) -> Result<Self, LineError> {
+        let options = ClientOptions {
+            connect_timeout: target.timeouts.connect,
+            idle: match target.connection {
+                Connection::Warm => Idle::Kept,
+                Connection::New => Idle::Closed,
+            },
+            reach: Reach::of(&target.provider.base_url),
+        };
+        let client = upstream::client(&target.provider.http, &options)?;
+        Ok(Self { client, connections: Connections::default() })
+    }
+}
+
+/// Builds the request of one probe. Secrets are read anew, so that a rotated key is taken up.
+pub(super) fn build(
+    target: &Target,
+    prompt: &str,
+    stamps: &Arc<Stamps>,
+) -> Result<reqwest::Request, LineError> {
+    let provider = &*target.provider;
+    let ask = Ask {
+        model: &target.model,
+        prompt,
+        tokens_max: target.tokens_max,
+        is_streamed: target.delivery == Delivery::Streamed,
+    };
+    let question = request(provider, &ask);
+    let url = format!("{}{}", provider.base_url, question.path);
+    let url =
+        reqwest::Url::parse(&url).map_err(|_| LineError::Url(provider.id.as_str().to_owned()))?;
+    let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+    let mut headers: HeaderMap = question
+        .headers
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+    // What the operator writes wins over what the dialect asks for, and the key over both.
+    for (name, value) in &upstream::headers(&provider.http)? {
+        headers.insert(name, value.clone());
+    }
+    if let Some((name, value)) = key(provider)? {
+        headers.insert(name, value);
+    }
+    *request.headers_mut() = headers;
+    *request.body_mut() =
+        Some(upstream::stamped_body(Bytes::from(question.body), Arc::clone(stamps)));
+    Ok(request)
+}
+
+fn key(provider: &Provider) -> Result<Option<(HeaderName, HeaderValue)>, SecretError> {
+    let read =
+        |source: &SecretSource| -> Result<Secret, SecretError> { upstream::read_secret(source) };
+    Ok(match &provider.auth {
+        Auth::Bearer(source) => {
+            Some((AUTHORIZATION, upstream::header_value("Bearer ", &read(source)?, source)?))
+        }
+        Auth::ApiKey(source) => {
+            let name = HeaderName::from_static("x-api-key");
+            Some((name, upstream::header_value("", &read(source)?, source)?))
+        }
+        Auth::None => None,
+    })
+}

@@ -1,0 +1,139 @@
+//! Watches bellwether's own health and tells everybody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::loopback::Loopback;
+use crate::clock::Clock;
+use crate::model::{TargetId, Timestamp};
+use crate::probe::{Canary, Outcome, Sign, Target, Vantage};
+use crate::telemetry::Telemetry;
+
+/// How often the loopback is tried.
+const LOOPBACK_PERIOD: Duration = Duration::from_secs(1);
+
+/// How bellwether itself is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether evidence about latency can be believed.
+    pub is_green: bool,
+    /// Since when it has been so.
+    pub since: Timestamp,
+    /// How late the last timer was. Changes of this alone wake nobody.
+    pub lateness: Duration,
+    /// Whether our own network seems to fail, and not the providers.
+    pub is_vantage_suspect: bool,
+}
+
+impl Health {
+    /// Well, since now.
+    pub fn green(since: Timestamp) -> Self {
+        Self { is_green: true, since, lateness: Duration::ZERO, is_vantage_suspect: false }
+    }
+}
+
+/// The health that all probes share.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    start: Instant,
+    clock: Clock,
+    telemetry: Telemetry,
+    health: watch::Sender<Health>,
+    // Probes must know at their end whether they can be believed, without a round trip to a task
+    // that may itself be late; held for a few comparisons.
+    canary: Mutex<Canary>,
+    // Held for a look over one entry a target.
+    vantage: Mutex<Vantage>,
+}
+
+impl Pulse {
+    pub fn new(
+        start: Instant,
+        clock: Clock,
+        telemetry: Telemetry,
+        health: watch::Sender<Health>,
+    ) -> Self {
+        let canary = Mutex::new(Canary::new(start.elapsed()));
+        Self { start, clock, telemetry, health, canary, vantage: Mutex::default() }
+    }
+
+    /// Looks forever.
+    pub async fn watch(self: Arc<Self>) {
+        let mut loopback = Loopback::open().await;
+        if loopback.is_none() {
+            tracing::warn!("no loopback interface: the self-canary watches its timer alone");
+        }
+        let mut due = Instant::now() + Canary::PERIOD;
+        let mut loopback_due = due;
+        loop {
+            sleep_until(due).await;
+            let woken = Instant::now();
+            self.look(woken, Sign::Timer(woken - due));
+            if let Some(loopback) = &mut loopback
+                && woken >= loopback_due
+            {
+                let sign = loopback.exchange().await;
+                self.look(Instant::now(), sign);
+                loopback_due = woken + LOOPBACK_PERIOD;
+            }
+            self.publish();
+            // From now on: a stall is one fault, not as many as it had periods.
+            due = Instant::now() + Canary::PERIOD;
+        }
+    }
+
+    fn look(&self, now: Instant, sign: Sign) {
+        let mut canary = self.canary.lock().unwrap_or_else(PoisonError::into_inner);
+        canary.look(now - self.start, sign);
+    }
+
+    /// Whether all was well since an instant.
+    pub fn was_green(&self, since: Instant) -> bool {
+        let canary = self.canary.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = since.saturating_duration_since(self.start);
+        canary.was_green(self.start.elapsed(), since)
+    }
+
+    /// Takes in an outcome; returns whether the vantage is suspect with it.
+    pub fn hear(&self, target: &Target, host: &str, outcome: &Outcome) -> bool {
+        let is_suspect = {
+            let mut vantage = self.vantage.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = outcome.finished;
+            vantage.hear(now, &target.id, host, target.interval, outcome.error_type);
+            vantage.is_suspect(now)
+        };
+        self.publish();
+        is_suspect
+    }
+
+    /// Forgets a target that is gone.
+    pub fn forget(&self, target: &TargetId) {
+        self.vantage.lock().unwrap_or_else(PoisonError::into_inner).forget(target);
+    }
+
+    fn publish(&self) {
+        let now = Instant::now();
+        let (is_green, lateness) = {
+            let canary = self.canary.lock().unwrap_or_else(PoisonError::into_inner);
+            (canary.is_green(now - self.start), canary.lateness())
+        };
+        let at = self.clock.at(now);
+        let is_vantage_suspect =
+            self.vantage.lock().unwrap_or_else(PoisonError::into_inner).is_suspect(at);
+        self.telemetry.canary(is_green, lateness);
+        self.health.send_if_modified(|health| {
+            let has_changed =
+                health.is_green != is_green || health.is_vantage_suspect != is_vantage_suspect;
+            if health.is_green != is_green {
+                health.since = at;
+            }
+            health.is_green = is_green;
+            health.is_vantage_suspect = is_vantage_suspect;
+            health.lateness = lateness;
+            has_changed
+        });
+    }
+}

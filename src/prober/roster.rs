@@ -1,0 +1,120 @@
+//! Which targets are being probed.
+//!
+//! On a reload a target that equals its former self is not touched: its cadence, its probes under
+//! way, its cold mark and its warm connection go on. One that changed, or is new, starts at its own
+//! offset: no probe is fired for the reload's sake. What is under way for a target that changed or
+//! went is cancelled and reported so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::pulse::{Health, Pulse};
+use super::rounds::{House, Rounds, SharedAccount};
+use crate::clock::Clock;
+use crate::model::TargetId;
+use crate::probe::{Outcome, Target};
+use crate::telemetry::Telemetry;
+
+/// All probing of this process.
+#[derive(Debug)]
+pub struct Prober {
+    house: Arc<House>,
+    watcher: JoinHandle<()>,
+    // Changed by `reload`, which does not wait for anything.
+    roster: Mutex<Roster>,
+}
+
+#[derive(Debug, Default)]
+struct Roster {
+    running: BTreeMap<TargetId, Running>,
+    // Kept for targets that went, too: taking one out and in again must not double its budget. As
+    // many as the operator ever named.
+    accounts: BTreeMap<TargetId, SharedAccount>,
+    leaving: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    target: Arc<Target>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Prober {
+    /// Starts to probe. Outcomes go to `outcomes`, and each change of our own health to `health`.
+    pub fn spawn(
+        targets: Vec<Target>,
+        clock: Clock,
+        telemetry: Telemetry,
+        outcomes: mpsc::Sender<Outcome>,
+        health: watch::Sender<Health>,
+    ) -> Self {
+        let start = Instant::now();
+        let pulse = Arc::new(Pulse::new(start, clock, telemetry.clone(), health));
+        let watcher = tokio::spawn(Arc::clone(&pulse).watch());
+        let house = Arc::new(House { start, clock, telemetry, pulse, outcomes });
+        let prober = Self { house, watcher, roster: Mutex::default() };
+        prober.reload(targets);
+        prober
+    }
+
+    /// Probes these targets from now on, and no others.
+    pub fn reload(&self, targets: Vec<Target>) {
+        let mut roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        roster.leaving.retain(|task| !task.is_finished());
+        let mut former = std::mem::take(&mut roster.running);
+        for target in targets {
+            let id = target.id.clone();
+            let running = match former.remove(&id) {
+                Some(running) if *running.target == target => running,
+                Some(changed) => {
+                    roster.leaving.push(changed.dismiss());
+                    self.start(&mut roster, target)
+                }
+                None => self.start(&mut roster, target),
+            };
+            roster.running.insert(id, running);
+        }
+        for (id, gone) in former {
+            roster.leaving.push(gone.dismiss());
+            self.house.pulse.forget(&id);
+        }
+    }
+
+    /// Cancels and reports what is under way, and waits for that, at most until the deadline.
+    pub async fn stop(self, deadline: Duration) {
+        let by = Instant::now() + deadline;
+        let roster =
+            std::mem::take(&mut *self.roster.lock().unwrap_or_else(PoisonError::into_inner));
+        let running = roster.running.into_values().map(Running::dismiss);
+        let mut tasks: Vec<_> = running.collect();
+        tasks.extend(roster.leaving);
+        for mut task in tasks {
+            if timeout_at(by, &mut task).await.is_err() {
+                tracing::warn!("a target's probes did not end in time");
+                task.abort();
+            }
+        }
+        self.watcher.abort();
+    }
+
+    fn start(&self, roster: &mut Roster, target: Target) -> Running {
+        let account = Arc::clone(roster.accounts.entry(target.id.clone()).or_default());
+        let target = Arc::new(target);
+        let (stop, stopping) = watch::channel(false);
+        let rounds = Rounds::new(Arc::clone(&self.house), Arc::clone(&target), account, stopping);
+        Running { target, stop, task: tokio::spawn(rounds.keep()) }
+    }
+}
+
+impl Running {
+    fn dismiss(self) -> JoinHandle<()> {
+        self.stop.send_replace(true);
+        self.task
+    }
+}

@@ -1,0 +1,168 @@
+//! The rounds of one target: what is due is fired, skipped or missed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::attempt;
+use super::grading::{Circumstances, booked, excuse};
+use super::line::{Line, LineError};
+use super::pulse::Pulse;
+use crate::clock::Clock;
+use crate::probe::{Cadence, Due, Ledger, Outcome, Reservation, SkipReason, Target, estimate};
+use crate::telemetry::Telemetry;
+
+/// What all targets share.
+#[derive(Debug)]
+pub(super) struct House {
+    pub start: Instant,
+    pub clock: Clock,
+    pub telemetry: Telemetry,
+    pub pulse: Arc<Pulse>,
+    pub outcomes: mpsc::Sender<Outcome>,
+}
+
+/// What outlives a change of a target's settings: the day's money and the counting.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    ledger: Ledger,
+    counted: u64,
+}
+
+/// Shared between a target's rounds and its probes, which settle what they cost; held for a sum.
+pub(super) type SharedAccount = Arc<Mutex<Account>>;
+
+/// One target's task.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    house: Arc<House>,
+    target: Arc<Target>,
+    account: SharedAccount,
+    stop: watch::Receiver<bool>,
+    line: Arc<Result<Line, LineError>>,
+    probes: JoinSet<()>,
+    has_fired: bool,
+}
+
+impl Rounds {
+    pub fn new(
+        house: Arc<House>,
+        target: Arc<Target>,
+        account: SharedAccount,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let line = Arc::new(Line::new(&target));
+        Self { house, target, account, stop, line, probes: JoinSet::new(), has_fired: false }
+    }
+
+    /// Keeps the cadence until told to stop, then waits for the probes under way.
+    pub async fn keep(mut self) {
+        let elapsed = self.house.start.elapsed();
+        let mut cadence = Cadence::new(elapsed, &self.target.id, self.target.interval)
+            .counting_on(lock(&self.account).counted);
+        loop {
+            let due = self.house.start + cadence.next_due();
+            tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => break,
+                Some(_) = self.probes.join_next() => self.show_in_flight(),
+                () = sleep_until(due) => {
+                    let passed = cadence.pass(self.house.start.elapsed());
+                    lock(&self.account).counted = cadence.counted();
+                    if passed.due > 0 {
+                        self.house.telemetry.probe_due(&self.target, passed.due);
+                    }
+                    if passed.missed > 0 {
+                        self.house.telemetry.probe_missed(&self.target, passed.missed);
+                    }
+                    if let Some(due) = passed.fire {
+                        self.fire_or_skip(due);
+                    }
+                }
+            }
+        }
+        while self.probes.join_next().await.is_some() {
+            self.show_in_flight();
+        }
+    }
+
+    fn fire_or_skip(&mut self, due: Due) {
+        let telemetry = &self.house.telemetry;
+        if self.in_flight() >= self.target.in_flight_max {
+            return telemetry.probe_skipped(&self.target, SkipReason::InFlight);
+        }
+        let now = self.house.clock.now();
+        let estimate = estimate(&self.target);
+        let Some(reservation) =
+            lock(&self.account).ledger.reserve(now, self.target.budget, estimate)
+        else {
+            return telemetry.probe_skipped(&self.target, SkipReason::BudgetSkipped);
+        };
+        if self.line.is_err() {
+            // A certificate file may have come since.
+            self.line = Arc::new(Line::new(&self.target));
+        }
+        let due_at = self.house.start + due.at;
+        let circumstances = Circumstances {
+            sequence: due.sequence,
+            due: self.house.clock.at(due_at),
+            lateness: due_at.elapsed(),
+            is_cold: !self.has_fired,
+        };
+        self.has_fired = true;
+        telemetry.probe_sent(&self.target, circumstances.lateness);
+        self.probes.spawn(probe(
+            Arc::clone(&self.house),
+            Arc::clone(&self.target),
+            Arc::clone(&self.line),
+            (Arc::clone(&self.account), reservation),
+            circumstances,
+            self.stop.clone(),
+        ));
+        self.show_in_flight();
+    }
+
+    fn in_flight(&self) -> u32 {
+        u32::try_from(self.probes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn show_in_flight(&self) {
+        self.house.telemetry.probe_in_flight(&self.target, self.in_flight());
+    }
+}
+
+async fn probe(
+    house: Arc<House>,
+    target: Arc<Target>,
+    line: Arc<Result<Line, LineError>>,
+    (account, reservation): (SharedAccount, Reservation),
+    circumstances: Circumstances,
+    mut stop: watch::Receiver<bool>,
+) {
+    let line = Result::as_ref(&line);
+    let cancel = stopped(&mut stop);
+    let attempt = attempt(&target, line, &house.clock, circumstances, cancel).await;
+    let was_sent = attempt.was_sent();
+    let was_green = house.pulse.was_green(attempt.started);
+    let host = attempt.url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let mut outcome = attempt.outcome;
+    lock(&account).ledger.settle(reservation, booked(&outcome, was_sent));
+    let is_vantage_suspect = house.pulse.hear(&target, host, &outcome);
+    excuse(&mut outcome, was_green, is_vantage_suspect);
+    house.telemetry.probe_finished(&target, &outcome);
+    if house.outcomes.send(outcome).await.is_err() {
+        tracing::debug!(target.id = target.id.as_str(), "nobody takes outcomes any more");
+    }
+}
+
+/// Ends when told to, or when whoever could tell is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let told = stop.wait_for(|is_stopped| *is_stopped).await.is_ok();
+    tracing::trace!(told, "rounds stop");
+}
+
+fn lock(account: &SharedAccount) -> std::sync::MutexGuard<'_, Account> {
+    account.lock().unwrap_or_else(PoisonError::into_inner)
+}
