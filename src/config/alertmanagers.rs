@@ -17,10 +17,10 @@ pub(super) fn alertmanagers(reader: &mut Reader, root: &Fields<'_>) -> Vec<Alert
     if let Some(node) = root.get("alerting")
         && let Some(fields) = reader.fields(node, "alerting", &["alertmanagers"])
     {
-        nodes = reader.items(&fields, "alertmanagers");
+        nodes.extend(reader.items(&fields, "alertmanagers"));
     }
     let mut found: Vec<Alertmanager> = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
+    for (index, node) in nodes.into_iter().enumerate() {
         found.extend(entry(reader, node, format!("alertmanager {}", index + 1)));
     }
     found
@@ -42,7 +42,7 @@ fn entry(reader: &mut Reader, node: &Node, what: String) -> Vec<Alertmanager> {
         reader.missing(&fields, "static_configs", remedy);
     }
     let mut urls = Vec::new();
-    for (index, node) in reader.items(&fields, "static_configs").iter().enumerate() {
+    for (index, node) in reader.items(&fields, "static_configs").into_iter().enumerate() {
         let what = fields.part(&format!("static_configs {}", index + 1));
         let Some(inner) = reader.fields(node, what, &["targets"]) else { continue };
         if !inner.has("targets") {
@@ -65,4 +65,5 @@ fn target_url(node: &Node, scheme: &str, prefix: &str) -> Result<String, Mistake
     };
     scalar.text = format!("{scheme}://{text}/{prefix}");
     url(&Node { value: Yaml::Scalar(scalar), ..node.clone() })
+        .map_err(|_| refuse(node, "which is not `host:port`"))
 }

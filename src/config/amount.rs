@@ -26,7 +26,14 @@ pub(super) fn duration(node: &Node, range: RangeInclusive<Duration>) -> Result<D
             refuse(node, "which has no unit").remedy(format!("write `{text}s` for seconds"))
         );
     }
-    let refused = || refuse(node, format!("where {DUE} is due"));
+    let refused = || {
+        let mistake = refuse(node, format!("where {DUE} is due"));
+        if is_vague(text) {
+            mistake.remedy("write months and years in days: `30d`")
+        } else {
+            mistake
+        }
+    };
     let duration = match parse_duration(text) {
         Ok(duration) => duration,
         Err(_) => human(text).ok_or_else(refused)?,
@@ -40,11 +47,14 @@ pub(super) fn duration(node: &Node, range: RangeInclusive<Duration>) -> Result<D
 
 fn human(text: &str) -> Option<Duration> {
     let mut digits = text.split(|c: char| !c.is_ascii_digit());
-    let mut units = text.split(|c: char| !c.is_ascii_alphabetic());
     let is_long = text.len() > LENGTH_MAX || digits.any(|run| run.len() > DIGITS_MAX);
-    let is_vague =
-        units.any(|unit| unit == "M" || unit.starts_with("mon") || unit.starts_with('y'));
-    if is_long || is_vague { None } else { humantime::parse_duration(text).ok() }
+    if is_long || is_vague(text) { None } else { humantime::parse_duration(text).ok() }
+}
+
+/// Whether months or years are in it, which are not of one length.
+fn is_vague(text: &str) -> bool {
+    let mut units = text.split(|c: char| !c.is_ascii_alphabetic());
+    units.any(|unit| unit == "M" || unit.starts_with("mon") || unit.starts_with('y'))
 }
 
 /// A size in bytes, in Prometheus's units: `1GB` is 2³⁰ bytes, as `1GiB` is.
@@ -71,7 +81,7 @@ pub(super) fn money(node: &Node) -> Result<Money, Mistake> {
     const DOLLARS_MAX: u64 = 1_000_000_000;
     let text = raw(node, DUE)?;
     if text.starts_with('-') {
-        return Err(refuse(node, "which is negative").remedy("nobody pays us for tokens"));
+        return Err(refuse(node, "which is negative").remedy("write 0 or more"));
     }
     if let Some(rest) = text.strip_prefix('$') {
         let mistake = refuse(node, format!("where {DUE} is due"));
@@ -96,6 +106,8 @@ pub(super) fn money(node: &Node) -> Result<Money, Mistake> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn node(text: &str) -> Node {
@@ -133,6 +145,15 @@ mod tests {
             "[]",
         ] {
             assert!(duration(&node(text), all.clone()).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_duration_panics(text in "([0-9]{1,20}(\\.[0-9]{1,20})?(w|d|h|m|s|ms|us|ns|weeks| )){1,4}") {
+            if let Ok(duration) = duration(&node(&text), Duration::ZERO..=Duration::MAX) {
+                prop_assert!(duration < Duration::MAX);
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::reader::{Reader, prefixed};
-use super::scalar::{choice, raw, regex, text};
+use super::scalar::{choice, plain, raw, regex, text};
 use crate::model::Mistake;
 use crate::probe::Check;
 use crate::yaml::{Node, Yaml};
@@ -57,7 +57,10 @@ fn schema_is_known(reader: &mut Reader, node: &Node, what: &str) -> Option<()> {
         }
     }
     reader.list(&fields, "required", text);
-    reader.items(&fields, "enum");
+    if let Some(node) = fields.get("enum").filter(|node| node.items().is_none()) {
+        let wrong = Mistake::new(node.place.clone(), format!("is {}", node.kind()));
+        reader.judge::<()>(what, "enum", Err(wrong.remedy("write a list of values")));
+    }
     if let Some(node) = fields.get("properties") {
         let mut parts = Vec::new();
         match node.entries() {
@@ -82,10 +85,9 @@ fn schema_is_known(reader: &mut Reader, node: &Node, what: &str) -> Option<()> {
 fn value(node: &Node) -> Result<Value, Mistake> {
     Ok(match &node.value {
         Yaml::Null => Value::Null,
-        Yaml::Scalar(scalar) if scalar.is_quoted() => Value::String(scalar.text.clone()),
-        Yaml::Scalar(scalar) => serde_yaml::from_str(&scalar.text)
-            .ok()
-            .filter(|value: &Value| !value.is_object() && !value.is_array())
+        // An infinity has no word in JSON; serde would make it `null`.
+        Yaml::Scalar(scalar) => plain(node)
+            .filter(|value: &Value| value.is_number() || value.is_boolean())
             .unwrap_or_else(|| Value::String(scalar.text.clone())),
         Yaml::Sequence(items) => {
             Value::Array(items.iter().map(value).collect::<Result<_, Mistake>>()?)

@@ -1,13 +1,14 @@
 //! `global:` and `storage:`.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::{duration, size};
 use super::reader::{Fields, Reader};
-use super::scalar::{labels, name, number, refuse, url};
+use super::scalar::{label_name, name, number, raw, refuse, url};
 use super::settings::{Global, Storage};
-use crate::model::{Labels, Mistake};
+use crate::model::{Label, Labels, Mistake};
 use crate::yaml::Node;
 
 /// What a cadence may be: a day at most, so that a day's cost can be stated.
@@ -15,6 +16,8 @@ pub(super) const CADENCE: RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_secs(86_400);
 const RETENTION: RangeInclusive<Duration> =
     Duration::from_secs(600)..=Duration::from_secs(10 * 365 * 86_400);
+
+const SIZE_LEAST: u64 = 1 << 20;
 
 impl Default for Global {
     fn default() -> Self {
@@ -71,9 +74,7 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         rollback_sample_interval: reader
             .optional(&fields, "rollback_sample_interval", cadence)
             .unwrap_or(default.rollback_sample_interval),
-        external_labels: reader
-            .optional(&fields, "external_labels", labels)
-            .unwrap_or_else(Labels::empty),
+        external_labels: labels(reader, &fields),
         external_url: reader.optional(&fields, "external_url", url),
         job: reader.optional(&fields, "job", name).unwrap_or(default.job),
         instance: reader.optional(&fields, "instance", name),
@@ -86,11 +87,35 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         if !fields.has("rollback_sample_interval") {
             return Global { rollback_sample_interval: global.sample_interval, ..global };
         }
-        let longer: fn(&Node) -> Result<(), Mistake> =
-            |node| Err(refuse(node, "which is longer than `sample_interval`"));
+        let longer: fn(&Node) -> Result<(), Mistake> = |node| {
+            Err(refuse(node, "which is longer than `sample_interval`")
+                .remedy("what a rollback hangs on is sampled more often than the rest"))
+        };
         reader.optional(&fields, "rollback_sample_interval", longer);
     }
     global
+}
+
+fn labels(reader: &mut Reader, fields: &Fields<'_>) -> Labels {
+    let Some(node) = fields.get("external_labels") else { return Labels::empty() };
+    let Some(entries) = node.entries() else {
+        let wrong = Mistake::new(node.place.clone(), format!("is {}", node.kind()));
+        let wrong = wrong.remedy("write `name: value` below it");
+        reader.judge::<()>(&fields.what, "external_labels", Err(wrong));
+        return Labels::empty();
+    };
+    let what = fields.part("external_labels");
+    let mut labels = Vec::new();
+    for (key, value) in entries {
+        let name = reader.judge(&fields.what, "external_labels", label_name(key));
+        let shown = key.text().unwrap_or_default();
+        let value = reader.judge(&what, shown, raw(value, "a label's value"));
+        labels.extend(
+            name.zip(value)
+                .map(|(name, value)| Label { name: Arc::from(name), value: Arc::from(value) }),
+        );
+    }
+    Labels::new(labels)
 }
 
 /// Reads `storage:`.
@@ -99,11 +124,15 @@ pub(super) fn storage(reader: &mut Reader, root: &Fields<'_>) -> Storage {
     let known = ["retention", "size_max", "series_max"];
     let Some(node) = root.get("storage") else { return default };
     let Some(fields) = reader.fields(node, "storage", &known) else { return default };
+    let size_max = |node: &Node| match size(node) {
+        Ok(bytes) if bytes < SIZE_LEAST => Err(refuse(node, "where 1MB or more is due")),
+        other => other,
+    };
     Storage {
         retention: reader
             .optional(&fields, "retention", |node| duration(node, RETENTION))
             .unwrap_or(default.retention),
-        size_max: reader.optional(&fields, "size_max", size).unwrap_or(default.size_max),
+        size_max: reader.optional(&fields, "size_max", size_max).unwrap_or(default.size_max),
         series_max: reader
             .optional(&fields, "series_max", |node| number(node, 1..=10_000_000))
             .unwrap_or(default.series_max),

@@ -134,7 +134,7 @@ fn header_values(reader: &mut Reader, what: &str, name: &str, node: &Node) -> Ve
         found.extend(reader.judge(&fields.what, "values", value));
     }
     for item in reader.items(&fields, "secrets") {
-        let secret = source(reader, item, "files").map(HeaderValue::Secret);
+        let secret = source(reader, item, Some("files")).map(HeaderValue::Secret);
         found.extend(reader.judge(&fields.what, "secrets", secret));
     }
     let paths = reader.list(&fields, "files", text);
@@ -147,7 +147,7 @@ fn header_values(reader: &mut Reader, what: &str, name: &str, node: &Node) -> Ve
 fn header_value(reader: &Reader, name: &str, node: &Node) -> Result<HeaderValue, Mistake> {
     let text = raw(node, "a header's value")?;
     if is_source(text) || may_be_secret(name) {
-        return source(reader, node, "files").map(HeaderValue::Secret);
+        return source(reader, node, None).map(HeaderValue::Secret);
     }
     if Value::from_str(text).is_err() {
         return Err(refuse_unseen(node, "has characters that no header may have"));

@@ -52,7 +52,7 @@ pub(super) fn probes(
         reader.missing(root, "probes", "write what to ask; `probes: []` asks nothing");
     }
     let mut found = Probes { right: Vec::new(), names: Vec::new() };
-    for (index, node) in reader.items(root, "probes").iter().enumerate() {
+    for (index, node) in reader.items(root, "probes").into_iter().enumerate() {
         let target = probe(reader, node, index, global, providers, &mut found.names);
         found.right.extend(target);
     }
@@ -152,10 +152,8 @@ pub(super) fn known_name(
         return Ok(());
     }
     let mistake = refuse(node, format!("and no {kind} has that name"));
-    Err(match suggest::remedy(name, names.iter().map(String::as_str)) {
-        Some(remedy) => mistake.remedy(remedy),
-        None => mistake,
-    })
+    let remedy = suggest::remedy(name, names.iter().map(String::as_str));
+    Err(mistake.remedy(remedy.unwrap_or_else(|| format!("list a {kind} under `{kind}s`"))))
 }
 
 fn model(node: &Node, provider: Option<&SharedProvider>) -> Result<String, Mistake> {

@@ -48,7 +48,7 @@ pub(super) fn providers(reader: &mut Reader, root: &Fields<'_>) -> Providers {
         );
     }
     let mut found = Providers { right: Vec::new(), names: Vec::new() };
-    for (index, node) in reader.items(root, "providers").iter().enumerate() {
+    for (index, node) in reader.items(root, "providers").into_iter().enumerate() {
         let provider = provider(reader, node, &entry_name("provider", index, node), &mut found);
         found.right.extend(provider.map(Arc::new));
     }

@@ -20,6 +20,8 @@ pub(super) struct Fields<'n> {
     /// What it describes, for messages: "probe `fast`".
     pub(super) what: String,
     node: &'n Node,
+    // What the unknown keys were probably meant to be, so that none is reported as missing too.
+    misspelled: Vec<String>,
 }
 
 impl<'n> Fields<'n> {
@@ -53,7 +55,7 @@ impl Reader {
 
     /// All that was reported, in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Mistake> {
-        self.mistakes.sort();
+        self.mistakes.sort_by(|left, right| left.place.cmp(&right.place));
         self.mistakes.dedup();
         self.mistakes
     }
@@ -76,6 +78,7 @@ impl Reader {
         known: &[&str],
     ) -> Option<Fields<'n>> {
         let what = what.into();
+        let mut misspelled = Vec::new();
         let Yaml::Mapping(entries) = &node.value else {
             let message = format!("{} is due here, not {}", keys_of(&what), node.kind());
             self.report(Mistake::new(node.place.clone(), message).remedy(known_keys(known)));
@@ -90,14 +93,18 @@ impl Reader {
                         self.report(mistake.remedy("write one, or remove the key"));
                     }
                 }
-                Some(name) => self.report(unknown_key(&what, name, &key.place, known)),
+                Some(name) => {
+                    let meant = suggest::nearest(name, known.iter().copied());
+                    misspelled.extend(meant.map(str::to_owned));
+                    self.report(unknown_key(&what, name, &key.place, known));
+                }
                 None => {
                     let message = prefixed(&what, &format!("a key is {}", key.kind()));
                     self.report(Mistake::new(key.place.clone(), message).remedy(known_keys(known)));
                 }
             }
         }
-        Some(Fields { what, node })
+        Some(Fields { what, node, misspelled })
     }
 
     /// Reads a field that may be missing.
@@ -125,26 +132,44 @@ impl Reader {
         self.optional(fields, name, read)
     }
 
-    /// Reports that a field is missing.
+    /// Reports that a field is missing, unless its misspelled name was.
     pub(super) fn missing(&mut self, fields: &Fields<'_>, name: &str, remedy: &str) {
+        if fields.misspelled.iter().any(|meant| meant == name) {
+            return;
+        }
         let message = prefixed(&fields.what, &format!("`{name}` is missing"));
         self.report(Mistake::new(fields.place().clone(), message).remedy(remedy));
     }
 
-    /// The items of a list; none where it is missing.
-    pub(super) fn items<'n>(&mut self, fields: &Fields<'n>, name: &str) -> &'n [Node] {
-        let Some(node) = fields.get(name) else { return &[] };
+    /// Reports a list that is missing or empty where something must be in it.
+    pub(super) fn filled(&mut self, fields: &Fields<'_>, name: &str, remedy: &str) {
+        if !fields.has(name) {
+            self.missing(fields, name, remedy);
+        }
+        if let Some(node) =
+            fields.get(name).filter(|node| node.items().is_some_and(<[_]>::is_empty))
+        {
+            let message = prefixed(&fields.what, &format!("`{name}` is empty"));
+            self.report(Mistake::new(node.place.clone(), message).remedy(remedy));
+        }
+    }
+
+    /// The items of a list that are something; none where it is missing.
+    pub(super) fn items<'n>(&mut self, fields: &Fields<'n>, name: &str) -> Vec<&'n Node> {
+        let Some(node) = fields.get(name) else { return Vec::new() };
         if let Some(items) = node.items() {
-            for item in items.iter().filter(|item| item.is_null()) {
+            let (empty, full): (Vec<&Node>, Vec<&Node>) =
+                items.iter().partition(|item| item.is_null());
+            for item in empty {
                 let message = prefixed(&fields.what, &format!("an item of `{name}` is empty"));
                 self.report(Mistake::new(item.place.clone(), message).remedy("remove the `-`"));
             }
-            return items;
+            return full;
         }
         let message = format!("`{name}` is {}, where a list is due", node.kind());
         let mistake = Mistake::new(node.place.clone(), prefixed(&fields.what, &message));
         self.report(mistake.remedy("begin each item with `- `"));
-        &[]
+        Vec::new()
     }
 
     /// Reads every item of a list, and returns those that are right.
@@ -154,8 +179,8 @@ impl Reader {
         name: &str,
         read: impl Fn(&'n Node) -> Result<T, Mistake>,
     ) -> Vec<T> {
-        let items = self.items(fields, name).iter().filter(|item| !item.is_null());
-        items.filter_map(|item| self.judge(&fields.what, name, read(item))).collect()
+        let items = self.items(fields, name);
+        items.into_iter().filter_map(|item| self.judge(&fields.what, name, read(item))).collect()
     }
 
     /// Reports what a reading function refused, with the field's name before its message.

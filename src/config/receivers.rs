@@ -28,7 +28,7 @@ pub(super) struct Receivers {
 /// Reads `receivers:`.
 pub(super) fn receivers(reader: &mut Reader, root: &Fields<'_>) -> Receivers {
     let mut found = Receivers { right: Vec::new(), names: Vec::new() };
-    for (index, node) in reader.items(root, "receivers").iter().enumerate() {
+    for (index, node) in reader.items(root, "receivers").into_iter().enumerate() {
         let what = entry_name("receiver", index, node);
         found.right.extend(receiver(reader, node, &what, &mut found.names));
     }
@@ -61,7 +61,7 @@ fn receiver(
         unique(node, name(node)?, names)
     });
     let mut webhooks = Vec::new();
-    for (index, node) in reader.items(&fields, "webhook_configs").iter().enumerate() {
+    for (index, node) in reader.items(&fields, "webhook_configs").into_iter().enumerate() {
         webhooks.extend(webhook(reader, node, fields.part(&format!("webhook {}", index + 1))));
     }
     Some(Receiver { name: name?, webhooks })

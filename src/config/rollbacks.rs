@@ -30,7 +30,7 @@ const COOLDOWN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(
 pub(super) fn rollbacks(reader: &mut Reader, root: &Fields<'_>, probes: &Probes) -> Vec<Rollback> {
     let mut names = Vec::new();
     let mut found: Vec<Rollback> = Vec::new();
-    for (index, node) in reader.items(root, "rollbacks").iter().enumerate() {
+    for (index, node) in reader.items(root, "rollbacks").into_iter().enumerate() {
         let what = entry_name("rollback", index, node);
         found.extend(rollback(reader, node, &what, probes, &mut names));
     }
@@ -49,11 +49,9 @@ fn rollback(
         unique(node, name(node)?, names)
     });
     let matchers = reader.list(&fields, "matchers", matcher);
-    if fields.get("matchers").is_none_or(|node| node.items().is_some_and(<[Node]>::is_empty)) {
-        let remedy = "write which alerts fire it, such as `matchers: ['rollback=\"chat\"']`; \
-                      without one, every alert would";
-        reader.missing(&fields, "matchers", remedy);
-    }
+    let remedy = "write which alerts fire it, such as `matchers: ['rollback=\"chat\"']`; without \
+                  one, every alert would";
+    reader.filled(&fields, "matchers", remedy);
     let candidate = arm(reader, &fields, "candidate", &[], probes);
     let stable = arm(reader, &fields, "stable", &candidate, probes);
     let webhook = match fields.get("webhook") {
@@ -93,9 +91,7 @@ fn arm(
     other: &[TargetId],
     probes: &Probes,
 ) -> Vec<TargetId> {
-    if fields.get(side).is_none_or(|node| node.items().is_some_and(<[Node]>::is_empty)) {
-        reader.missing(fields, side, "write a list of names of probes");
-    }
+    reader.filled(fields, side, "write a list of names of probes");
     reader.list(fields, side, |node| {
         let name = name(node)?;
         known_name(node, &name, &probes.names, "probe")?;

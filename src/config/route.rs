@@ -33,8 +33,10 @@ pub(super) fn route(
     receivers: &Receivers,
 ) -> Option<Route> {
     if let (Some(first), false) = (receivers.names.first(), root.has("route")) {
-        let remedy = format!("write `route: {{receiver: {first}}}`");
-        reader.missing(root, "route", &remedy);
+        let place = root.get("receivers").map_or_else(|| root.place(), |node| &node.place);
+        let mistake =
+            Mistake::new(place.clone(), "`receivers` are listed, but there is no `route`");
+        reader.report(mistake.remedy(format!("write `route: {{receiver: {first}}}`")));
     }
     let default = Route {
         receiver: String::new(),
@@ -98,7 +100,7 @@ fn read(
             .unwrap_or(parent.repeat_interval),
         routes: Vec::new(),
     };
-    for (index, child) in reader.items(&fields, "routes").iter().enumerate() {
+    for (index, child) in reader.items(&fields, "routes").into_iter().enumerate() {
         let what = format!("{what}, child {}", index + 1);
         route.routes.extend(read(reader, child, &what, &route, receivers));
     }

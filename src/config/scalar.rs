@@ -3,7 +3,6 @@
 //! A message begins after the field's name, so that it reads "`interval` is …". Serde's YAML reader
 //! decides what a number or a boolean is; it sees one scalar at a time.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -11,7 +10,7 @@ use regex::Regex;
 use serde::de::DeserializeOwned;
 
 use super::suggest;
-use crate::model::{Labels, Matcher, Mistake};
+use crate::model::{Matcher, MatcherError, Mistake};
 use crate::yaml::Node;
 
 // Names become label values and file names; nobody needs a longer one.
@@ -26,7 +25,25 @@ pub(super) fn refuse(node: &Node, why: impl Display) -> Mistake {
     if shown.len() < value.len() {
         shown.push('…');
     }
-    Mistake::new(node.place.clone(), format!("is `{}`, {why}", shown.escape_debug()))
+    Mistake::new(node.place.clone(), format!("is `{}`, {why}", escaped(&shown)))
+}
+
+/// A text on one line of a terminal.
+fn escaped(text: &str) -> String {
+    let escape = |character: char| match character.is_control() {
+        true => character.escape_debug().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// `a`, `b` or `c`
+pub(super) fn any_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let mut quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match quoted.pop() {
+        Some(last) if !quoted.is_empty() => format!("{} or {last}", quoted.join(", ")),
+        last => last.unwrap_or_default(),
+    }
 }
 
 /// A mistake about a value that is not shown, since it may be a secret.
@@ -67,23 +84,25 @@ where
     T: DeserializeOwned + PartialOrd + Display,
 {
     let due = format!("a whole number from {} to {}", range.start(), range.end());
-    let text = raw(node, &due)?;
-    let number: Option<T> = if is_text(node) { None } else { serde_yaml::from_str(text).ok() };
-    match number {
+    raw(node, &due)?;
+    match plain(node) {
         Some(number) if range.contains(&number) => Ok(number),
-        _ => Err(refuse(node, format!("where {due} is due"))),
+        _ => {
+            let mistake = refuse(node, format!("where {due} is due"));
+            Err(if is_text(node) { mistake.remedy("remove the quotes") } else { mistake })
+        }
     }
 }
 
 /// `true` or `false`, and none of YAML 1.1's other words for them.
 pub(super) fn boolean(node: &Node) -> Result<bool, Mistake> {
     let text = raw(node, "`true` or `false`")?;
-    let value: Option<bool> = if is_text(node) { None } else { serde_yaml::from_str(text).ok() };
-    value.ok_or_else(|| {
+    plain(node).ok_or_else(|| {
         let meant = match text.to_ascii_lowercase().as_str() {
-            "yes" | "y" | "on" | "1" | "true" => "write `true`",
-            "no" | "n" | "off" | "0" | "false" => "write `false`",
-            _ => "write one of them without quotes",
+            "true" | "false" => "remove the quotes",
+            "yes" | "y" | "on" | "1" => "write `true`",
+            "no" | "n" | "off" | "0" => "write `false`",
+            _ => "write one of the two",
         };
         refuse(node, "where `true` or `false` is due").remedy(meant)
     })
@@ -92,10 +111,9 @@ pub(super) fn boolean(node: &Node) -> Result<bool, Mistake> {
 /// One of a few words.
 pub(super) fn choice<T: Clone>(node: &Node, words: &[(&str, T)]) -> Result<T, Mistake> {
     let known = || words.iter().map(|(word, _)| *word);
-    let quoted: Vec<String> = known().map(|word| format!("`{word}`")).collect();
-    let text = raw(node, &quoted.join(" or "))?;
+    let text = raw(node, &any_of(known()))?;
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone()).ok_or_else(|| {
-        let mistake = refuse(node, format!("where {} is due", quoted.join(" or ")));
+        let mistake = refuse(node, format!("where {} is due", any_of(known())));
         match suggest::nearest(text, known()) {
             Some(word) => mistake.remedy(format!("did you mean `{word}`?")),
             None => mistake,
@@ -115,7 +133,11 @@ pub(super) fn regex(node: &Node) -> Result<Regex, Mistake> {
 /// A matcher as Alertmanager writes it.
 pub(super) fn matcher(node: &Node) -> Result<Matcher, Mistake> {
     let text = raw(node, "a matcher such as `severity=\"critical\"`")?;
-    Matcher::parse(text).map_err(|error| refuse(node, format!("which is refused: {error}")))
+    Matcher::parse(text).map_err(|error| match error {
+        MatcherError::Malformed(_) => refuse(node, "which is not a matcher")
+            .remedy("write `severity=\"critical\"` or `target=~\"a|b\"`"),
+        error @ MatcherError::Regex { .. } => refuse(node, format!("where {error}")),
+    })
 }
 
 /// The name of a label.
@@ -129,16 +151,6 @@ pub(super) fn label_name(node: &Node) -> Result<String, Mistake> {
         Err(refuse(node, "which is not a label's name")
             .remedy("letters, digits and `_`, no digit first"))
     }
-}
-
-/// A mapping of label names to texts.
-pub(super) fn labels(node: &Node) -> Result<Labels, Mistake> {
-    let wrong = || Mistake::new(node.place.clone(), "is no mapping of labels to texts");
-    let mut pairs = BTreeMap::new();
-    for (key, value) in node.entries().ok_or_else(wrong)? {
-        pairs.insert(label_name(key)?, raw(value, "a label's value")?.to_owned());
-    }
-    Ok(Labels::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
 }
 
 /// A URL with `http://` or `https://`, without a final slash. Neither a user nor a query may be in
@@ -159,7 +171,11 @@ pub(super) fn hook_url(node: &Node) -> Result<String, Mistake> {
 
 /// A proxy's URL.
 pub(super) fn proxy_url(node: &Node) -> Result<String, Mistake> {
-    checked_url(node, &["http", "https", "socks5", "socks5h"]).map(str::to_owned)
+    let url = checked_url(node, &["http", "https", "socks5", "socks5h"]).map(str::to_owned);
+    url.map_err(|mistake| match mistake.message.starts_with("holds") {
+        true => mistake.remedy("leave `proxy_url` out and set `HTTPS_PROXY` in the environment"),
+        false => mistake,
+    })
 }
 
 fn checked_url<'n>(node: &'n Node, schemes: &[&str]) -> Result<&'n str, Mistake> {
@@ -174,19 +190,29 @@ fn checked_url<'n>(node: &'n Node, schemes: &[&str]) -> Result<&'n str, Mistake>
     let shown = text.split(['?', '#']).next().unwrap_or_default();
     let refuse = |why: &str| Mistake::new(node.place.clone(), format!("is `{shown}`, {why}"));
     if !schemes.contains(&scheme) {
-        let begins: Vec<String> = schemes.iter().map(|scheme| format!("`{scheme}://`")).collect();
-        let remedy = format!("begin with {}", begins.join(" or "));
+        let begins: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        let remedy = format!("begin with {}", any_of(begins.iter().map(String::as_str)));
         return Err(refuse("which is not a URL that can be called").remedy(remedy));
+    }
+    if text.contains('#') {
+        return Err(refuse("followed by a `#`").remedy("remove the `#` and what follows"));
     }
     let parsed: Option<::http::Uri> = text.parse().ok();
     let authority_is_right = parsed.as_ref().and_then(::http::Uri::authority).is_some_and(|at| {
         let has_port = at.as_str().rsplit(']').next().is_some_and(|end| end.contains(':'));
         !at.host().is_empty() && (at.port_u16().is_some() || !has_port)
     });
-    if !authority_is_right || text.contains('#') {
+    if !authority_is_right {
         return Err(refuse("which is not a URL").remedy("write `https://host/path`"));
     }
     Ok(text)
+}
+
+/// What serde makes of a scalar that is neither quoted nor longer than any number is.
+pub(super) fn plain<T: DeserializeOwned>(node: &Node) -> Option<T> {
+    const LENGTH_MAX: usize = 64;
+    let text = node.text().filter(|text| text.len() <= LENGTH_MAX && !is_text(node))?;
+    serde_yaml::from_str(text).ok()
 }
 
 /// Whether the value can only be text: quoted, or a block.

@@ -71,7 +71,7 @@ pub(super) fn secret(reader: &mut Reader, fields: &Fields<'_>, name: &str) -> Op
     if let Some(path) = file {
         return Some(SecretSource::File(reader.path(&path)));
     }
-    let source = source(reader, fields.get(name)?, &file_name);
+    let source = source(reader, fields.get(name)?, Some(&file_name));
     reader.judge(&fields.what, name, source)
 }
 
@@ -110,7 +110,7 @@ pub(super) fn is_source(text: &str) -> bool {
 pub(super) fn source(
     reader: &Reader,
     node: &Node,
-    file_field: &str,
+    file_field: Option<&str>,
 ) -> Result<SecretSource, Mistake> {
     let text = raw(node, "`env:NAME` or `file:PATH`")?;
     if let Some(path) = text.strip_prefix("file:").filter(|path| !path.trim().is_empty()) {
@@ -132,8 +132,10 @@ pub(super) fn source(
         return Err(refuse_unseen(node, "is not expanded from the environment like that")
             .remedy(format!("write `env:{variable}`")));
     }
-    Err(refuse_unseen(node, "is written into the file; it is not shown here").remedy(format!(
-        "write `env:NAME` or `file:PATH` in its place, or use `{file_field}`, and replace the \
-         secret if others could read it"
-    )))
+    let fields = match file_field {
+        Some(name) => format!("`env:NAME` or `file:PATH` in its place, or use `{name}`"),
+        None => "`env:NAME` or `file:PATH` in its place".to_owned(),
+    };
+    Err(refuse_unseen(node, "is a secret in plain text, which is not shown here")
+        .remedy(format!("write {fields}; replace the secret if others could read it")))
 }

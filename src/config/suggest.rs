@@ -1,19 +1,28 @@
 //! What was probably meant by a name that is not known.
 
 /// The known name nearest to a misspelled one, if one is near enough: at most a third of its
-/// letters off. A swap of neighbors counts as one slip; case, `-` and `_` do not count at all.
+/// letters off, or their beginning. A swap of neighbors counts as one slip; case, `-` and `_` do not
+/// count at all.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LENGTH_MAX: usize = 64;
+    const BEGINNING_MIN: usize = 3;
     let name = plain(name);
     if name.len() > LENGTH_MAX {
         return None;
     }
-    known
-        .into_iter()
-        .map(|candidate| (distance(&name, &plain(candidate)), candidate))
+    let known: Vec<&str> = known.into_iter().collect();
+    let by_slips = known
+        .iter()
+        .map(|candidate| (distance(&name, &plain(candidate)), *candidate))
         .filter(|(slips, _)| *slips <= (name.len() / 3).max(1) && *slips < name.len())
-        .min_by_key(|(slips, _)| *slips)
-        .map(|(_, candidate)| candidate)
+        .min_by_key(|(slips, _)| *slips);
+    // `openai` for `openai_chat`: the beginning of one known name and no other.
+    let mut longer = known.iter().filter(|other| plain(other).starts_with(&name));
+    let by_beginning = || match (longer.next(), longer.next()) {
+        (Some(candidate), None) if name.len() >= BEGINNING_MIN => Some(*candidate),
+        _ => None,
+    };
+    by_slips.map(|(_, candidate)| candidate).or_else(by_beginning)
 }
 
 /// A remedy that names the nearest known name, or else all of them.
@@ -74,6 +83,8 @@ mod tests {
             ("timeout", Some("timeouts")),
             ("steam", Some("stream")),
             ("nam", Some("name")),
+            ("time", Some("timeouts")),
+            ("max", Some("max_in_flight")),
             ("colour", None),
             ("x", None),
             ("", None),

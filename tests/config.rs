@@ -1,0 +1,271 @@
+//! The configuration as an operator meets it: files in `tests/config/`, each class of mistake with
+//! the messages that are expected, which are read in review like prose. To write them anew after a
+//! change of wording, run with `BLESS=1` and read the difference.
+
+use std::path::{Path, PathBuf};
+
+use bellwether::app::load::load;
+use bellwether::config::{self, Config};
+use bellwether::model::{Mistake, Money, SecretSource};
+use bellwether::probe::{Budget, Check, Connection, Delivery};
+use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
+use proptest::prelude::*;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
+}
+
+fn listed(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
+}
+
+fn mistakes(text: &str) -> String {
+    match config::parse("bellwether.yml", text) {
+        Ok(_) => String::new(),
+        Err(mistakes) => listed(&mistakes),
+    }
+}
+
+fn right(text: &str) -> Config {
+    config::parse("bellwether.yml", text).unwrap_or_else(|wrong| panic!("{}", listed(&wrong)))
+}
+
+#[test]
+fn every_class_of_mistake_is_reported_in_the_words_of_its_file() {
+    let mut cases = 0;
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let Some(stem) = name.strip_suffix(".bad.yml") else { continue };
+        let said = mistakes(&std::fs::read_to_string(&path).unwrap());
+        let expected = directory().join(format!("{stem}.txt"));
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &said).unwrap();
+        }
+        assert!(!said.is_empty(), "{name} is accepted");
+        assert_eq!(said, std::fs::read_to_string(&expected).unwrap(), "{name}");
+        cases += 1;
+    }
+    assert!(cases >= 15, "only {cases} files were found");
+}
+
+#[test]
+fn six_mistakes_are_reported_as_six() {
+    let text = std::fs::read_to_string(directory().join("six.bad.yml")).unwrap();
+    let mistakes = config::parse("bellwether.yml", &text).unwrap_err();
+    assert_eq!(mistakes.len(), 6, "{}", listed(&mistakes));
+    assert!(mistakes.iter().all(|mistake| mistake.remedy.is_some()));
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yml") {
+            let said = mistakes(&std::fs::read_to_string(&path).unwrap());
+            assert!(!said.contains("hush"), "{}: {said}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_full_file_becomes_what_it_says() {
+    let config = right(&std::fs::read_to_string(directory().join("full.yml")).unwrap());
+    let millis = |duration: std::time::Duration| duration.as_millis();
+    assert_eq!(millis(config.global.probe_interval), 30_000);
+    assert_eq!(config.global.external_labels.to_string(), r#"{region="eu", team="ml"}"#);
+    assert_eq!(config.global.external_url.as_deref(), Some("https://bellwether.example"));
+    assert_eq!(config.storage.size_max, 512 << 20);
+    assert_eq!(config.storage.series_max, 20_000);
+
+    let [openai, claude, local] = &config.providers[..] else { panic!("three providers") };
+    assert_eq!(openai.base_url, "https://api.openai.com");
+    assert_eq!(openai.auth, Auth::Bearer(SecretSource::Env("OPENAI_API_KEY".to_owned())));
+    assert_eq!(openai.upstream_model("fast"), "gpt-4o-mini");
+    let price = openai.price("fast").unwrap();
+    assert_eq!(price.input, Money::from_nanos(150_000_000));
+    assert_eq!(price.cache_read, Money::from_nanos(75_000_000));
+    assert_eq!(price.cache_write, price.input);
+    assert_eq!(claude.dialect, Dialect::AnthropicMessages);
+    assert_eq!(claude.auth, Auth::ApiKey(SecretSource::File("keys/claude".into())));
+    assert_eq!(claude.http.tls.ca_file.as_deref(), Some(Path::new("ca.pem")));
+    assert_eq!((local.system.as_str(), &local.auth), ("llama", &Auth::None));
+
+    let [fast, sonnet, llama] = &config.targets[..] else { panic!("three targets") };
+    assert_eq!(fast.id.as_str(), "openai/fast");
+    assert_eq!(fast.budget, Budget::Daily(Money::from_nanos(1_500_000_000)));
+    assert_eq!(millis(fast.interval), 30_000);
+    assert_eq!(fast.class(ErrorType::RateLimited), SloClass::Bad);
+    assert!(matches!(fast.check, Check::Nonce));
+    assert_eq!(fast.delivery, Delivery::Streamed);
+    assert_eq!(sonnet.delivery, Delivery::Whole);
+    assert_eq!(sonnet.connection, Connection::New);
+    let Check::Json(schema) = &sonnet.check else { panic!("a schema") };
+    assert_eq!(schema["properties"]["n"]["enum"], serde_json::json!([1, "two", null]));
+    assert_eq!(millis(llama.timeouts.total), 3_000);
+    assert_eq!(millis(llama.timeouts.first_token), 3_000);
+    assert_eq!(llama.budget, Budget::Unlimited);
+
+    let route = config.route.as_ref().unwrap();
+    assert_eq!(route.routes[0].receiver, "deploys");
+    assert_eq!(route.routes[0].group_by, ["alertname", "target"]);
+    assert_eq!(millis(route.routes[0].group_wait), 0);
+    assert_eq!(millis(route.routes[1].group_wait), 10_000);
+    assert_eq!(route.routes[1].receiver, "team");
+    let urls: Vec<&str> = config.alertmanagers.iter().map(|one| one.url.as_str()).collect();
+    assert_eq!(urls, ["https://am-1:9093/alerts", "https://am-2:9093/alerts"]);
+    let rollback = &config.rollbacks[0];
+    assert_eq!(rollback.candidate[0].as_str(), "sonnet");
+    assert_eq!((rollback.daily_max, millis(rollback.cooldown)), (3, 1_800_000));
+
+    let secrets: Vec<String> =
+        config::secrets(&config).iter().map(|(what, source)| format!("{what}: {source}")).collect();
+    assert_eq!(
+        secrets,
+        [
+            "provider `openai`, api_key: env:OPENAI_API_KEY",
+            "provider `claude`, api_key: file:keys/claude",
+            "provider `claude`, header `X-Gateway-Token`: env:GATEWAY_TOKEN",
+            "receiver `team`, signing_secret: env:WEBHOOK_SECRET",
+            "receiver `team`, authorization: file:keys/hook",
+            "receiver `deploys`, url: file:keys/hook-url",
+            "alertmanager `https://am-1:9093/alerts`, basic_auth: file:keys/am",
+            "alertmanager `https://am-2:9093/alerts`, basic_auth: file:keys/am",
+            "rollback `back`, signing_secret: file:keys/rollback",
+        ]
+    );
+}
+
+#[test]
+fn an_estimate_is_dollars_series_disk_and_memory() {
+    let config = right(&std::fs::read_to_string(directory().join("full.yml")).unwrap());
+    // By hand: 2,880 probes a day × (40 × $0.15 + 32 × $0.60) / 1,000,000 = $0.072576. The second:
+    // its prompt adds 13 tokens; 8,640 × (53 × $3 + 256 × $15) / 1,000,000 = $34.55, which its
+    // budget of $2 ends. Samples: 1,000 series × 5,760 a day × 2 bytes.
+    let estimate = config::estimate(&config, 1_000);
+    assert_eq!(estimate.targets[0].cost_daily, Some(Money::from_nanos(72_576_000)));
+    assert_eq!(
+        estimate.to_string(),
+        "probe `openai/fast`: every 30s, 2880 a day, at most $0.07 a day\n\
+         probe `sonnet`: every 10s, 8640 a day, $2.00 a day, where its budget ends it\n\
+         probe `local/tiny`: every 30s, 2880 a day, no price is known\n\
+         together: at most $2.07 a day and what 1 without a price cost\n\
+         series: 1000; disk: 11.0 MB a day, 22.0 MB kept for 2d; memory: 42.9 MB"
+    );
+}
+
+#[test]
+fn a_first_configuration_is_accepted_whatever_it_is_made_of() {
+    for (url, dialect, variable, model) in [
+        ("https://api.openai.com/v1", Dialect::OpenaiChat, "OPENAI_API_KEY", "gpt-4o-mini"),
+        ("https://api.anthropic.com", Dialect::AnthropicMessages, "KEY", "claude-x"),
+        ("http://127.0.0.1:8080", Dialect::OpenaiChat, "", "org/model:7b #1"),
+        ("http://[::1]:8080/a", Dialect::OpenaiChat, "K", "true"),
+    ] {
+        let config = right(&config::starter(url, dialect, variable, model));
+        assert_eq!(config.targets[0].model, model);
+        assert_eq!(config.providers[0].base_url, url.trim_end_matches("/v1"));
+    }
+}
+
+#[test]
+fn the_comments_of_a_first_configuration_are_right_too() {
+    let text = config::starter("https://a.example", Dialect::OpenaiChat, "KEY", "m");
+    // Prose begins with a capital letter, an example with its key.
+    let (head, tail) = text.split_once("# rule_files").unwrap();
+    let examples = tail.lines().skip(1).map(|line| line.strip_prefix("# ").unwrap_or(line));
+    let examples: Vec<&str> =
+        examples.filter(|line| !line.starts_with(|c: char| c.is_uppercase())).collect();
+    let uncommented = format!("{head}\n{}", examples.join("\n"))
+        .replace("    # models", "    models")
+        .replace("    #   m", "      m");
+    let said = mistakes(&uncommented);
+    // The example's second probe is the reader's to add.
+    assert!(said.lines().all(|line| line.contains("`stable` is `second`")), "{said}");
+}
+
+/// A directory of its own for a test, with files in it.
+fn files(test: &str, files: &[(&str, &str)]) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    for (name, text) in files {
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in a directory"))
+            .expect("a directory for tests can be made");
+        std::fs::write(path, text).expect("a file for tests can be written");
+    }
+    directory
+}
+
+#[test]
+fn rule_files_are_found_beside_the_configuration_and_each_once() {
+    let config = "providers: []\nprobes: []\nrule_files: ['rules/*.yml', rules/b.yml, 'more/*']\n";
+    let directory = files(
+        "[found]",
+        &[
+            ("bellwether.yml", config),
+            ("rules/a.yml", "groups: []\n"),
+            ("rules/b.yml", "groups: []\n"),
+            ("rules/c.txt", "not meant"),
+        ],
+    );
+    let loaded = load(&directory.join("bellwether.yml")).unwrap();
+    let found: Vec<&Path> =
+        loaded.rules.iter().map(|rule| rule.path.strip_prefix(&directory).unwrap()).collect();
+    assert_eq!(found, [Path::new("rules/a.yml"), Path::new("rules/b.yml")]);
+    let warnings = listed(&loaded.warnings);
+    assert!(
+        warnings.ends_with(
+            "bellwether.yml:3:42: `rule_files` names `more/*`, which matches no file \
+             (paths are relative to the configuration file)\n"
+        ),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn a_rule_file_that_is_named_must_be_there() {
+    let config = "providers: []\nprobes: []\nrule_files: [gone.yml, 'a[.yml']\n";
+    let directory = files("gone", &[("bellwether.yml", config)]);
+    let error = load(&directory.join("bellwether.yml")).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines[0], "the configuration has 2 mistakes");
+    assert!(lines[1].contains("bellwether.yml:3:14: `rule_files` names `"), "{error}");
+    assert!(lines[1].contains("gone.yml`, which cannot be read: "), "{error}");
+    assert!(lines[2].contains("`a[.yml`, which is no pattern: "), "{error}");
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_said_to_be_unreadable() {
+    let error = load(Path::new("nowhere/bellwether.yml")).unwrap_err();
+    assert_eq!(error.to_string(), "`nowhere/bellwether.yml` cannot be read");
+}
+
+#[test]
+fn secrets_are_looked_for_beside_the_configuration() {
+    let text = "providers: [{name: a, dialect: openai_chat, base_url: 'http://a', api_key_file: k}]\n\
+                probes: []\n";
+    let config = config::parse("/etc/bellwether/bellwether.yml", text).unwrap();
+    let expected = SecretSource::File("/etc/bellwether/k".into());
+    assert_eq!(config::secrets(&config)[0].1, expected);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        mistakes(&text);
+    }
+
+    #[test]
+    fn no_value_panics_wherever_it_stands(
+        at in 0usize..200,
+        value in r#"(|~|-1|1e400|\[\]|\{\}|\[~\]|\{a: ~\}|99999999999999999999s|0\.[0-9]{9,12}|env:|file:|http://|https://\[::|"\u0000"|[ -~]{0,12})"#,
+    ) {
+        let full = include_str!("config/full.yml");
+        let mut lines: Vec<String> = full.lines().map(str::to_owned).collect();
+        let index = at % lines.len();
+        if let Some((key, _)) = lines[index].split_once(':') {
+            lines[index] = format!("{key}: {value}");
+        }
+        mistakes(&lines.join("\n"));
+    }
+}
