@@ -223,15 +223,16 @@ fn rule_files_are_found_beside_the_configuration_and_each_once() {
 }
 
 #[test]
-fn a_rule_file_that_is_named_must_be_there() {
-    let config = "providers: []\nprobes: []\nrule_files: [gone.yml, 'a[.yml']\n";
+fn a_rule_file_that_is_named_must_be_there_whatever_else_is_wrong() {
+    let config = "provider: []\nprobes: []\nrule_files: [gone.yml, 'a[.yml']\n";
     let directory = files("gone", &[("bellwether.yml", config)]);
     let error = load(&directory.join("bellwether.yml")).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
-    assert_eq!(lines[0], "the configuration has 2 mistakes");
-    assert!(lines[1].contains("bellwether.yml:3:14: `rule_files` names `"), "{error}");
-    assert!(lines[1].contains("gone.yml`, which cannot be read: "), "{error}");
-    assert!(lines[2].contains("`a[.yml`, which is no pattern: "), "{error}");
+    assert_eq!(lines[0], "the configuration has 3 mistakes");
+    assert!(lines[1].contains("`provider` is not a key here"), "{error}");
+    assert!(lines[2].contains("bellwether.yml:3:14: `rule_files` names `"), "{error}");
+    assert!(lines[2].contains("gone.yml`, which cannot be read: "), "{error}");
+    assert!(lines[3].contains("`a[.yml`, which is no pattern: "), "{error}");
 }
 
 #[test]

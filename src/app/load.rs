@@ -70,14 +70,21 @@ impl fmt::Display for Listed<'_> {
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let text =
         read(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
-    let config = config::parse(&path.display().to_string(), &text).map_err(LoadError::Mistakes)?;
+    let file = path.display().to_string();
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut files = RuleFiles::default();
-    config.rule_files.iter().for_each(|pattern| files.add(directory, pattern));
-    if files.mistakes.is_empty() {
-        Ok(Loaded { config, rules: files.found, warnings: files.warnings })
-    } else {
-        Err(LoadError::Mistakes(files.mistakes))
+    // Asked for apart, so that mistakes in both are reported in one go.
+    let patterns = config::rule_files(&file, &text);
+    patterns.iter().for_each(|pattern| files.add(directory, pattern));
+    match config::parse(&file, &text) {
+        Ok(config) if files.mistakes.is_empty() => {
+            Ok(Loaded { config, rules: files.found, warnings: files.warnings })
+        }
+        Ok(_) => Err(LoadError::Mistakes(files.mistakes)),
+        Err(mut mistakes) => {
+            mistakes.append(&mut files.mistakes);
+            Err(LoadError::Mistakes(mistakes))
+        }
     }
 }
 

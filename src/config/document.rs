@@ -8,9 +8,10 @@ use super::reader::{Fields, Reader};
 use super::receivers::receivers;
 use super::rollbacks::rollbacks;
 use super::route::route;
+use super::scalar::text;
 use super::settings::{Config, Pattern};
 use crate::model::Mistake;
-use crate::yaml;
+use crate::yaml::{self, Node};
 
 const SECTIONS: [&str; 10] = [
     "global",
@@ -42,15 +43,24 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Mistake>> {
     }
 }
 
+/// The rule files that a configuration names, whatever else is wrong with it: what is wrong with
+/// them can then be reported in the same go.
+pub fn rule_files(file: &str, text: &str) -> Vec<Pattern> {
+    let Ok(root) = yaml::parse(file, text) else { return Vec::new() };
+    let items = root.get("rule_files").and_then(Node::items).unwrap_or_default();
+    items.iter().filter_map(|item| pattern(item).ok()).collect()
+}
+
+fn pattern(node: &Node) -> Result<Pattern, Mistake> {
+    Ok(Pattern { place: node.place.clone(), text: text(node)? })
+}
+
 fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let global = global(reader, root);
     let storage = storage(reader, root);
     let providers = providers(reader, root);
     let probes = probes(reader, root, &global, &providers);
-    let rule_files = reader.list(root, "rule_files", |node| {
-        let text = super::scalar::text(node)?;
-        Ok(Pattern { place: node.place.clone(), text })
-    });
+    let rule_files = reader.list(root, "rule_files", pattern);
     let receivers = receivers(reader, root);
     let route = route(reader, root, &receivers);
     let alertmanagers = alertmanagers(reader, root);

@@ -25,7 +25,7 @@ mod settings;
 mod starter;
 mod suggest;
 
-pub use document::parse;
+pub use document::{parse, rule_files};
 pub use estimate::{Estimate, TargetEstimate, estimate};
 pub use secret::secrets;
 pub use settings::{Config, Global, Pattern, Storage};

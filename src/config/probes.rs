@@ -260,13 +260,11 @@ fn question(reader: &mut Reader, fields: &Fields<'_>) -> (Option<String>, Option
         Some(Check::Regex(_) | Check::Json(_) | Check::Any) | None => false,
     };
     if wants_nonce && prompt.as_ref().is_some_and(|prompt| !prompt.contains("{nonce}")) {
-        let why = "has no `{nonce}`, but the check looks for it in the answer";
-        let node = fields.get("prompt");
-        if let Some(node) = node {
-            let mistake = Mistake::new(node.place.clone(), why)
-                .remedy("ask for `{nonce}`, or write a `check` such as `check: any`");
-            reader.judge::<()>(&fields.what, "prompt", Err(mistake));
-        }
+        reader.optional(fields, "prompt", |node| -> Result<(), Mistake> {
+            let why = "has no `{nonce}`, but the check looks for it in the answer";
+            Err(Mistake::new(node.place.clone(), why)
+                .remedy("ask for `{nonce}`, or write a `check` such as `check: any`"))
+        });
     }
     (prompt, check)
 }

@@ -9,6 +9,9 @@ use super::suggest;
 use crate::model::{Mistake, Place};
 use crate::yaml::{Node, Yaml};
 
+// Names are compared each with each, so that a near one can be suggested.
+const ITEMS_MAX: usize = 1_000;
+
 /// Collects mistakes, and knows where the file lies.
 pub(super) struct Reader {
     directory: PathBuf,
@@ -163,6 +166,12 @@ impl Reader {
             for item in empty {
                 let message = prefixed(&fields.what, &format!("an item of `{name}` is empty"));
                 self.report(Mistake::new(item.place.clone(), message).remedy("remove the `-`"));
+            }
+            if full.len() > ITEMS_MAX {
+                let message = format!("`{name}` has {} items", full.len());
+                let mistake = Mistake::new(node.place.clone(), prefixed(&fields.what, &message));
+                self.report(mistake.remedy(format!("at most {ITEMS_MAX} are read")));
+                return Vec::new();
             }
             return full;
         }

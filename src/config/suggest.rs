@@ -10,11 +10,14 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     if name.len() > LENGTH_MAX {
         return None;
     }
+    let slips_max = (name.len() / 3).max(1);
     let known: Vec<&str> = known.into_iter().collect();
     let by_slips = known
         .iter()
+        // Names are many and most differ in length already.
+        .filter(|candidate| candidate.chars().count().abs_diff(name.len()) <= slips_max)
         .map(|candidate| (distance(&name, &plain(candidate)), *candidate))
-        .filter(|(slips, _)| *slips <= (name.len() / 3).max(1) && *slips < name.len())
+        .filter(|(slips, _)| *slips <= slips_max && *slips < name.len())
         .min_by_key(|(slips, _)| *slips);
     // `openai` for `openai_chat`: the beginning of one known name and no other.
     let mut longer = known.iter().filter(|other| plain(other).starts_with(&name));
