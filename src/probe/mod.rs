@@ -20,7 +20,7 @@ pub use check::{Shortfall, verify};
 pub use cost::{cost, estimate};
 pub use outcome::{Outcome, Phases, SkipReason};
 pub use question::Question;
-pub use schedule::{Cadence, Due, Passed};
+pub use schedule::{Cadence, Due, Passed, Tally};
 pub use schema::{SchemaError, validate_schema};
 pub use settings::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};
 pub use vantage::{Vantage, is_unreached};

@@ -48,6 +48,21 @@ pub struct Passed {
     pub fire: Option<Due>,
 }
 
+/// What became of a target's due times: always `due = fired + skipped + missed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All that came due.
+    pub due: u64,
+    /// Those that were fired.
+    pub fired: u64,
+    /// Those that were skipped because too many probes were under way.
+    pub in_flight: u64,
+    /// Those that were skipped because the day's budget was spent.
+    pub budget_skipped: u64,
+    /// Those that went by without anybody there to fire.
+    pub missed: u64,
+}
+
 impl Cadence {
     /// The cadence of a target from now on: its first due time is the first at or after `now`.
     pub fn new(now: Duration, target: &TargetId, interval: Duration) -> Self {
@@ -62,7 +77,7 @@ impl Cadence {
         cadence
     }
 
-    /// The same cadence with the counting of another, for a target whose settings changed.
+    /// The same cadence, counting on from `counted`, for a target whose settings changed.
     #[must_use]
     pub fn counting_on(self, counted: u64) -> Self {
         Self { counted, ..self }
@@ -71,11 +86,6 @@ impl Cadence {
     /// When the next probe is due.
     pub fn next_due(&self) -> Duration {
         self.next
-    }
-
-    /// How many due times have been accounted for.
-    pub fn counted(&self) -> u64 {
-        self.counted
     }
 
     /// Accounts for all due times up to and including `now`.
@@ -182,7 +192,7 @@ mod tests {
             assert_eq!(passed, Passed { due, missed, fire }, "at {at} ms");
         }
         // 300, 1300, …, 11300
-        assert_eq!(cadence.counted(), 12);
+        assert_eq!(counted, 12);
     }
 
     #[test]

@@ -115,8 +115,9 @@ impl Record {
             self.first_content.get_or_insert(now);
             self.last_content = Some(now);
         }
-        if progress.has_finish {
-            self.finish.get_or_insert(now);
+        // Some relays tell the finish early and go on: then the last content is the end.
+        if progress.has_finish && (self.finish.is_none() || progress.content > 0) {
+            self.finish = Some(now);
         }
         if progress.is_over {
             self.ended = Some(now);

@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::pulse::{Health, Pulse};
-use super::rounds::{House, Rounds, SharedAccount};
+use super::rounds::{House, Rounds, SharedAccount, lock};
 use crate::clock::Clock;
 use crate::model::TargetId;
-use crate::probe::{Outcome, Target};
+use crate::probe::{Outcome, Tally, Target};
 use crate::telemetry::Telemetry;
 
 /// All probing of this process.
@@ -84,6 +84,13 @@ impl Prober {
             roster.leaving.push(gone.dismiss());
             self.house.pulse.forget(&id);
         }
+    }
+
+    /// What became of the due times of all targets there ever were in this process.
+    pub fn tallies(&self) -> BTreeMap<TargetId, Tally> {
+        let roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        let accounts = roster.accounts.iter();
+        accounts.map(|(id, account)| (id.clone(), lock(account).tally)).collect()
     }
 
     /// Cancels and reports what is under way, and waits for that, at most until the deadline.

@@ -11,7 +11,9 @@ use super::grading::{Circumstances, booked, excuse};
 use super::line::{Line, LineError};
 use super::pulse::Pulse;
 use crate::clock::Clock;
-use crate::probe::{Cadence, Due, Ledger, Outcome, Reservation, SkipReason, Target, estimate};
+use crate::probe::{
+    Cadence, Due, Ledger, Outcome, Passed, Reservation, SkipReason, Tally, Target, estimate,
+};
 use crate::telemetry::Telemetry;
 
 /// What all targets share.
@@ -28,7 +30,7 @@ pub(super) struct House {
 #[derive(Debug, Default)]
 pub(super) struct Account {
     ledger: Ledger,
-    counted: u64,
+    pub tally: Tally,
 }
 
 /// Shared between a target's rounds and its probes, which settle what they cost; held for a sum.
@@ -61,7 +63,7 @@ impl Rounds {
     pub async fn keep(mut self) {
         let elapsed = self.house.start.elapsed();
         let mut cadence = Cadence::new(elapsed, &self.target.id, self.target.interval)
-            .counting_on(lock(&self.account).counted);
+            .counting_on(lock(&self.account).tally.due);
         loop {
             let due = self.house.start + cadence.next_due();
             tokio::select! {
@@ -70,16 +72,7 @@ impl Rounds {
                 Some(_) = self.probes.join_next() => self.show_in_flight(),
                 () = sleep_until(due) => {
                     let passed = cadence.pass(self.house.start.elapsed());
-                    lock(&self.account).counted = cadence.counted();
-                    if passed.due > 0 {
-                        self.house.telemetry.probe_due(&self.target, passed.due);
-                    }
-                    if passed.missed > 0 {
-                        self.house.telemetry.probe_missed(&self.target, passed.missed);
-                    }
-                    if let Some(due) = passed.fire {
-                        self.fire_or_skip(due);
-                    }
+                    self.account_for(passed);
                 }
             }
         }
@@ -88,18 +81,36 @@ impl Rounds {
         }
     }
 
-    fn fire_or_skip(&mut self, due: Due) {
+    /// Accounts for what came due, in one go: whoever looks at the tally finds it whole.
+    fn account_for(&mut self, passed: Passed) {
         let telemetry = &self.house.telemetry;
-        if self.in_flight() >= self.target.in_flight_max {
+        let now = self.house.clock.now();
+        let has_room = self.in_flight() < self.target.in_flight_max;
+        let mut account = lock(&self.account);
+        account.tally.due += passed.due;
+        account.tally.missed += passed.missed;
+        if passed.due > 0 {
+            telemetry.probe_due(&self.target, passed.due);
+        }
+        if passed.missed > 0 {
+            telemetry.probe_missed(&self.target, passed.missed);
+        }
+        let Some(due) = passed.fire else { return };
+        if !has_room {
+            account.tally.in_flight += 1;
             return telemetry.probe_skipped(&self.target, SkipReason::InFlight);
         }
-        let now = self.house.clock.now();
         let estimate = estimate(&self.target);
-        let Some(reservation) =
-            lock(&self.account).ledger.reserve(now, self.target.budget, estimate)
-        else {
+        let Some(reservation) = account.ledger.reserve(now, self.target.budget, estimate) else {
+            account.tally.budget_skipped += 1;
             return telemetry.probe_skipped(&self.target, SkipReason::BudgetSkipped);
         };
+        account.tally.fired += 1;
+        drop(account);
+        self.fire(due, reservation);
+    }
+
+    fn fire(&mut self, due: Due, reservation: Reservation) {
         if self.line.is_err() {
             // A certificate file may have come since.
             self.line = Arc::new(Line::new(&self.target));
@@ -112,7 +123,7 @@ impl Rounds {
             is_cold: !self.has_fired,
         };
         self.has_fired = true;
-        telemetry.probe_sent(&self.target, circumstances.lateness);
+        self.house.telemetry.probe_sent(&self.target, circumstances.lateness);
         self.probes.spawn(probe(
             Arc::clone(&self.house),
             Arc::clone(&self.target),
@@ -163,6 +174,6 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     tracing::trace!(told, "rounds stop");
 }
 
-fn lock(account: &SharedAccount) -> std::sync::MutexGuard<'_, Account> {
+pub(super) fn lock(account: &SharedAccount) -> std::sync::MutexGuard<'_, Account> {
     account.lock().unwrap_or_else(PoisonError::into_inner)
 }

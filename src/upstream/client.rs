@@ -184,7 +184,9 @@ where
         Box::pin(async move {
             stamps::connect_started(&stamps);
             let connection = stamps::scoped(std::sync::Arc::clone(&stamps), connecting).await;
-            stamps::connect_ended(&stamps);
+            if connection.is_ok() {
+                stamps::connect_ended(&stamps);
+            }
             connection
         })
     }

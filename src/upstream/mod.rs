@@ -17,3 +17,6 @@ pub use headers::{header_value, headers, redacted};
 pub use secret::{SecretError, read_secret};
 pub use stamps::{Connections, Marks, Stamps, stamped_body};
 pub use tls::warm_up;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Failures against real sockets, and stamps against servers that wait on purpose.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{
+    ClientOptions, Connections, Idle, Marks, Reach, Stage, Stamps, classify, client, describe,
+    stamped_body,
+};
+use crate::model::HttpSettings;
+use crate::provider::ErrorType;
+
+/// What a server does with a connection.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// Closes in good order before it reads.
+    CloseAtOnce,
+    /// Resets the connection once the request has come.
+    Reset,
+    /// Closes in good order once the request has come.
+    Close,
+    /// Writes this and closes in good order.
+    Say(&'static str),
+    /// Writes this and resets.
+    SayAndReset(&'static str),
+    /// Takes the connection and says nothing.
+    Silence,
+}
+
+async fn serve(listener: TcpListener, manner: Manner) {
+    let mut open = Vec::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        open.extend(treat(stream, manner).await);
+    }
+}
+
+/// Returns the connection where it stays open.
+async fn treat(mut stream: TcpStream, manner: Manner) -> Option<TcpStream> {
+    if matches!(manner, Manner::Silence) {
+        return Some(stream);
+    }
+    if matches!(manner, Manner::CloseAtOnce) {
+        return None;
+    }
+    let mut request = [0; 4096];
+    if stream.read(&mut request).await.is_err() {
+        return None;
+    }
+    if let Manner::Say(text) | Manner::SayAndReset(text) = manner {
+        stream.write_all(text.as_bytes()).await.ok()?;
+        stream.flush().await.ok()?;
+    }
+    if matches!(manner, Manner::Reset | Manner::SayAndReset(_)) {
+        // The peer reads what was said before the reset overtakes it.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).ok()?;
+    }
+    None
+}
+
+async fn fail(url: &str) -> (ErrorType, String) {
+    let options = ClientOptions {
+        connect_timeout: Duration::from_millis(150),
+        idle: Idle::Kept,
+        reach: Reach::Loopback,
+    };
+    let client = client(&HttpSettings::default(), &options).unwrap();
+    let stamps = Arc::new(Stamps::default());
+    let request = client.post(url).body(stamped_body(Bytes::from_static(b"{}"), stamps.clone()));
+    let (error, stage) = match stamps.around(request.send()).await {
+        Err(error) => (error, stamps.marks().stage()),
+        Ok(mut response) => loop {
+            match response.chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return (ErrorType::None, String::new()),
+                Err(error) => break (error, Stage::Reading),
+            }
+        },
+    };
+    (classify(&error, stage), describe(&error))
+}
+
+async fn check(scheme: &str, manner: Manner, expected: ErrorType) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(serve(listener, manner));
+    let (found, detail) = fail(&format!("{scheme}://{address}/v1?key=canary")).await;
+    server.abort();
+    assert_eq!(found, expected, "{scheme} {manner:?}: {detail}");
+    assert!(!detail.contains("canary"), "{detail}");
+}
+
+#[tokio::test]
+async fn failures_are_told_by_their_types() {
+    use Manner::{Close, CloseAtOnce, Reset, Say, SayAndReset, Silence};
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    const CUT: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel";
+    const SHORT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhel";
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhel";
+    const BAD_CHUNK: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    const BAD_GZIP: &str =
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 10\r\n\r\nnot gzip!!";
+    for (scheme, manner, expected) in [
+        ("http", Close, ErrorType::ConnectionReset),
+        ("http", Reset, ErrorType::ConnectionReset),
+        ("http", Say("SSH-2.0-OpenSSH\r\n\r\n"), ErrorType::Other),
+        ("http", SayAndReset(HEAD), ErrorType::ConnectionReset),
+        ("http", SayAndReset(CUT), ErrorType::ConnectionReset),
+        ("http", Say(CUT), ErrorType::TruncatedStream),
+        ("http", Say(SHORT), ErrorType::TruncatedStream),
+        ("http", Say(BAD_CHUNK), ErrorType::Other),
+        ("http", Say(BAD_GZIP), ErrorType::MalformedJson),
+        ("http", Say(WHOLE), ErrorType::None),
+        // What speaks no TLS on a TLS port, and what hangs up in the handshake.
+        ("https", Say("HTTP/1.1 400 Bad Request\r\n\r\n"), ErrorType::Tls),
+        ("https", Reset, ErrorType::Tls),
+        ("https", Close, ErrorType::Tls),
+        ("https", CloseAtOnce, ErrorType::Tls),
+        ("https", Silence, ErrorType::ConnectTimeout),
+    ] {
+        check(scheme, manner, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_told_from_who_has_no_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(fail(&format!("http://{address}/")).await.0, ErrorType::Connect);
+    // RFC 6761: `.invalid` never resolves.
+    assert_eq!(fail("http://bellwether.invalid/").await.0, ErrorType::Dns);
+}
+
+async fn exchange(client: &reqwest::Client, connections: &Connections, url: &str) -> (Marks, bool) {
+    let stamps = Arc::new(Stamps::default());
+    let request = client.post(url).body(stamped_body(Bytes::from_static(b"{}"), stamps.clone()));
+    let response = stamps.around(request.send()).await.unwrap();
+    let is_new = connections.is_new(&response);
+    assert_eq!(response.text().await.unwrap(), "ok");
+    (stamps.marks(), is_new)
+}
+
+async fn answer_politely(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut request = [0; 4096];
+            while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                let text = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                if stream.write_all(text).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_told_from_a_new_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    let server = tokio::spawn(answer_politely(listener));
+    for (idle, expected) in [(Idle::Kept, [true, false, false]), (Idle::Closed, [true; 3])] {
+        let options =
+            ClientOptions { connect_timeout: Duration::from_secs(5), idle, reach: Reach::Loopback };
+        let client = client(&HttpSettings::default(), &options).unwrap();
+        let connections = Connections::default();
+        for expected in expected {
+            let (marks, is_new) = exchange(&client, &connections, &url).await;
+            assert_eq!(is_new, expected, "{idle:?}");
+            let sent = marks.send_start.unwrap();
+            if is_new {
+                let parts = [marks.dns(), marks.connect()];
+                assert!(parts.iter().all(Option::is_some), "{marks:?}");
+                assert!(marks.connect_start.unwrap() <= marks.resolve_start.unwrap());
+                assert!(marks.connect_end.unwrap() <= sent, "{marks:?}");
+            }
+            assert_eq!(marks.tls(), None);
+        }
+    }
+    server.abort();
+}
