@@ -19,3 +19,6 @@ mod rounds;
 pub use once::{Step, Trace, probe_once};
 pub use pulse::Health;
 pub use roster::Prober;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Cadence, accounts, reload and stop.
