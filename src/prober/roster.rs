@@ -107,7 +107,6 @@ impl Prober {
                 task.abort();
             }
         }
-        self.watcher.abort();
     }
 
     fn start(&self, roster: &mut Roster, target: Target) -> Running {
@@ -116,6 +115,13 @@ impl Prober {
         let (stop, stopping) = watch::channel(false);
         let rounds = Rounds::new(Arc::clone(&self.house), Arc::clone(&target), account, stopping);
         Running { target, stop, task: tokio::spawn(rounds.keep()) }
+    }
+}
+
+/// Targets stop by themselves when nobody can tell them to go on.
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.watcher.abort();
     }
 }
 
