@@ -17,7 +17,6 @@ mod roster;
 mod rounds;
 
 pub use once::{Step, Trace, probe_once};
-pub use pulse::Health;
 pub use roster::Prober;
 
 #[cfg(test)]

@@ -9,31 +9,11 @@ use tokio::time::{Instant, sleep_until};
 use super::loopback::Loopback;
 use crate::clock::Clock;
 use crate::model::{TargetId, Timestamp};
-use crate::probe::{Canary, Outcome, Sign, Target, Vantage};
+use crate::probe::{Canary, Health, Outcome, Sign, Target, Vantage};
 use crate::telemetry::Telemetry;
 
 /// How often the loopback is tried.
 const LOOPBACK_PERIOD: Duration = Duration::from_secs(1);
-
-/// How bellwether itself is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Whether evidence about latency can be believed.
-    pub is_green: bool,
-    /// Since when it has been so.
-    pub since: Timestamp,
-    /// How late the last timer was. Changes of this alone wake nobody.
-    pub lateness: Duration,
-    /// Whether our own network seems to fail, and not the providers.
-    pub is_vantage_suspect: bool,
-}
-
-impl Health {
-    /// Well, since now.
-    pub fn green(since: Timestamp) -> Self {
-        Self { is_green: true, since, lateness: Duration::ZERO, is_vantage_suspect: false }
-    }
-}
 
 /// The health that all probes share.
 #[derive(Debug)]

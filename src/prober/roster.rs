@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::pulse::{Health, Pulse};
+use super::pulse::Pulse;
 use super::rounds::{House, Rounds, SharedAccount, lock};
 use crate::clock::Clock;
 use crate::model::TargetId;
-use crate::probe::{Outcome, Tally, Target};
+use crate::probe::{Health, Outcome, Tally, Target};
 use crate::telemetry::Telemetry;
 
 /// All probing of this process.
