@@ -102,13 +102,13 @@ impl<'a> View<'a> {
     }
 
     /// How many samples there are.
-    pub(super) fn count(&self) -> u64 {
-        u64::from(self.count)
+    pub(super) fn count(&self) -> usize {
+        usize::from(self.count)
     }
 
     /// How many bytes they take.
-    pub(super) fn size_bytes(&self) -> u64 {
-        self.bytes.len() as u64
+    pub(super) fn size_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The samples in time order.
@@ -208,7 +208,7 @@ mod tests {
         }
         // 8 bytes, then 4 + 20 + 1 bits for the first distance, then 118 times 2 bits.
         assert_eq!(chunk.view().count(), 120);
-        assert_eq!(chunk.view().size_bytes(), 8 + (25_u64 + 118 * 2).div_ceil(8));
+        assert_eq!(chunk.view().size_bytes(), 8 + (25_usize + 118 * 2).div_ceil(8));
         assert!(!chunk.push(Sample { at: Timestamp::from_millis(i64::MAX), value: 0.5 }));
         assert_eq!(chunk.seal().view().samples().count(), 120);
     }

@@ -10,6 +10,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use super::store::Store;
 use crate::model::Timestamp;
@@ -21,14 +22,14 @@ impl Store {
         let mut gone = BTreeSet::new();
         for (id, history) in &mut self.series {
             while history.oldest() < kept_from {
-                if !history.drop_oldest(&mut self.held) {
+                if !Arc::make_mut(history).drop_oldest(&mut self.held) {
                     gone.insert(*id);
                     break;
                 }
             }
         }
         self.forget(gone);
-        if self.size_bytes() > self.settings.size_max_bytes {
+        if self.is_too_large() {
             self.make_room();
         }
     }
@@ -37,11 +38,11 @@ impl Store {
         let ends = self.series.iter().map(|(id, history)| Reverse((history.oldest(), *id)));
         let mut oldest: BinaryHeap<_> = ends.collect();
         let mut gone = BTreeSet::new();
-        while self.size_bytes() > self.settings.size_max_bytes
+        while self.is_too_large()
             && let Some(Reverse((_, id))) = oldest.pop()
         {
             let Some(history) = self.series.get_mut(&id) else { continue };
-            if history.drop_oldest(&mut self.held) {
+            if Arc::make_mut(history).drop_oldest(&mut self.held) {
                 oldest.push(Reverse((history.oldest(), id)));
             } else {
                 gone.insert(id);
@@ -114,7 +115,7 @@ mod tests {
             assert_eq!(spans(&store), expected, "{now}");
         }
         let stats = store.stats();
-        let held = (stats.series, stats.samples, stats.chunks, stats.size_bytes);
+        let held = (stats.series, stats.samples, stats.chunks, stats.bytes);
         assert_eq!(held, (0, 0, 0, 0));
         assert!(store.label_names(&[], Timestamp::MIN, Timestamp::MAX).is_empty());
     }
@@ -128,9 +129,9 @@ mod tests {
         fill(&mut store, "short", [100_000].into_iter());
         // In the order in which they end: short, a 0–119, b 50–169, a 120–239, b 170–289, …
         let one_less = |store: &mut Store| {
-            store.settings.size_max_bytes = store.stats().size_bytes - 1;
+            store.settings.size_max_bytes = store.stats().bytes as u64 - 1;
             store.expire(at(400_000));
-            assert!(store.stats().size_bytes <= store.settings.size_max_bytes);
+            assert!(store.stats().bytes as u64 <= store.settings.size_max_bytes);
             spans(store)
         };
         let (a, b) = (span("a", 0, 299_000), span("b", 50_000, 349_000));
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(one_less(&mut store), [span("a", 240_000, 299_000), b.clone()]);
         assert_eq!(one_less(&mut store), [b]);
         assert_eq!(one_less(&mut store), []);
-        assert_eq!(store.stats().size_bytes, 0);
+        assert_eq!(store.stats().bytes, 0);
     }
 
     #[test]

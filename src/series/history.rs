@@ -1,9 +1,11 @@
 //! One series: its labels and its samples, oldest chunk first.
 //!
 //! A series has one open chunk from its first sample on, so its last sample is always at hand
-//! without decoding; a series whose last chunk leaves is no series any more.
+//! without decoding; a series whose last chunk leaves is no series any more. Full chunks are shared
+//! with the series' copies until one of both sides fills or drops a chunk.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::chunk::{Chunk, OpenChunk, View};
 use super::store::Refused;
@@ -12,22 +14,22 @@ use crate::model::{Label, Labels, Sample, Timestamp};
 /// What all series together hold; kept in step by each change, so that nobody has to count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
-    pub(super) samples: u64,
-    pub(super) chunks: u64,
-    pub(super) size_bytes: u64,
+    pub(super) samples: usize,
+    pub(super) chunks: usize,
+    pub(super) bytes: usize,
 }
 
 impl Held {
     fn add(&mut self, view: View<'_>, overhead: usize) {
         self.samples += view.count();
         self.chunks += 1;
-        self.size_bytes += view.size_bytes() + overhead as u64;
+        self.bytes += view.size_bytes() + overhead;
     }
 
     fn take(&mut self, view: View<'_>, overhead: usize) {
         self.samples = self.samples.saturating_sub(view.count());
         self.chunks = self.chunks.saturating_sub(1);
-        self.size_bytes = self.size_bytes.saturating_sub(view.size_bytes() + overhead as u64);
+        self.bytes = self.bytes.saturating_sub(view.size_bytes() + overhead);
     }
 }
 
@@ -41,17 +43,17 @@ pub(super) enum Appended {
 }
 
 /// A series.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct History {
     labels: Labels,
-    full: VecDeque<Chunk>,
+    full: Arc<VecDeque<Chunk>>,
     open: OpenChunk,
 }
 
 impl History {
     /// Starts a series with its first sample.
     pub(super) fn new(labels: Labels, sample: Sample, held: &mut Held) -> Self {
-        let history = Self { labels, full: VecDeque::new(), open: OpenChunk::new(sample) };
+        let history = Self { labels, full: Arc::default(), open: OpenChunk::new(sample) };
         held.add(history.open.view(), history.overhead());
         history
     }
@@ -76,7 +78,7 @@ impl History {
         if !self.open.push(sample) {
             let full = std::mem::replace(&mut self.open, OpenChunk::new(sample)).seal();
             held.add(full.view(), size_of::<Chunk>());
-            self.full.push_back(full);
+            Arc::make_mut(&mut self.full).push_back(full);
         }
         held.add(self.open.view(), overhead);
         Ok(Appended::Added)
@@ -110,7 +112,7 @@ impl History {
     /// and nothing it had is counted any more.
     #[must_use]
     pub(super) fn drop_oldest(&mut self, held: &mut Held) -> bool {
-        match self.full.pop_front() {
+        match Arc::make_mut(&mut self.full).pop_front() {
             Some(chunk) => held.take(chunk.view(), size_of::<Chunk>()),
             None => {
                 held.take(self.open.view(), self.overhead());
@@ -130,9 +132,10 @@ impl History {
     }
 
     /// About how many bytes a series takes beside its chunks' bytes and its labels' text: itself,
-    /// its labels, its place in the list of each, and its places in the store's two maps.
+    /// its labels, its place in the list of each, its places in the store's two maps, and counts of
+    /// references.
     fn overhead(&self) -> usize {
-        size_of::<Self>() + self.labels.len() * (size_of::<Label>() + 8) + 64
+        size_of::<Self>() + self.labels.len() * (size_of::<Label>() + 8) + 128
     }
 }
 
@@ -191,6 +194,6 @@ mod tests {
         assert_eq!((held.samples, held.chunks), (180, 2));
         assert!(history.drop_oldest(&mut held));
         assert!(!history.drop_oldest(&mut held));
-        assert_eq!((held.samples, held.chunks, held.size_bytes), (0, 0, 0));
+        assert_eq!((held.samples, held.chunks, held.bytes), (0, 0, 0));
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{Labels, MatchOp, Matcher};
 pub(super) struct SeriesId(pub(super) u64);
 
 /// The lists of ids.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     all: Vec<SeriesId>,
     lists: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<SeriesId>>>,

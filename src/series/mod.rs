@@ -6,6 +6,7 @@
 //! length, the oldest of which leave first when time or room runs out.
 
 mod bits;
+mod catalog;
 mod chunk;
 mod expiry;
 mod history;

@@ -10,6 +10,7 @@
 //!   the series lives on with its other writer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::history::Appended;
 use super::index::SeriesId;
@@ -88,7 +89,8 @@ impl Store {
     /// Ends a series, unless it has something later. False where it was forgotten.
     fn mark_stale(&mut self, id: SeriesId, at: Timestamp) -> bool {
         let Some(history) = self.series.get_mut(&id) else { return false };
-        let _not_a_refusal = history.append(Sample { at, value: stale_marker() }, &mut self.held);
+        let marker = Sample { at, value: stale_marker() };
+        let _not_a_refusal = Arc::make_mut(history).append(marker, &mut self.held);
         true
     }
 }

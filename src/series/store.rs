@@ -3,22 +3,26 @@
 //! A sample must be later than its series' last one; the very same sample again is no mistake and
 //! changes nothing, another value at the same time is refused. A series that would be one too many
 //! is refused, never an old one pushed out for it. Every refusal is counted by its reason.
+//!
+//! A copy of the store is cheap and stays as it was: a query that takes long reads a copy while the
+//! owner writes on. Both share what neither has changed since.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalog::Catalog;
 use super::history::{Appended, Held, History};
-use super::index::{Index, SeriesId};
+use super::index::SeriesId;
 use super::source::{Sink, Source};
-use super::strings::Strings;
 use crate::model::{Labels, Matcher, Sample, Timestamp};
 
 /// How much is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a sample stays.
     pub retention: Duration,
-    /// How much room all of it may take, as [`Stats::size_bytes`] counts it.
+    /// How much room all of it may take, as [`Stats::bytes`] counts it.
     pub size_max_bytes: u64,
     /// How many series there may be at once.
     pub series_max: usize,
@@ -68,29 +72,25 @@ impl Refusals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// How many series.
-    pub series: u64,
+    pub series: usize,
     /// How many samples, stale markers among them.
-    pub samples: u64,
+    pub samples: usize,
     /// How many chunks, one open chunk for each series among them.
-    pub chunks: u64,
+    pub chunks: usize,
     /// About how many bytes all of it takes in memory: samples, labels and index.
-    pub size_bytes: u64,
+    pub bytes: usize,
     /// What was refused.
     pub refused: Refusals,
 }
 
 /// Label sets and their samples.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Store {
     pub(super) settings: Settings,
-    pub(super) series: BTreeMap<SeriesId, History>,
+    pub(super) series: BTreeMap<SeriesId, Arc<History>>,
     pub(super) held: Held,
     pub(super) refused: Refusals,
-    /// Where each label set is in `series`. Never iterated: its order is the hash's own.
-    ids: HashMap<Labels, SeriesId>,
-    index: Index,
-    strings: Strings,
-    next: u64,
+    catalog: Arc<Catalog>,
 }
 
 impl Store {
@@ -101,10 +101,7 @@ impl Store {
             series: BTreeMap::new(),
             held: Held::default(),
             refused: Refusals::default(),
-            ids: HashMap::new(),
-            index: Index::default(),
-            strings: Strings::default(),
-            next: 0,
+            catalog: Arc::default(),
         }
     }
 
@@ -157,21 +154,21 @@ impl Store {
     /// What the store holds.
     pub fn stats(&self) -> Stats {
         Stats {
-            series: self.series.len() as u64,
+            series: self.series.len(),
             samples: self.held.samples,
             chunks: self.held.chunks,
-            size_bytes: self.size_bytes(),
+            bytes: self.bytes(),
             refused: self.refused,
         }
     }
 
-    pub(super) fn size_bytes(&self) -> u64 {
-        self.held.size_bytes + self.strings.size_bytes()
+    pub(super) fn is_too_large(&self) -> bool {
+        self.bytes() as u64 > self.settings.size_max_bytes
     }
 
     /// Where a label set is.
     pub(super) fn id(&self, labels: &Labels) -> Option<SeriesId> {
-        self.ids.get(labels).copied()
+        self.catalog.id(labels)
     }
 
     /// The series that satisfy all matchers.
@@ -179,8 +176,8 @@ impl Store {
         &self,
         matchers: &[Matcher],
     ) -> impl Iterator<Item = (SeriesId, &History)> {
-        let ids = self.index.select(matchers).into_iter();
-        ids.filter_map(|id| self.series.get(&id).map(|history| (id, history)))
+        let ids = self.catalog.select(matchers).into_iter();
+        ids.filter_map(|id| self.series.get(&id).map(|history| (id, &**history)))
     }
 
     /// Appends without counting a refusal. `guess` is where the series was last time, if the
@@ -191,44 +188,36 @@ impl Store {
         labels: &Labels,
         sample: Sample,
     ) -> Result<(SeriesId, Appended), Refused> {
-        if let Some(id) = guess
-            && let Some(history) = self.series.get_mut(&id)
-            && history.labels() == labels
-        {
-            return history.append(sample, &mut self.held).map(|appended| (id, appended));
-        }
-        if let Some(id) = self.id(labels)
-            && let Some(history) = self.series.get_mut(&id)
-        {
-            return history.append(sample, &mut self.held).map(|appended| (id, appended));
+        let known = guess.filter(|id| self.has(*id, labels)).or_else(|| self.id(labels));
+        if let Some((id, history)) = known.and_then(|id| Some((id, self.series.get_mut(&id)?))) {
+            let appended = Arc::make_mut(history).append(sample, &mut self.held)?;
+            return Ok((id, appended));
         }
         if self.series.len() >= self.settings.series_max {
             return Err(Refused::TooManySeries);
         }
-        let id = SeriesId(self.next);
-        self.next += 1;
-        let labels = self.strings.intern(labels);
-        self.index.add(id, &labels);
-        self.ids.insert(labels.clone(), id);
-        self.series.insert(id, History::new(labels, sample, &mut self.held));
+        let (id, labels) = Arc::make_mut(&mut self.catalog).add(labels);
+        self.series.insert(id, Arc::new(History::new(labels, sample, &mut self.held)));
         Ok((id, Appended::Added))
     }
 
     /// Forgets series that have nothing left.
     pub(super) fn forget(&mut self, gone: BTreeSet<SeriesId>) {
-        if gone.is_empty() {
-            return;
+        let gone: BTreeMap<SeriesId, Labels> = gone
+            .into_iter()
+            .filter_map(|id| Some((id, self.series.remove(&id)?.labels().clone())))
+            .collect();
+        if !gone.is_empty() {
+            Arc::make_mut(&mut self.catalog).remove(gone);
         }
-        let mut gone_labels = BTreeMap::new();
-        for id in gone {
-            if let Some(history) = self.series.remove(&id) {
-                self.ids.remove(history.labels());
-                gone_labels.insert(id, history.labels().clone());
-            }
-        }
-        self.index.remove(&gone_labels);
-        drop(gone_labels);
-        self.strings.sweep();
+    }
+
+    fn has(&self, id: SeriesId, labels: &Labels) -> bool {
+        self.series.get(&id).is_some_and(|history| history.labels() == labels)
+    }
+
+    fn bytes(&self) -> usize {
+        self.held.bytes + self.catalog.text_bytes()
     }
 
     fn present(
@@ -270,6 +259,8 @@ impl Sink for Store {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::scrape::Scrape;
     use super::*;
     use crate::model::stale_marker;
@@ -384,6 +375,30 @@ mod tests {
         assert_eq!(texts(store.label_values("none", &[], at(0), at(99))), [""; 0]);
     }
 
+    #[test]
+    fn a_copy_stays_as_it_was() {
+        let second = Duration::from_secs(1);
+        let mut store = Store::new(Settings { retention: second, ..FOREVER });
+        let [a, b] = ["a", "b"].map(|name| series(&[("__name__", name)]));
+        for time in 0..=200 {
+            assert_eq!(store.append(&a, sample(time, 1.0)), Ok(()));
+        }
+        let copy = store.clone();
+        let before = (copy.stats(), selected(&copy, &[], -1, 9999));
+        for time in 201..=999 {
+            assert_eq!(store.append(&a, sample(time, 2.0)), Ok(()));
+        }
+        assert_eq!(store.append(&b, sample(999, 2.0)), Ok(()));
+        assert_eq!((copy.stats(), selected(&copy, &[], -1, 9999)), before);
+        // Drops the chunks up to 479, then everything.
+        store.expire(at(1_500));
+        assert_eq!(selected(&store, &[], -1, 481), ["a 2@480 2@481"]);
+        store.expire(at(9_999));
+        assert_eq!(store.stats().series, 0);
+        assert_eq!((copy.stats(), selected(&copy, &[], -1, 9999)), before);
+        assert_eq!(before.0.samples, 201);
+    }
+
     /// A fixed sequence of numbers below a bound (Knuth's MMIX generator).
     fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
         move |bound| {
@@ -418,8 +433,8 @@ mod tests {
             store.scrape(&mut scrape, at(1_700_000_000_000 + round * 15_000), &samples);
         }
         let stats = store.stats();
-        assert_eq!((stats.samples, stats.series), (5760 * count as u64, count as u64));
-        stats.size_bytes as f64 / stats.samples as f64
+        assert_eq!((stats.samples, stats.series), (5760 * count, count));
+        stats.bytes as f64 / stats.samples as f64
     }
 
     #[test]
@@ -456,6 +471,49 @@ mod tests {
         assert!(quiet <= 0.8, "{quiet}");
         for (name, cost) in [("steady", steady), ("busy", busy), ("histograms", mixed)] {
             assert!(cost <= 2.0, "{name}: {cost}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_retention_covers_is_all_there(
+            steps in prop::collection::vec((0_usize..4, 0_i64..40, 0_u8..4), 0..900),
+            expire_every in 1_usize..200,
+        ) {
+            let retention = Duration::from_secs(2);
+            let mut store = Store::new(Settings { retention, ..FOREVER });
+            let names = ["a", "b", "c", "d"];
+            let sets = names.map(|name| series(&[("__name__", name)]));
+            let mut plain: [Vec<Sample>; 4] = Default::default();
+            let mut now = 0;
+            for (number, (which, wait, value)) in steps.into_iter().enumerate() {
+                now += wait;
+                let sample = sample(now, f64::from(value));
+                if store.append(&sets[which], sample).is_ok() && plain[which].last() != Some(&sample) {
+                    plain[which].push(sample);
+                }
+                if number % expire_every == 0 {
+                    store.expire(at(now));
+                }
+            }
+            store.expire(at(now));
+            // A chunk that ends within the retention may reach back beyond it.
+            let kept_from = at(now) - retention - Duration::from_millis(1);
+            let mut found: [Vec<Sample>; 4] = Default::default();
+            store.select(&[], kept_from, Timestamp::MAX, &mut |labels, samples| {
+                let which = names.iter().position(|name| labels.metric() == *name).unwrap();
+                found[which] = samples.to_vec();
+            });
+            for samples in &mut plain {
+                samples.retain(|sample| sample.at > kept_from);
+            }
+            prop_assert_eq!(&found, &plain);
+            let mut total = 0;
+            store.select(&[], Timestamp::MIN, Timestamp::MAX, &mut |_, samples| {
+                total += samples.len();
+            });
+            prop_assert_eq!(store.stats().samples, total);
+            prop_assert_eq!(store.stats().series, plain.iter().filter(|all| !all.is_empty()).count());
         }
     }
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::model::{Label, Labels};
 
 /// The texts in use. Iterated only to sweep, so that the hash's own order shows nowhere.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Strings {
     texts: HashSet<Arc<str>>,
-    size_bytes: u64,
+    size_bytes: usize,
 }
 
 impl Strings {
@@ -24,7 +24,8 @@ impl Strings {
             .collect()
     }
 
-    /// Lets go of texts that nobody else holds.
+    /// Lets go of texts that nobody else holds. What a copy of the store holds stays until the
+    /// next time.
     pub(super) fn sweep(&mut self) {
         let size_bytes = &mut self.size_bytes;
         self.texts.retain(|text| {
@@ -37,7 +38,7 @@ impl Strings {
     }
 
     /// About how many bytes the texts take.
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub(super) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
@@ -52,8 +53,8 @@ impl Strings {
 }
 
 /// The text, its two reference counts and its place in the set.
-fn cost(text: &str) -> u64 {
-    text.len() as u64 + 32
+fn cost(text: &str) -> usize {
+    text.len() + 32
 }
 
 #[cfg(test)]
