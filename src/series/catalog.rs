@@ -43,6 +43,7 @@ impl Catalog {
         for labels in gone.values() {
             self.ids.remove(labels);
         }
+        // These labels would count as users of their texts.
         drop(gone);
         self.strings.sweep();
     }
