@@ -1,0 +1,106 @@
+//! Rates, differences and regressions over a window of samples.
+
+use super::summation::Sum;
+use crate::model::Sample;
+
+/// The kinds of differences that reach to the edges of their window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Of a gauge.
+    Delta,
+    /// Of a counter.
+    Increase,
+    /// Of a counter, each second.
+    Rate,
+}
+
+/// The growth over a window of `range_ms` that ends at `end`, from the samples inside it.
+///
+/// The samples seldom reach the window's edges, so the growth between the first and the last is
+/// stretched: to the edge if that is nearer than 1.1 average gaps between samples, otherwise by half
+/// a gap, since the series began or ended inside the window. A counter is not stretched to before
+/// the time at which it would have been 0.
+pub(super) fn growth(kind: Growth, samples: &[Sample], range_ms: i64, end: i64) -> Option<f64> {
+    let [first, .., last] = samples else { return None };
+    let mut grown = last.value - first.value;
+    if kind != Growth::Delta {
+        // A counter that falls was reset to 0: what it had is added again.
+        let mut previous = first.value;
+        for sample in &samples[1..] {
+            if sample.value < previous {
+                grown += previous;
+            }
+            previous = sample.value;
+        }
+    }
+    let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1000.0;
+    let (first_at, last_at) = (first.at.millis(), last.at.millis());
+    let mut to_start = seconds(end.saturating_sub(range_ms), first_at);
+    let mut to_end = seconds(last_at, end);
+    let sampled = seconds(first_at, last_at);
+    let gap = sampled / (samples.len() - 1) as f64;
+    let threshold = gap * 1.1;
+    if to_start >= threshold {
+        to_start = gap / 2.0;
+    }
+    if kind != Growth::Delta && grown > 0.0 && first.value >= 0.0 {
+        let to_zero = sampled * (first.value / grown);
+        to_start = to_start.min(to_zero);
+    }
+    if to_end >= threshold {
+        to_end = gap / 2.0;
+    }
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    if kind == Growth::Rate {
+        factor /= range_ms as f64 / 1000.0;
+    }
+    Some(grown * factor)
+}
+
+/// The difference of the last two samples; of a counter each second, and its last value after a reset.
+pub(super) fn instant_growth(is_rate: bool, samples: &[Sample]) -> Option<f64> {
+    let [.., previous, last] = samples else { return None };
+    let interval_ms = last.at.millis().saturating_sub(previous.at.millis());
+    if interval_ms == 0 {
+        return None;
+    }
+    let was_reset = is_rate && last.value < previous.value;
+    let grown = if was_reset { last.value } else { last.value - previous.value };
+    Some(if is_rate { grown / (interval_ms as f64 / 1000.0) } else { grown })
+}
+
+/// How often a value fell.
+pub(super) fn resets(samples: &[Sample]) -> f64 {
+    samples.windows(2).filter(|pair| pair[1].value < pair[0].value).count() as f64
+}
+
+/// How often a value changed; NaN after NaN is no change.
+pub(super) fn changes(samples: &[Sample]) -> f64 {
+    let changed = |pair: &&[Sample]| {
+        let (before, after) = (pair[0].value, pair[1].value);
+        after != before && !(after.is_nan() && before.is_nan())
+    };
+    samples.windows(2).filter(changed).count() as f64
+}
+
+/// Least squares: the slope in each second, and the value at `origin`.
+pub(super) fn regression(samples: &[Sample], origin: i64) -> Option<(f64, f64)> {
+    let [first, _, ..] = samples else { return None };
+    if samples.iter().all(|sample| sample.value == first.value) {
+        let is_infinite = first.value.is_infinite();
+        return Some(if is_infinite { (f64::NAN, f64::NAN) } else { (0.0, first.value) });
+    }
+    let (mut x, mut y, mut xy, mut xx) =
+        (Sum::default(), Sum::default(), Sum::default(), Sum::default());
+    for sample in samples {
+        let seconds = sample.at.millis().saturating_sub(origin) as f64 / 1000.0;
+        x.add(seconds);
+        y.add(sample.value);
+        xy.add(seconds * sample.value);
+        xx.add(seconds * seconds);
+    }
+    let count = samples.len() as f64;
+    let (x, y, xy, xx) = (x.total(), y.total(), xy.total(), xx.total());
+    let slope = (xy - x * y / count) / (xx - x * x / count);
+    Some((slope, y / count - slope * x / count))
+}

@@ -1,0 +1,122 @@
+//! Sums and means that keep small terms beside large ones.
+//!
+//! Neumaier's variant of Kahan's summation: the rounding error of each addition is carried along and
+//! added at the end. A mean is the sum by the count, until the sum overflows; from there on it moves
+//! term by term.
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum {
+    sum: f64,
+    error: f64,
+}
+
+impl Sum {
+    pub fn of(value: f64) -> Self {
+        Self { sum: value, error: 0.0 }
+    }
+
+    pub fn add(&mut self, term: f64) {
+        let sum = self.sum + term;
+        if sum.is_infinite() {
+            self.error = 0.0;
+        } else if self.sum.abs() >= term.abs() {
+            self.error += (self.sum - sum) + term;
+        } else {
+            self.error += (term - sum) + self.sum;
+        }
+        self.sum = sum;
+    }
+
+    pub fn total(self) -> f64 {
+        self.sum + self.error
+    }
+
+    fn scaled(self, factor: f64) -> Self {
+        Self { sum: self.sum * factor, error: self.error * factor }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mean {
+    sum: Sum,
+    count: f64,
+    /// Whether `sum` holds the mean itself, because the sum would overflow.
+    is_incremental: bool,
+}
+
+impl Mean {
+    pub fn of(value: f64) -> Self {
+        Self { sum: Sum::of(value), count: 1.0, is_incremental: false }
+    }
+
+    pub fn add(&mut self, term: f64) {
+        self.count += 1.0;
+        if !self.is_incremental {
+            let mut sum = self.sum;
+            sum.add(term);
+            if !sum.sum.is_infinite() {
+                self.sum = sum;
+                return;
+            }
+            self.is_incremental = true;
+            self.sum = Sum {
+                sum: self.sum.sum / (self.count - 1.0),
+                error: self.sum.error / (self.count - 1.0),
+            };
+        }
+        // An infinite mean stays, unless the opposite infinity or NaN comes.
+        self.sum = self.sum.scaled((self.count - 1.0) / self.count);
+        self.sum.add(term / self.count);
+    }
+
+    pub fn value(self) -> f64 {
+        if self.is_incremental {
+            self.sum.total()
+        } else {
+            self.sum.sum / self.count + self.sum.error / self.count
+        }
+    }
+}
+
+/// Welford's variance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Variance {
+    count: f64,
+    mean: Sum,
+    squares: Sum,
+}
+
+impl Variance {
+    pub fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let delta = value - self.mean.total();
+        self.mean.add(delta / self.count);
+        self.squares.add(delta * (value - self.mean.total()));
+    }
+
+    pub fn value(self) -> f64 {
+        self.squares.total() / self.count
+    }
+}
+
+/// The φ-quantile of values in any order; NaN counts as the smallest.
+pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    values.sort_unstable_by(|left, right| {
+        right.is_nan().cmp(&left.is_nan()).then(left.total_cmp(right))
+    });
+    let last = values.len() - 1;
+    let rank = q * last as f64;
+    let lower = (rank.floor() as usize).min(last);
+    let upper = (lower + 1).min(last);
+    let weight = rank - rank.floor();
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
