@@ -307,7 +307,7 @@ impl Entry {
                 format_duration(self.settings.cooldown)
             ),
             (Verdict::Capped { .. }, _) if self.settings.daily_max == 0 => {
-                format!("`{name}` fires, but `daily_max` is 0: there is never a rollback")
+                format!("`{name}` fires, but `max_per_day` is 0: there is never a rollback")
             }
             (Verdict::Capped { until }, _) => format!(
                 "`{name}` fires, but there were {} rollbacks in 24h; the next may come at {until}",
