@@ -6,12 +6,14 @@
 //! again: the next one carries the state as it then is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Alert;
 use super::alert::Object;
+use super::{Delivery, HookId, Sending};
 use crate::model::{Labels, Timestamp};
 
 /// The most alerts in one post, as Prometheus bounds it.
@@ -26,9 +28,26 @@ const FOLLOWED_MAX: usize = 50_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
     /// The JSON array.
-    pub body: String,
+    pub body: Arc<str>,
     /// How many alerts it holds.
     pub alerts: usize,
+}
+
+impl Post {
+    /// The post on its way to each of so many Alertmanagers.
+    pub fn deliveries(&self, now: Timestamp, alertmanagers: usize) -> Vec<Delivery> {
+        (0..alertmanagers)
+            .map(|position| Delivery {
+                hook: HookId::alertmanager(position),
+                // Only for the log: Alertmanager knows alerts by their labels.
+                id: format!("post_{}", now.millis()),
+                order: String::new(),
+                body: Arc::clone(&self.body),
+                decided_at: now,
+                sending: Sending::Real,
+            })
+            .collect()
+    }
 }
 
 /// When each alert was said last.
@@ -89,7 +108,7 @@ impl Resend {
         !is_same || said.at + self.delay < now
     }
 
-    fn body(&self, alerts: &[&Alert], valid_until: Timestamp) -> String {
+    fn body(&self, alerts: &[&Alert], valid_until: Timestamp) -> Arc<str> {
         let labels: Vec<Labels> = alerts.iter().map(|alert| self.outward(&alert.labels)).collect();
         let items: Vec<Item<'_>> = alerts
             .iter()
@@ -102,7 +121,7 @@ impl Resend {
                 labels: Object(labels),
             })
             .collect();
-        serde_json::to_string(&items).expect("texts always serialize")
+        Arc::from(serde_json::to_string(&items).expect("texts always serialize"))
     }
 
     /// An alert's own labels win.
@@ -154,7 +173,7 @@ mod tests {
             r#""generatorURL":"http://vm:19103/graph?g0.tab=1","#,
             r#""labels":{"alertname":"ErrorRatio","provider":"p06"}}]"#,
         );
-        assert_eq!(posts, [Post { body: expected.to_owned(), alerts: 1 }]);
+        assert_eq!(posts, [Post { body: Arc::from(expected), alerts: 1 }]);
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! One attempt: secrets read, message signed, request sent, answer read.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use crate::clock::Clock;
+use crate::model::{Timestamp, UrlSource};
+use crate::notice::{self, Delivery, Endpoint, SigningError};
+use crate::upstream::{self, ClientError, ClientOptions, Idle, Reach, SecretError};
+
+/// Where the configuration sets no limit, or a longer one: no receiver needs more.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// A delivery that is already late still gets a fair try.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// What an answer says beyond its status is of no interest; a short one is read, so that the
+/// connection can be used again.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const ANSWER_READ_MAX: Duration = Duration::from_secs(1);
+
+/// What came of an attempt.
+pub(super) struct Answer {
+    /// For the policy.
+    pub(super) attempt: notice::Attempt,
+    /// For people; no URL, no secret.
+    pub(super) why: String,
+}
+
+/// Why a request cannot be made.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It may hold a token, so it is not repeated.
+    #[error("the URL is not an `http` or `https` URL")]
+    Url,
+    #[error("the message id `{0}` is not a header's value")]
+    Id(String),
+}
+
+/// The client of one hook; built at the first use and whenever the URL begins or ceases to point
+/// at this machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    client: Option<(Reach, reqwest::Client)>,
+}
+
+struct Prepared {
+    url: reqwest::Url,
+    headers: HeaderMap,
+}
+
+impl Caller {
+    /// Builds an attempt, which then runs by itself.
+    pub(super) fn attempt(
+        &mut self,
+        endpoint: &Endpoint,
+        delivery: &Delivery,
+        clock: Clock,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let timeout = timeout(endpoint, clock.now().since(delivery.decided_at));
+        let body = std::sync::Arc::clone(&delivery.body);
+        let prepared = prepare(endpoint, delivery, clock.now())
+            .and_then(|prepared| Ok((self.client(endpoint, &prepared.url, timeout)?, prepared)));
+        async move {
+            match prepared {
+                Ok((client, prepared)) => exchange(client, prepared, &body, timeout, clock).await,
+                Err(error) => Answer { attempt: notice::Attempt::Transport, why: chain(&error) },
+            }
+        }
+    }
+
+    fn client(
+        &mut self,
+        endpoint: &Endpoint,
+        url: &reqwest::Url,
+        timeout: Duration,
+    ) -> Result<reqwest::Client, PrepareError> {
+        let reach = Reach::of(url.as_str());
+        if let Some((known, client)) = &self.client
+            && *known == reach
+        {
+            return Ok(client.clone());
+        }
+        let options = ClientOptions { connect_timeout: timeout, idle: Idle::Kept, reach };
+        let client = upstream::client(&endpoint.http, &options)?;
+        self.client = Some((reach, client.clone()));
+        Ok(client)
+    }
+}
+
+/// The request that would be sent, in words: secrets but the signature are `***`, of the URL only
+/// scheme, host and port are shown.
+pub(super) fn rehearse(
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<String, String> {
+    let prepared = prepare(endpoint, delivery, now).map_err(|error| chain(&error))?;
+    let mut text = format!("POST {}\n", prepared.url.origin().ascii_serialization());
+    for (name, value) in upstream::redacted(&prepared.headers) {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    Ok(format!("{text}\n{}", delivery.body))
+}
+
+async fn exchange(
+    client: reqwest::Client,
+    prepared: Prepared,
+    body: &str,
+    timeout: Duration,
+    clock: Clock,
+) -> Answer {
+    let request = client.post(prepared.url).headers(prepared.headers).body(body.to_owned());
+    let transport = |why| Answer { attempt: notice::Attempt::Transport, why };
+    let response = match tokio::time::timeout(timeout, request.send()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return transport(upstream::describe(&error)),
+        Err(_) => {
+            return transport(format!("no answer within {}", humantime::format_duration(timeout)));
+        }
+    };
+    let code = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| notice::parse_retry_after(value.to_str().ok()?, clock.now()));
+    drain(response).await;
+    Answer { attempt: notice::Attempt::Status { code, retry_after }, why: format!("status {code}") }
+}
+
+async fn drain(mut response: reqwest::Response) {
+    let read = async {
+        let mut left = ANSWER_BYTES_MAX;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let Some(rest) = left.checked_sub(chunk.len()) else { return };
+            left = rest;
+        }
+    };
+    // An answer that does not end costs its connection and nothing else.
+    let _ended = tokio::time::timeout(ANSWER_READ_MAX, read).await.is_ok();
+}
+
+fn prepare(
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Prepared, PrepareError> {
+    let text = match &endpoint.url {
+        UrlSource::Plain(url) => url.clone(),
+        UrlSource::Secret(source) => upstream::read_secret(source)?.expose().trim().to_owned(),
+    };
+    let url = reqwest::Url::parse(&text).map_err(|_| PrepareError::Url)?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(PrepareError::Url);
+    }
+    let mut headers = upstream::headers(&endpoint.http)?;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(source) = &endpoint.signing_secret {
+        let secret = upstream::read_secret(source)?;
+        let seconds = now.millis().div_euclid(1000);
+        let signature = notice::sign(&secret, &delivery.id, seconds, delivery.body.as_bytes())?;
+        let value = |text: &str| {
+            HeaderValue::from_str(text).map_err(|_| PrepareError::Id(delivery.id.clone()))
+        };
+        headers.insert(HeaderName::from_static("webhook-id"), value(&delivery.id)?);
+        headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds));
+        headers.insert(HeaderName::from_static("webhook-signature"), value(&signature)?);
+    }
+    Ok(Prepared { url, headers })
+}
+
+fn timeout(endpoint: &Endpoint, elapsed: Duration) -> Duration {
+    let configured = if endpoint.timeout.is_zero() { TIMEOUT_MAX } else { endpoint.timeout };
+    let left = endpoint.policy.window().saturating_sub(elapsed).max(TIMEOUT_MIN);
+    configured.min(TIMEOUT_MAX).min(endpoint.policy.attempt_max()).min(left)
+}
+
+/// An error and what it came from, on one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source()).take(8);
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}
