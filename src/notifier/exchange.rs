@@ -6,7 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER
 
 use crate::clock::Clock;
 use crate::model::{Timestamp, UrlSource};
-use crate::notice::{self, Delivery, Endpoint, SigningError};
+use crate::notice::{self, Delivery, Endpoint, Policy, SigningError};
 use crate::upstream::{self, ClientError, ClientOptions, Idle, Reach, SecretError};
 
 /// Where the configuration sets no limit, or a longer one: no receiver needs more.
@@ -160,16 +160,19 @@ fn prepare(
     }
     let mut headers = upstream::headers(&endpoint.http)?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(source) = &endpoint.signing_secret {
-        let secret = upstream::read_secret(source)?;
-        let seconds = now.millis().div_euclid(1000);
-        let signature = notice::sign(&secret, &delivery.id, seconds, delivery.body.as_bytes())?;
+    // Alertmanagers know alerts by their labels and have no use for either.
+    if endpoint.policy != Policy::Once {
         let value = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| PrepareError::Id(delivery.id.clone()))
         };
+        let seconds = now.millis().div_euclid(1000);
         headers.insert(HeaderName::from_static("webhook-id"), value(&delivery.id)?);
         headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds));
-        headers.insert(HeaderName::from_static("webhook-signature"), value(&signature)?);
+        if let Some(source) = &endpoint.signing_secret {
+            let secret = upstream::read_secret(source)?;
+            let signature = notice::sign(&secret, &delivery.id, seconds, delivery.body.as_bytes())?;
+            headers.insert(HeaderName::from_static("webhook-signature"), value(&signature)?);
+        }
     }
     Ok(Prepared { url, headers })
 }

@@ -383,14 +383,14 @@ async fn a_missing_secret_is_named_and_may_come_later() {
     let (receiver, url) = Receiver::start(&[]).await;
     let secret = SecretFile::new(SECRET);
     std::fs::remove_file(&secret.0).unwrap();
-    let once =
-        |policy| Endpoint { signing_secret: Some(secret.source()), ..endpoint("a", &url, policy) };
-    let mut bench = Bench::new(vec![once(Policy::Once)]);
-    bench.send("a", "m1", "");
+    let signed =
+        Endpoint { signing_secret: Some(secret.source()), ..endpoint("a", &url, Policy::Notice) };
+    let mut bench = Bench::new(vec![signed]);
+    let rehearsal = Delivery { sending: Sending::Rehearsal, ..bench.delivery("a", "m1", "") };
+    bench.notifier.send(rehearsal);
     let report = bench.report().await;
     let Ending::Failed { why, .. } = report.ending else { panic!("{report:?}") };
     assert!(why.contains("secret file"), "{why}");
-    bench.notifier.reload(vec![once(Policy::Notice)]);
     bench.send("a", "m2", "");
     tokio::time::sleep(SECOND / 4).await;
     std::fs::write(&secret.0, SECRET).unwrap();
