@@ -1,0 +1,409 @@
+//! Answers of providers, as files: each is graded whole, byte by byte, and cut in two at every byte,
+//! and must get the one grade its header asks for.
+//!
+//! A fixture is a header of `name: value` lines, a line `---`, and the body as it travels:
+//!
+//! ```text
+//! status: 200
+//! content-type: text/event-stream
+//! header: retry-after: 20      (any number of times)
+//! asked: whole                 (default: stream)
+//! terminal: strict             (default: lenient)
+//! wants-usage: no              (default: yes)
+//! model: m                     (the one asked for; default: m)
+//! lines: crlf                  (or cr; default: lf)
+//! bom: yes                     (a byte order mark comes first)
+//! escapes: yes                 (`\xNN` in the body is a byte)
+//! final: cut                   (the body's last line breaks are left out)
+//! ends: eof                    (or the failure that the caller sees: stalled_stream, …)
+//! expect: none                 (the error type)
+//! class: good
+//! phase: -                     (where a stream broke: before_content, after_content)
+//! ttft: 2                      (the block, counted from 1, whose end stops the clock)
+//! usage: 9 1 0 0 0             (input, output, cache read, cache write, reasoning)
+//! ```
+//!
+//! `expect`, `class`, `phase`, `ttft` and `usage` are asked of every fixture. `text`, `finish`,
+//! `answered` (the model), `detail` (a part of it), `detail-lacks`, `wait` (seconds), `request-id`
+//! and `ttfo` (as `ttft`, without reasoning) are compared where given; `anomalies` always, absent
+//! meaning none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use bellwether::model::Timestamp;
+use bellwether::provider::{
+    Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, Terminal, Usage,
+};
+use proptest::prelude::*;
+
+/// 2026-01-01T00:00:00Z.
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+#[derive(Clone)]
+struct Fixture {
+    name: String,
+    dialect: Dialect,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// What a caller saw and got.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    grade: Grade,
+    content: u32,
+    output: u32,
+    keepalives: u32,
+    last: (bool, bool),
+    has_content: bool,
+}
+
+impl Fixture {
+    fn read(path: &Path, dialect: Dialect) -> Self {
+        let bytes = fs::read_to_string(path).expect("a fixture is a text file");
+        let (header, body) = bytes.split_once("---\n").expect("a fixture has a line `---`");
+        let fields: Vec<_> = header
+            .lines()
+            .map(|line| {
+                let (name, value) = line.split_once(':').expect("a header line has a colon");
+                (name.to_owned(), value.trim().to_owned())
+            })
+            .collect();
+        let name = format!("{}/{}", dialect.as_str(), path.file_stem().expect("a name").display());
+        let mut fixture = Self { name, dialect, fields, body: Vec::new() };
+        fixture.body = fixture.wire(body);
+        fixture
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn asked(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_else(|| panic!("{} has no `{name}`", self.name))
+    }
+
+    fn line_break(&self) -> &'static str {
+        match self.get("lines") {
+            None => "\n",
+            Some("crlf") => "\r\n",
+            Some("cr") => "\r",
+            Some(other) => panic!("{}: lines `{other}`", self.name),
+        }
+    }
+
+    fn wire(&self, body: &str) -> Vec<u8> {
+        let body =
+            if self.get("final") == Some("cut") { body.trim_end_matches('\n') } else { body };
+        let body = body.replace('\n', self.line_break());
+        let mut bytes = Vec::new();
+        if self.get("bom") == Some("yes") {
+            bytes.extend_from_slice(b"\xef\xbb\xbf");
+        }
+        let mut parts = body.split(if self.get("escapes").is_some() { "\\x" } else { "\0" });
+        bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+        for part in parts {
+            bytes.push(u8::from_str_radix(&part[..2], 16).expect("two hexadecimal digits"));
+            bytes.extend_from_slice(&part.as_bytes()[2..]);
+        }
+        bytes
+    }
+
+    fn exam(&self) -> Exam {
+        let mut exam = Exam::new(
+            self.dialect,
+            Expectation {
+                is_streamed: self.get("asked") != Some("whole"),
+                model: self.get("model").unwrap_or("m").to_owned(),
+                terminal: match self.get("terminal") {
+                    Some("strict") => Terminal::Strict,
+                    _ => Terminal::Lenient,
+                },
+                wants_usage: self.get("wants-usage") != Some("no"),
+            },
+        );
+        let headers = |name: &str| {
+            if name == "content-type" {
+                return self.get(name).filter(|value| *value != "-").map(ToOwned::to_owned);
+            }
+            self.fields
+                .iter()
+                .filter(|(key, _)| key == "header")
+                .filter_map(|(_, value)| value.split_once(':'))
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.trim().to_owned())
+        };
+        if let Ok(status) = self.asked("status").parse() {
+            exam.head(&Head { status, headers: &headers, now: NOW });
+        }
+        exam
+    }
+
+    fn ending(&self) -> Option<ErrorType> {
+        match self.asked("ends") {
+            "eof" => None,
+            name => Some(error_type(name)),
+        }
+    }
+
+    fn sit<'c>(&self, chunks: impl IntoIterator<Item = &'c [u8]>, stops: bool) -> Seen {
+        let mut exam = self.exam();
+        let (mut content, mut output, mut keepalives) = (0, 0, 0);
+        let mut last = Progress::default();
+        for chunk in chunks {
+            last = exam.bytes(chunk);
+            content += last.content;
+            output += last.output;
+            keepalives += last.keepalives;
+            if stops && last.is_over {
+                break;
+            }
+        }
+        match self.ending() {
+            None => exam.end(),
+            Some(failure) => exam.broke(failure),
+        }
+        let has_content = exam.has_content();
+        let last = (last.is_over, last.has_finish);
+        Seen { content, output, keepalives, last, has_content, grade: exam.finish() }
+    }
+
+    /// The block whose end first brings what is waited for.
+    fn first_block(&self, is_awaited: impl Fn(Progress) -> bool) -> String {
+        let mut exam = self.exam();
+        // A line break of two bytes ends the line with its first.
+        let line_break = self.line_break();
+        let blank = format!("{line_break}{}", &line_break[..1]);
+        for (at, byte) in self.body.iter().enumerate() {
+            if is_awaited(exam.bytes(&[*byte])) {
+                let head = String::from_utf8_lossy(&self.body[..=at]).into_owned();
+                return head.matches(&blank).count().to_string();
+            }
+        }
+        "-".to_owned()
+    }
+
+    fn check(&self) {
+        let name = &self.name;
+        let whole = self.sit([&*self.body], false);
+        self.check_grade(&whole.grade);
+        let ttft = self.first_block(|progress| progress.content > 0);
+        assert_eq!(ttft, self.asked("ttft"), "{name}: ttft");
+        if let Some(ttfo) = self.get("ttfo") {
+            let first = self.first_block(|progress| progress.output > 0);
+            assert_eq!(first, ttfo, "{name}: ttfo");
+        }
+        assert_eq!(self.sit(self.body.chunks(1), false), whole, "{name}: byte by byte");
+        for at in 0..=self.body.len() {
+            let (left, right) = self.body.split_at(at);
+            assert_eq!(self.sit([left, right], false), whole, "{name}: cut at {at}");
+        }
+        let stopped = self.sit(self.body.chunks(1), true).grade;
+        assert_eq!(stopped, whole.grade, "{name}: a caller that stops when it is over");
+    }
+
+    fn check_grade(&self, grade: &Grade) {
+        let name = &self.name;
+        assert_eq!(grade.error_type.as_str(), self.asked("expect"), "{name}: {grade:?}");
+        assert_eq!(grade.error_type.class().as_str(), self.asked("class"), "{name}: class");
+        let phase = grade.broke.map_or("-", |phase| phase.as_str());
+        assert_eq!(phase, self.asked("phase"), "{name}: phase");
+        assert_eq!(usage(grade.usage), self.asked("usage"), "{name}: usage");
+        assert!(grade.detail.chars().count() <= 300, "{name}: detail is long");
+        assert_eq!(grade.detail.is_empty(), grade.error_type == ErrorType::None, "{name}: detail");
+        assert_eq!(
+            grade.status.map(i32::from),
+            self.asked("status").parse().ok(),
+            "{name}: status"
+        );
+        let same = |field: &str, value: String| {
+            if let Some(expected) = self.get(field) {
+                assert_eq!(value, expected, "{name}: {field}");
+            }
+        };
+        same("text", grade.text.clone());
+        same("finish", grade.finish_reason.clone().unwrap_or_default());
+        same("answered", grade.model.clone().unwrap_or_default());
+        same("request-id", grade.request_id.clone().unwrap_or_default());
+        let anomalies: Vec<_> = grade.anomalies.iter().map(|anomaly| anomaly.as_str()).collect();
+        assert_eq!(anomalies.join(" "), self.get("anomalies").unwrap_or(""), "{name}: anomalies");
+        let wait = grade.rate_limits.retry_after;
+        same("wait", wait.map_or("-".to_owned(), |wait| wait.as_secs_f64().to_string()));
+        if let Some(part) = self.get("detail") {
+            assert!(grade.detail.contains(part), "{name}: detail `{}`", grade.detail);
+        }
+        if let Some(part) = self.get("detail-lacks") {
+            assert!(!grade.detail.contains(part), "{name}: detail `{}`", grade.detail);
+        }
+    }
+}
+
+fn error_type(name: &str) -> ErrorType {
+    let found = ErrorType::ALL.into_iter().find(|error| error.as_str() == name);
+    found.unwrap_or_else(|| panic!("no error type `{name}`"))
+}
+
+fn usage(usage: Option<Usage>) -> String {
+    usage.map_or("-".to_owned(), |usage| {
+        let Usage { input, output, cache_read, cache_write, reasoning } = usage;
+        format!("{input} {output} {cache_read} {cache_write} {reasoning}")
+    })
+}
+
+fn fixtures(dialect: Dialect) -> &'static [Fixture] {
+    static OPENAI: LazyLock<Vec<Fixture>> = LazyLock::new(|| read_all(Dialect::OpenaiChat));
+    static ANTHROPIC: LazyLock<Vec<Fixture>> =
+        LazyLock::new(|| read_all(Dialect::AnthropicMessages));
+    match dialect {
+        Dialect::OpenaiChat => &OPENAI,
+        Dialect::AnthropicMessages => &ANTHROPIC,
+    }
+}
+
+fn read_all(dialect: Dialect) -> Vec<Fixture> {
+    let folder: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "provider", dialect.as_str()].iter().collect();
+    let mut paths: Vec<_> = fs::read_dir(&folder)
+        .expect("the folder of fixtures is there")
+        .map(|entry| entry.expect("a folder entry").path())
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| Fixture::read(path, dialect)).collect()
+}
+
+fn check_all(dialect: Dialect) {
+    let fixtures = fixtures(dialect);
+    assert!(fixtures.len() >= 30, "{} fixtures", fixtures.len());
+    for fixture in fixtures {
+        fixture.check();
+    }
+}
+
+#[test]
+fn every_openai_answer_gets_its_grade_wherever_it_is_cut() {
+    check_all(Dialect::OpenaiChat);
+}
+
+#[test]
+fn every_anthropic_answer_gets_its_grade_wherever_it_is_cut() {
+    check_all(Dialect::AnthropicMessages);
+}
+
+fn expectation(is_streamed: bool) -> Expectation {
+    Expectation {
+        is_streamed,
+        model: "m".to_owned(),
+        terminal: Terminal::Lenient,
+        wants_usage: true,
+    }
+}
+
+fn answer(dialect: Dialect, is_streamed: bool, body: &[u8], size: usize) -> Grade {
+    let mut exam = Exam::new(dialect, expectation(is_streamed));
+    let media = if is_streamed { "text/event-stream" } else { "application/json" };
+    let headers = |name: &str| (name == "content-type").then(|| media.to_owned());
+    exam.head(&Head { status: 200, headers: &headers, now: NOW });
+    for chunk in body.chunks(size) {
+        exam.bytes(chunk);
+    }
+    exam.end();
+    exam.finish()
+}
+
+#[test]
+fn what_is_too_long_is_malformed_and_the_text_that_is_kept_is_bounded() {
+    let megabyte = "x".repeat(1 << 20);
+    let event = format!("data: {{\"choices\":[],\"id\":\"{megabyte}\"}}\n\ndata: [DONE]\n\n");
+    let grade = answer(Dialect::OpenaiChat, true, event.as_bytes(), 4096);
+    assert_eq!(grade.error_type, ErrorType::MalformedJson);
+    assert_eq!(grade.detail, "an event is over 1 MiB");
+
+    let body = format!("{{\"choices\":[],\"id\":\"{}\"}}", megabyte.repeat(8));
+    let grade = answer(Dialect::OpenaiChat, false, body.as_bytes(), 65_536);
+    assert_eq!(grade.error_type, ErrorType::MalformedJson);
+    assert_eq!(grade.detail, "the body is over 8 MiB");
+
+    let piece = "é".repeat(1000);
+    let chunk = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{piece}\"}}}}]}}\n\n");
+    let stream = format!("{}data: [DONE]\n\n", chunk.repeat(100));
+    let grade = answer(Dialect::OpenaiChat, true, stream.as_bytes(), 1000);
+    assert_eq!(grade.error_type, ErrorType::UsageMissing);
+    assert_eq!(grade.text.len(), 65_536);
+
+    let deep = format!("data: {}\n\ndata: [DONE]\n\n", "[".repeat(100_000));
+    let grade = answer(Dialect::OpenaiChat, true, deep.as_bytes(), 4096);
+    assert_ne!(grade.error_type, ErrorType::None);
+    let deep = format!("data: {{\"error\":{}\n\n", "[".repeat(100_000));
+    let grade = answer(Dialect::OpenaiChat, true, deep.as_bytes(), 4096);
+    assert_eq!(grade.error_type, ErrorType::TruncatedStream);
+}
+
+#[test]
+fn an_exam_without_a_head_is_our_own_fault_unless_the_caller_saw_a_failure() {
+    let exam = Exam::new(Dialect::OpenaiChat, expectation(true));
+    assert_eq!(exam.finish().error_type, ErrorType::Internal);
+    for failure in [ErrorType::Dns, ErrorType::ConnectTimeout, ErrorType::Cancelled] {
+        let mut exam = Exam::new(Dialect::AnthropicMessages, expectation(true));
+        exam.bytes(b"ignored");
+        exam.broke(failure);
+        let grade = exam.finish();
+        assert_eq!(grade.error_type, failure);
+        assert_eq!((grade.status, grade.broke), (None, None));
+    }
+}
+
+#[test]
+fn a_caller_learns_when_an_answer_is_nearly_and_when_it_is_wholly_over() {
+    let mut exam = Exam::new(Dialect::OpenaiChat, expectation(true));
+    let headers = |_: &str| Some("text/event-stream; charset=utf-8".to_owned());
+    exam.head(&Head { status: 200, headers: &headers, now: NOW });
+    let mut say = |bytes: &[u8]| {
+        let progress = exam.bytes(bytes);
+        (progress.content, progress.keepalives, progress.has_finish, progress.is_over)
+    };
+    assert_eq!(say(b": hello\n\n"), (0, 1, false, false));
+    assert_eq!(
+        say(b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"),
+        (1, 0, false, false)
+    );
+    let finish = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    assert_eq!(say(finish), (0, 0, true, false));
+    assert_eq!(say(b"data: [DONE]\n\n"), (0, 0, false, true));
+    assert_eq!(say(b"data: {\"error\":1}\n\n: late\n\n"), (0, 0, false, true));
+}
+
+proptest! {
+    #[test]
+    fn bytes_of_any_kind_get_one_grade_and_never_a_panic(
+        body in proptest::collection::vec(any::<u8>(), 0..600),
+        is_streamed: bool,
+        size in 1_usize..40,
+    ) {
+        for dialect in Dialect::ALL {
+            let whole = answer(dialect, is_streamed, &body, usize::MAX);
+            prop_assert_eq!(answer(dialect, is_streamed, &body, size), whole);
+        }
+    }
+
+    #[test]
+    fn damaged_answers_get_one_grade_and_never_a_panic(
+        pick: prop::sample::Index,
+        damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        size in 1_usize..40,
+    ) {
+        for dialect in Dialect::ALL {
+            let all = fixtures(dialect);
+            let mut fixture = all[pick.index(all.len())].clone();
+            for (at, byte) in &damages {
+                if !fixture.body.is_empty() {
+                    let at = at.index(fixture.body.len());
+                    fixture.body[at] = *byte;
+                }
+            }
+            let whole = fixture.sit([&*fixture.body], false);
+            prop_assert_eq!(fixture.sit(fixture.body.chunks(size), false), whole);
+        }
+    }
+}
