@@ -66,7 +66,7 @@ impl Decoder {
             self.is_after_cr = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = line_break(rest) {
             let (line, tail) = (&rest[..end], &rest[end + 1..]);
             rest = if rest[end] == b'\n' {
                 tail
@@ -231,7 +231,23 @@ impl Stray {
 }
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // The strict check is several times faster than the lossy one, and almost always passes.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// Where the first line break is. Blocks are looked at as a whole first, which the compiler turns
+/// into vector instructions; a search byte by byte took a third of the time of an event.
+fn line_break(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let mut at = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        if block.iter().fold(false, |found, byte| found | is_break(byte)) {
+            break;
+        }
+        at += BLOCK;
+    }
+    bytes[at..].iter().position(is_break).map(|position| at + position)
 }
 
 #[cfg(test)]
