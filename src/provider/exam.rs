@@ -14,7 +14,7 @@ use super::fault::{self, FAULT_BYTES_MAX};
 use super::grade::grade;
 use super::head::Facts;
 use super::reading::{Flaw, Reading};
-use super::redact::{bound, redact};
+use super::redact::redact;
 use super::sse::{Decoder, Frame};
 use super::{Dialect, ErrorType, Grade, Head};
 
@@ -236,9 +236,9 @@ fn read_body(reading: &mut Reading, facts: &Facts, body: Option<&[u8]>, is_strea
         reading.faulted(fault.unwrap_or_else(|| fault::of_status(facts.status, media)));
         return;
     }
-    let wrong_type = || {
-        let media = bound(&redact(media.unwrap_or_default(), 80), 80);
-        format!("content type `{media}`")
+    let wrong_type = || match media {
+        Some(media) => format!("content type `{}`", redact(media, 80)),
+        None => "no content type".to_owned(),
     };
     if is_streamed {
         match text.and_then(|text| fault::read(text, facts.status, facts.now)) {

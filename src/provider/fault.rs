@@ -39,7 +39,9 @@ pub(super) fn read(text: &str, status: u16, now: Timestamp) -> Option<Fault> {
     if text.len() > FAULT_BYTES_MAX {
         return None;
     }
-    let value: Value = serde_json::from_str(text).ok()?;
+    let value: Value = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(first_event(text).unwrap_or_default()))
+        .ok()?;
     let root = value.as_array().and_then(|list| list.first()).unwrap_or(&value);
     let node = node(root, status)?;
     let words = words(root, node);
@@ -87,6 +89,11 @@ pub(super) fn bare(what: &str) -> Fault {
         wait: None,
         request_id: None,
     }
+}
+
+/// The data of the first event, for relays that write even an error's body as a stream.
+fn first_event(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("data:"))
 }
 
 /// The object, or text, that describes the error.
@@ -156,7 +163,7 @@ fn of_words(words: &[String], message: &str, quotas: &[&str], status: u16) -> Op
     let is_spent = quotas.is_empty()
         && (says(&["usage limits", "credit balance", "exceeded your current quota"])
             || says(&["insufficient balance", "spend limit", "spending limit"]));
-    let is_full = says(&["high demand", "temporarily unable to process", "is overloaded"])
+    let is_full = says(&["high demand", "temporarily unable to process", "overloaded"])
         || says(&["at capacity", "无可用渠道", "no available channel"]);
     if is_daily
         || is_spent
@@ -280,4 +287,106 @@ fn detail(status: u16, words: &[String], number: Option<u16>, message: &str) -> 
         text.push_str(&redact(message, 200));
     }
     bound(&text, DETAIL_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(0);
+
+    #[test]
+    fn the_words_of_every_vendor_find_their_error_type() {
+        for (status, body, expected) in [
+            (
+                400,
+                r#"{"error":{"code":"content_filter","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+                ErrorType::ContentFiltered,
+            ),
+            (
+                400,
+                r#"{"error":{"type":"invalid_request_error","code":"context_length_exceeded"}}"#,
+                ErrorType::Http400,
+            ),
+            (
+                400,
+                r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]"#,
+                ErrorType::RateLimited,
+            ),
+            (
+                401,
+                r#"{"error":{"type":"invalid_request_error","code":null,"message":"no key"}}"#,
+                ErrorType::Http401,
+            ),
+            (
+                403,
+                r#"{"error":{"type":"insufficient_user_quota","code":"insufficient_user_quota"}}"#,
+                ErrorType::QuotaExhausted,
+            ),
+            (
+                404,
+                r#"{"error":{"code":"DeploymentNotFound","message":"gone"}}"#,
+                ErrorType::Http404,
+            ),
+            (404, r#"{"detail":"Not Found"}"#, ErrorType::Http404),
+            (
+                429,
+                r#"{"error":{"message":"slow","type":"new_api_error","code":""}}"#,
+                ErrorType::RateLimited,
+            ),
+            (
+                429,
+                r#"{"error":{"type":"tokens","code":"credit_balance_exhausted"}}"#,
+                ErrorType::QuotaExhausted,
+            ),
+            (
+                429,
+                r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"reason":"MODEL_CAPACITY_EXHAUSTED"}]}}"#,
+                ErrorType::Overloaded,
+            ),
+            (
+                429,
+                r#"{"error":{"code":"429","message":"temporarily unable to process your request"}}"#,
+                ErrorType::Overloaded,
+            ),
+            (
+                429,
+                "data: {\"error\":{\"code\":\"insufficient_quota\"}}\n\n",
+                ErrorType::QuotaExhausted,
+            ),
+            (
+                500,
+                r#"{"error":{"type":"invalid_request_error","message":"bad"}}"#,
+                ErrorType::Http400,
+            ),
+            (
+                503,
+                r#"{"error":{"code":503,"status":"UNAVAILABLE","message":"The model is overloaded."}}"#,
+                ErrorType::Overloaded,
+            ),
+            (
+                503,
+                r#"{"error":{"type":"server_error","message":"The engine is currently overloaded"}}"#,
+                ErrorType::Overloaded,
+            ),
+            (503, r#"{"message":"try later"}"#, ErrorType::ServerError),
+            (502, r#"{"error":"bad gateway"}"#, ErrorType::ServerError),
+            (200, r#"{"choices":[{"error":{"code":502,"message":"x"}}]}"#, ErrorType::ServerError),
+            (200, r#"{"error":true}"#, ErrorType::StreamError),
+            (200, r#"{"type":"error","error":{"type":"overloaded_error"}}"#, ErrorType::Overloaded),
+        ] {
+            let found = read(body, status, NOW).map(|fault| fault.error_type);
+            assert_eq!(found, Some(expected), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_or_too_large_is_not_read_as_one() {
+        for body in ["", "<html>", "7", "null", r#"{"error":null}"#, r#"{"choices":[]}"#] {
+            assert_eq!(read(body, 200, NOW), None, "{body}");
+        }
+        let large = format!(r#"{{"error":"{}"}}"#, "x".repeat(FAULT_BYTES_MAX));
+        assert_eq!(read(&large, 500, NOW), None);
+        assert_eq!(of_status(500, None).error_type, ErrorType::ServerError);
+    }
 }

@@ -84,3 +84,67 @@ impl Facts {
         self.media.as_deref().is_some_and(|media| media.ends_with("json"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn facts(status: u16, headers: &[(&str, &str)]) -> Facts {
+        let get = |name: &str| {
+            headers.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        Facts::new(&Head { status, headers: &get, now: Timestamp::from_millis(0) })
+    }
+
+    #[test]
+    fn limits_of_both_vendors_are_read_and_nonsense_is_not() {
+        let openai = facts(
+            200,
+            &[
+                ("x-ratelimit-limit-requests", "100"),
+                ("x-ratelimit-remaining-requests", "99"),
+                ("x-ratelimit-limit-tokens", "-1"),
+                ("x-ratelimit-remaining-tokens", "many"),
+                ("retry-after", "7"),
+            ],
+        );
+        assert_eq!(
+            openai.rate_limits,
+            RateLimits {
+                requests_limit: Some(100),
+                requests_remaining: Some(99),
+                ..RateLimits::default()
+            }
+        );
+        let anthropic = facts(
+            429,
+            &[
+                ("anthropic-ratelimit-tokens-limit", "5000"),
+                ("anthropic-ratelimit-tokens-remaining", "0"),
+                ("anthropic-ratelimit-tokens-reset", "1970-01-01T00:00:09Z"),
+            ],
+        );
+        assert_eq!(
+            anthropic.rate_limits,
+            RateLimits {
+                tokens_limit: Some(5000),
+                tokens_remaining: Some(0),
+                retry_after: Some(Duration::from_secs(9)),
+                ..RateLimits::default()
+            }
+        );
+    }
+
+    #[test]
+    fn media_types_and_ids_are_bounded_and_without_parameters() {
+        let stream = facts(200, &[("content-type", " Text/Event-Stream ; charset=utf-8")]);
+        assert!(stream.is_stream() && !stream.is_json());
+        assert!(facts(200, &[("content-type", "application/problem+json")]).is_json());
+        assert!(!facts(200, &[("content-type", " ")]).is_json());
+        let long = "é\n1".repeat(500);
+        let id = facts(200, &[("x-request-id", &long)]).request_id;
+        assert_eq!(id, Some("1".repeat(128)));
+    }
+}
