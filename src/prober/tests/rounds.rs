@@ -190,7 +190,9 @@ async fn a_reload_touches_only_what_changed() {
 #[tokio::test]
 async fn a_reload_leaves_probes_and_connections_of_equal_targets_alone() {
     let simulator = simulator(Behavior::default()).await;
-    let target = Target { interval: 20 * MS, ..target(&simulator.base_url()) };
+    // One at a time: two that overlap on a busy machine need two connections.
+    let in_flight_max = 1;
+    let target = Target { interval: 20 * MS, in_flight_max, ..target(&simulator.base_url()) };
     let mut bench = bench(vec![target.clone()], 64);
     let first = bench.next().await;
     assert!(first.phases.connect.is_some(), "{first:?}");
@@ -207,9 +209,7 @@ async fn a_reload_leaves_probes_and_connections_of_equal_targets_alone() {
     assert!(before.iter().all(|outcome| outcome.error_type == ErrorType::None), "{before:?}");
     // Gone with the next reload: now they are cancelled.
     bench.prober.reload(Vec::new());
-    for _ in 0..2 {
-        assert_eq!(bench.next().await.error_type, ErrorType::Cancelled);
-    }
+    assert_eq!(bench.next().await.error_type, ErrorType::Cancelled);
     simulator.stop().await;
 }
 

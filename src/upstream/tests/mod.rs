@@ -1,5 +1,7 @@
 //! Failures against real sockets, and stamps against servers that wait on purpose.
 
+mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
