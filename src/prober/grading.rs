@@ -125,3 +125,82 @@ fn judge(
     let detail = failure.unwrap_or_else(|| grade.detail.clone());
     (grade.error_type, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TargetId;
+    use crate::probe::{Phases, RateLimits};
+    use crate::provider::Usage;
+
+    fn outcome(error_type: ErrorType) -> Outcome {
+        Outcome {
+            target: TargetId::new("t"),
+            sequence: 0,
+            due: Timestamp::from_millis(0),
+            finished: Timestamp::from_millis(0),
+            lateness: Duration::ZERO,
+            error_type,
+            class: error_type.class(),
+            detail: String::new(),
+            broke: None,
+            phases: Phases::default(),
+            ttft: None,
+            ttfo: None,
+            time_per_output_token: None,
+            gaps: Vec::new(),
+            total: Duration::ZERO,
+            status: None,
+            usage: None,
+            cost: None,
+            anomalies: Vec::new(),
+            rate_limits: RateLimits::default(),
+            request_id: None,
+            is_cold: false,
+            is_conclusive: true,
+        }
+    }
+
+    #[test]
+    fn our_own_troubles_excuse_only_what_they_can_cause() {
+        use ErrorType::{
+            Connect, ConnectTimeout, Dns, None, ServerError, StalledStream, Tls, TotalTimeout,
+            TtftTimeout,
+        };
+        let check = |error_type: ErrorType, was_green, is_vantage_suspect, excluded| {
+            let mut judged = outcome(error_type);
+            excuse(&mut judged, was_green, is_vantage_suspect);
+            let expected = if excluded { SloClass::Excluded } else { error_type.class() };
+            assert_eq!(judged.class, expected, "{error_type:?}");
+            assert_eq!(judged.is_conclusive, was_green);
+        };
+        for timing in [ConnectTimeout, TtftTimeout, StalledStream, TotalTimeout] {
+            check(timing, false, false, true);
+            check(timing, true, false, false);
+        }
+        for unreached in [Dns, Connect, ConnectTimeout] {
+            check(unreached, true, true, true);
+        }
+        for other in [None, ServerError, Tls] {
+            check(other, false, true, false);
+        }
+    }
+
+    #[test]
+    fn only_what_may_have_been_billed_is_booked() {
+        let estimate = Option::None;
+        let cost = Some(Money::from_nanos(7));
+        let check = |status, usage: Option<Usage>, was_sent, expected| {
+            let cost = usage.and(cost);
+            let outcome = Outcome { status, usage, cost, ..outcome(ErrorType::None) };
+            assert_eq!(booked(&outcome, was_sent), expected, "{status:?} {usage:?} {was_sent}");
+        };
+        let usage = Some(Usage::default());
+        check(Some(200), usage, true, cost);
+        // It broke before the usage came: nobody knows.
+        check(Some(200), None, true, estimate);
+        check(None, None, true, estimate);
+        check(None, None, false, Some(Money::ZERO));
+        check(Some(429), None, true, Some(Money::ZERO));
+    }
+}

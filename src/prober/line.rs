@@ -69,9 +69,7 @@ pub(super) fn build(
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
     // What the operator writes wins over what the dialect asks for, and the key over both.
-    for (name, value) in &upstream::headers(&provider.http)? {
-        headers.insert(name, value.clone());
-    }
+    headers.extend(upstream::headers(&provider.http)?);
     if let Some((name, value)) = key(provider)? {
         headers.insert(name, value);
     }

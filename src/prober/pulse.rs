@@ -59,7 +59,8 @@ impl Pulse {
                 self.look(Instant::now(), sign);
                 loopback_due = woken + LOOPBACK_PERIOD;
             }
-            self.publish();
+            let (is_green, lateness) = self.publish();
+            self.telemetry.canary(is_green, lateness);
             // From now on: a stall is one fault, not as many as it had periods.
             due = Instant::now() + Canary::PERIOD;
         }
@@ -94,7 +95,8 @@ impl Pulse {
         self.vantage.lock().unwrap_or_else(PoisonError::into_inner).forget(target);
     }
 
-    fn publish(&self) {
+    /// Tells what changed; returns whether all is well and how late the last timer was.
+    fn publish(&self) -> (bool, Duration) {
         let now = Instant::now();
         let (is_green, lateness) = {
             let canary = self.canary.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +105,6 @@ impl Pulse {
         let at = self.clock.at(now);
         let is_vantage_suspect =
             self.vantage.lock().unwrap_or_else(PoisonError::into_inner).is_suspect(at);
-        self.telemetry.canary(is_green, lateness);
         self.health.send_if_modified(|health| {
             let has_changed =
                 health.is_green != is_green || health.is_vantage_suspect != is_vantage_suspect;
@@ -115,5 +116,6 @@ impl Pulse {
             health.lateness = lateness;
             has_changed
         });
+        (is_green, lateness)
     }
 }

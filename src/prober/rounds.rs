@@ -43,7 +43,7 @@ pub(super) struct Rounds {
     target: Arc<Target>,
     account: SharedAccount,
     stop: watch::Receiver<bool>,
-    line: Arc<Result<Line, LineError>>,
+    line: Option<Arc<Result<Line, LineError>>>,
     probes: JoinSet<()>,
     has_fired: bool,
 }
@@ -55,8 +55,7 @@ impl Rounds {
         account: SharedAccount,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let line = Arc::new(Line::new(&target));
-        Self { house, target, account, stop, line, probes: JoinSet::new(), has_fired: false }
+        Self { house, target, account, stop, line: None, probes: JoinSet::new(), has_fired: false }
     }
 
     /// Keeps the cadence until told to stop, then waits for the probes under way.
@@ -64,6 +63,8 @@ impl Rounds {
         let elapsed = self.house.start.elapsed();
         let mut cadence = Cadence::new(elapsed, &self.target.id, self.target.interval)
             .counting_on(lock(&self.account).tally.due);
+        // Here and not in `new`, so that a reload waits for no certificate file.
+        self.line();
         loop {
             let due = self.house.start + cadence.next_due();
             tokio::select! {
@@ -111,10 +112,7 @@ impl Rounds {
     }
 
     fn fire(&mut self, due: Due, reservation: Reservation) {
-        if self.line.is_err() {
-            // A certificate file may have come since.
-            self.line = Arc::new(Line::new(&self.target));
-        }
+        let line = self.line();
         let due_at = self.house.start + due.at;
         let circumstances = Circumstances {
             sequence: due.sequence,
@@ -127,12 +125,20 @@ impl Rounds {
         self.probes.spawn(probe(
             Arc::clone(&self.house),
             Arc::clone(&self.target),
-            Arc::clone(&self.line),
+            line,
             (Arc::clone(&self.account), reservation),
             circumstances,
             self.stop.clone(),
         ));
         self.show_in_flight();
+    }
+
+    /// The line, built anew as long as it cannot be: a certificate file may have come since.
+    fn line(&mut self) -> Arc<Result<Line, LineError>> {
+        match &self.line {
+            Some(line) if line.is_ok() => Arc::clone(line),
+            _ => Arc::clone(self.line.insert(Arc::new(Line::new(&self.target)))),
+        }
     }
 
     fn in_flight(&self) -> u32 {

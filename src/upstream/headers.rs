@@ -47,7 +47,8 @@ pub fn header_value(
 /// Headers for a person to look at: sensitive values, and those that servers set for sessions, are
 /// `***`; long ones are cut.
 pub fn redacted(headers: &HeaderMap) -> Vec<(String, String)> {
-    const PRIVATE: [&str; 4] = ["authorization", "cookie", "set-cookie", "x-api-key"];
+    const PRIVATE: [&str; 6] =
+        ["api-key", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"];
     const LENGTH_MAX: usize = 200;
     headers
         .iter()

@@ -186,3 +186,47 @@ async fn a_kept_connection_is_told_from_a_new_one() {
     }
     server.abort();
 }
+
+#[tokio::test]
+async fn a_proxy_is_asked_where_one_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy_url = Some(format!("http://user:word@{}", listener.local_addr().unwrap()));
+    let settings = HttpSettings { proxy_url, ..HttpSettings::default() };
+    let options = ClientOptions {
+        connect_timeout: Duration::from_secs(5),
+        idle: Idle::Kept,
+        reach: Reach::Loopback,
+    };
+    let client = client(&settings, &options).unwrap();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let count = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
+    // Only the proxy could know this name.
+    let response = client.get("http://bellwether.invalid/v1").send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "ok");
+    let request = asked.await.unwrap();
+    assert!(request.starts_with("GET http://bellwether.invalid/v1 HTTP/1.1\r\n"), "{request}");
+    // RFC 7617: base64 of `user:word`.
+    assert!(request.contains("proxy-authorization: Basic dXNlcjp3b3Jk\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let text =
+        "HTTP/1.1 302 Found\r\nlocation: http://bellwether.invalid/\r\ncontent-length: 0\r\n\r\n";
+    let server = tokio::spawn(serve(listener, Manner::Say(text)));
+    let options = ClientOptions {
+        connect_timeout: Duration::from_secs(5),
+        idle: Idle::Kept,
+        reach: Reach::Loopback,
+    };
+    let client = client(&HttpSettings::default(), &options).unwrap();
+    assert_eq!(client.post(url).body("{}").send().await.unwrap().status().as_u16(), 302);
+    server.abort();
+}
