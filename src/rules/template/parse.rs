@@ -1,0 +1,526 @@
+//! A template's tokens as a tree, with every name checked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::functions::{self, Function};
+use super::token::{self, Lexeme, TemplateError, Token};
+use super::value::Value;
+
+/// Longer templates are refused.
+const TEXT_MAX: usize = 64 * 1024;
+/// Deeper nesting of blocks and parentheses is refused, so that no recursion runs away.
+const DEPTH_MAX: usize = 32;
+
+/// The variables that every rule's template begins with.
+pub(super) const VARIABLES: [&str; 5] = ["", "labels", "externalLabels", "externalURL", "value"];
+
+/// A template that was read and found good. Cloning is one reference count.
+#[derive(Clone)]
+pub struct Template(Arc<Parsed>);
+
+struct Parsed {
+    text: String,
+    nodes: Vec<Node>,
+    uses_value: bool,
+}
+
+impl Template {
+    /// The template as it was written.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Whether it is plain text, the same for every sample.
+    pub fn is_plain(&self) -> bool {
+        self.0.nodes.iter().all(|node| matches!(node, Node::Text(_)))
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.0.nodes
+    }
+
+    /// Whether it reads the sample's value, which no label of an alert may do: the alert would be
+    /// another one at each evaluation.
+    pub fn uses_value(&self) -> bool {
+        self.0.uses_value
+    }
+}
+
+/// Equal when written alike.
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Template {}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.0.text)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Text(String),
+    Action(Pipeline),
+    If { arms: Vec<(Pipeline, Vec<Node>)>, otherwise: Vec<Node> },
+    With { arms: Vec<(Pipeline, Vec<Node>)>, otherwise: Vec<Node> },
+    Range { pipeline: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
+    Break,
+    Continue,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    pub(super) binding: Option<Binding>,
+    pub(super) commands: Vec<Command>,
+}
+
+/// `$name :=` or `$name =`; a range may bind two.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub(super) names: Vec<String>,
+    pub(super) declares: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Command {
+    pub(super) first: Operand,
+    pub(super) arguments: Vec<Operand>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Operand {
+    pub(super) term: Term,
+    /// `.a.b` after it.
+    pub(super) fields: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Term {
+    Dot,
+    Variable(String),
+    Function(&'static Function),
+    Literal(Value),
+    Pipeline(Box<Pipeline>),
+}
+
+/// Reads a template.
+pub fn parse(text: &str) -> Result<Template, TemplateError> {
+    if text.len() > TEXT_MAX {
+        let message = format!("a template is longer than {TEXT_MAX} bytes");
+        return Err(TemplateError::at(text, 0, message));
+    }
+    let mut parser = Parser {
+        text,
+        lexemes: token::lex(text)?,
+        at: 0,
+        variables: VARIABLES.map(str::to_owned).to_vec(),
+        depth: 0,
+        loops: 0,
+        uses_value: false,
+    };
+    let (nodes, end) = parser.block()?;
+    match end {
+        Stop::Text => {
+            let uses_value = parser.uses_value;
+            Ok(Template(Arc::new(Parsed { text: text.to_owned(), nodes, uses_value })))
+        }
+        Stop::End => parser.fail("`{{end}}` closes nothing"),
+        Stop::Else => parser.fail("`{{else}}` belongs to nothing"),
+    }
+}
+
+/// What ended a block.
+#[derive(Clone, Copy, PartialEq)]
+enum Stop {
+    Text,
+    End,
+    /// `{{else`, with whatever follows it unread.
+    Else,
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    lexemes: Vec<Lexeme>,
+    at: usize,
+    variables: Vec<String>,
+    depth: usize,
+    loops: usize,
+    uses_value: bool,
+}
+
+type Read<T> = Result<T, TemplateError>;
+
+impl Parser<'_> {
+    fn fail<T>(&self, message: impl Into<String>) -> Read<T> {
+        self.fail_at(self.at, message)
+    }
+
+    fn fail_at<T>(&self, index: usize, message: impl Into<String>) -> Read<T> {
+        let offset = self.lexemes.get(index).map_or(self.text.len(), |lexeme| lexeme.at);
+        Err(TemplateError::at(self.text, offset, message))
+    }
+
+    fn peek(&self) -> Option<&Token> {
+        self.lexemes.get(self.at).map(|lexeme| &lexeme.token)
+    }
+
+    fn next_is(&mut self, token: &Token) -> bool {
+        let is = self.peek() == Some(token);
+        if is {
+            self.at += 1;
+        }
+        is
+    }
+
+    fn skip_space(&mut self) {
+        while self.next_is(&Token::Space) {}
+    }
+
+    fn word(&mut self) -> Option<String> {
+        match self.peek() {
+            Some(Token::Word(word)) => {
+                let word = word.clone();
+                self.at += 1;
+                Some(word)
+            }
+            _ => None,
+        }
+    }
+
+    fn close(&mut self) -> Read<()> {
+        self.skip_space();
+        if self.next_is(&Token::Close) { Ok(()) } else { self.fail("`}}` is missing here") }
+    }
+
+    fn deeper(&mut self) -> Read<()> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return self.fail(format!("nesting is deeper than {DEPTH_MAX}"));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self) -> Read<(Vec<Node>, Stop)> {
+        self.deeper()?;
+        let mut nodes = Vec::new();
+        let end = loop {
+            match self.peek() {
+                None => break Stop::Text,
+                Some(Token::Text(text)) => {
+                    nodes.push(Node::Text(text.clone()));
+                    self.at += 1;
+                }
+                Some(_) => {
+                    let start = self.at;
+                    self.at += 1;
+                    self.skip_space();
+                    let before = self.at;
+                    match self.word().as_deref() {
+                        Some("end") => {
+                            self.close()?;
+                            break Stop::End;
+                        }
+                        Some("else") => break Stop::Else,
+                        Some("if") => nodes.push(self.branch(start, "if")?),
+                        Some("with") => nodes.push(self.branch(start, "with")?),
+                        Some("range") => nodes.push(self.range(start)?),
+                        Some(word @ ("break" | "continue")) => {
+                            if self.loops == 0 {
+                                return self
+                                    .fail_at(before, format!("`{word}` outside of `range`"));
+                            }
+                            self.close()?;
+                            let is_break = word == "break";
+                            nodes.push(if is_break { Node::Break } else { Node::Continue });
+                        }
+                        Some(word @ ("define" | "template" | "block")) => {
+                            let message = format!("`{word}`: named templates are not supported");
+                            return self.fail_at(before, message);
+                        }
+                        _ => {
+                            self.at = before;
+                            let pipeline = self.pipeline(1, &Token::Close)?;
+                            nodes.push(Node::Action(pipeline));
+                        }
+                    }
+                }
+            }
+        };
+        self.depth -= 1;
+        Ok((nodes, end))
+    }
+
+    /// `if` and `with`, after the word.
+    fn branch(&mut self, start: usize, word: &str) -> Read<Node> {
+        let scope = self.variables.len();
+        let mut arms = Vec::new();
+        let otherwise = loop {
+            let condition = self.pipeline(1, &Token::Close)?;
+            let (body, end) = self.block()?;
+            arms.push((condition, body));
+            match end {
+                Stop::Text => return self.fail_at(start, format!("`{word}` has no `{{{{end}}}}`")),
+                Stop::End => break Vec::new(),
+                Stop::Else => {
+                    self.skip_space();
+                    let before = self.at;
+                    match self.word() {
+                        Some(next) if next == word => {}
+                        Some(_) => return self.fail_at(before, "only one `else` may stand here"),
+                        None => {
+                            self.close()?;
+                            break self.last_block(start, word)?;
+                        }
+                    }
+                }
+            }
+        };
+        self.variables.truncate(scope);
+        let is_if = word == "if";
+        Ok(if is_if { Node::If { arms, otherwise } } else { Node::With { arms, otherwise } })
+    }
+
+    fn last_block(&mut self, start: usize, word: &str) -> Read<Vec<Node>> {
+        match self.block()? {
+            (nodes, Stop::End) => Ok(nodes),
+            (_, Stop::Else) => self.fail(format!("`{word}` has two `{{{{else}}}}`")),
+            (_, Stop::Text) => self.fail_at(start, format!("`{word}` has no `{{{{end}}}}`")),
+        }
+    }
+
+    fn range(&mut self, start: usize) -> Read<Node> {
+        let scope = self.variables.len();
+        let pipeline = self.pipeline(2, &Token::Close)?;
+        self.loops += 1;
+        let (body, end) = self.block()?;
+        self.loops -= 1;
+        let otherwise = match end {
+            Stop::Text => return self.fail_at(start, "`range` has no `{{end}}`"),
+            Stop::End => Vec::new(),
+            Stop::Else => {
+                self.close()?;
+                self.last_block(start, "range")?
+            }
+        };
+        self.variables.truncate(scope);
+        Ok(Node::Range { pipeline, body, otherwise })
+    }
+
+    /// Reads up to and with `end`.
+    fn pipeline(&mut self, names_max: usize, end: &Token) -> Read<Pipeline> {
+        self.deeper()?;
+        self.skip_space();
+        let binding = self.binding(names_max)?;
+        let mut commands: Vec<Command> = Vec::new();
+        loop {
+            self.skip_space();
+            let before = self.at;
+            let first = self.operand()?;
+            let Some(first) = first else {
+                return self.fail("an operand is missing here");
+            };
+            if !commands.is_empty() && !matches!(first.term, Term::Function(_)) {
+                return self.fail_at(before, "only a function can stand after `|`");
+            }
+            let mut arguments = Vec::new();
+            while self.next_is(&Token::Space) {
+                self.skip_space();
+                match self.operand()? {
+                    Some(argument) => arguments.push(argument),
+                    None => break,
+                }
+            }
+            if !arguments.is_empty() && !matches!(first.term, Term::Function(_)) {
+                return self.fail_at(before, "only a function can take arguments");
+            }
+            commands.push(Command { first, arguments });
+            if self.next_is(end) {
+                break;
+            }
+            if !self.next_is(&Token::Pipe) {
+                return self.fail("this can't stand here");
+            }
+        }
+        if let Some(binding) = binding.as_ref().filter(|binding| binding.declares) {
+            self.variables.extend(binding.names.iter().cloned());
+        }
+        self.depth -= 1;
+        Ok(Pipeline { binding, commands })
+    }
+
+    fn binding(&mut self, names_max: usize) -> Read<Option<Binding>> {
+        let start = self.at;
+        let mut names = Vec::new();
+        while let Some(Token::Variable(name)) = self.peek() {
+            names.push(name.clone());
+            self.at += 1;
+            self.skip_space();
+            let declares = self.next_is(&Token::Declare);
+            if declares || self.next_is(&Token::Assign) {
+                if names.iter().any(String::is_empty) {
+                    return self.fail_at(start, "`$` can't be set");
+                }
+                if let Some(name) =
+                    names.iter().find(|name| !declares && !self.variables.contains(name))
+                {
+                    return self.fail_at(start, format!("variable `${name}` is not defined"));
+                }
+                return Ok(Some(Binding { names, declares }));
+            }
+            if names.len() >= names_max || !self.next_is(&Token::Comma) {
+                break;
+            }
+            self.skip_space();
+        }
+        self.at = start;
+        Ok(None)
+    }
+
+    fn operand(&mut self) -> Read<Option<Operand>> {
+        let before = self.at;
+        let Some(token) = self.peek().cloned() else { return Ok(None) };
+        self.at += 1;
+        let mut fields = Vec::new();
+        let mut may_chain = true;
+        let term = match token {
+            Token::Dot => {
+                may_chain = false;
+                Term::Dot
+            }
+            Token::Field(name) => {
+                fields.push(name);
+                Term::Dot
+            }
+            Token::Variable(name) => {
+                if !self.variables.contains(&name) {
+                    return self.fail_at(before, format!("variable `${name}` is not defined"));
+                }
+                self.uses_value |= name == "value";
+                Term::Variable(name)
+            }
+            Token::LeftParen => Term::Pipeline(Box::new(self.pipeline(1, &Token::RightParen)?)),
+            Token::Word(word) => {
+                may_chain = false;
+                match word.as_str() {
+                    "true" => Term::Literal(Value::Bool(true)),
+                    "false" => Term::Literal(Value::Bool(false)),
+                    "nil" => Term::Literal(Value::Absent),
+                    name => match functions::find(name) {
+                        Some(function) => Term::Function(function),
+                        None => {
+                            let message = format!("function `{name}` is not defined");
+                            return self.fail_at(before, message);
+                        }
+                    },
+                }
+            }
+            Token::Str(text) => {
+                may_chain = false;
+                Term::Literal(Value::text(text))
+            }
+            Token::Int(number) => {
+                may_chain = false;
+                Term::Literal(Value::Int(number))
+            }
+            Token::Float(number) => {
+                may_chain = false;
+                Term::Literal(Value::Float(number))
+            }
+            _ => {
+                self.at = before;
+                return Ok(None);
+            }
+        };
+        while let Some(Token::Field(name)) = self.peek() {
+            if !may_chain {
+                return self.fail("a field can't stand here");
+            }
+            fields.push(name.clone());
+            self.at += 1;
+        }
+        // At the top `.` and `$` are the template's data; deeper down `.Value` may be a sample's,
+        // which is just as changeable.
+        let is_data = match &term {
+            Term::Dot => true,
+            Term::Variable(name) => name.is_empty(),
+            _ => false,
+        };
+        self.uses_value |= is_data && fields.first().is_some_and(|field| field == "Value");
+        match self.peek() {
+            None | Some(Token::Space | Token::Pipe | Token::Close | Token::RightParen) => {}
+            Some(_) => return self.fail("white space or `|` is missing here"),
+        }
+        Ok(Some(Operand { term, fields }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_templates_are_read() {
+        for text in [
+            "",
+            "plain",
+            "{{ $labels.instance }} of {{ .Labels.job }}",
+            "{{ $value | humanizePercentage }}",
+            "{{ if gt $value 0.5 }}a{{ else if eq 1 2 }}b{{ else }}c{{ end }}",
+            "{{ range $i, $v := query \"up\" }}{{ $i }}{{ .Labels.job }}{{ else }}none{{ end }}",
+            "{{ with $x := query \"up\" | first }}{{ $x.Value }}{{ end }}",
+            "{{ (query \"up\" | first).Value | printf \"%.2f\" }}",
+            "{{ $x := 1 }}{{ $x = 2 }}{{ $x }}",
+            "{{ range query \"up\" }}{{ break }}{{ end }}",
+            "{{- /* note */ -}}",
+            "{{ printf \"%s\" ( print \"a\" ) }}",
+        ] {
+            assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
+        }
+    }
+
+    #[test]
+    fn bad_templates_are_refused_with_their_place() {
+        for (text, line, column, part) in [
+            ("{{ $nope }}", 1, 4, "`$nope` is not defined"),
+            ("a\n{{ nope 1 }}", 2, 4, "`nope` is not defined"),
+            ("{{ if true }}x", 1, 1, "no `{{end}}`"),
+            ("x{{ end }}", 1, 11, "closes nothing"),
+            ("{{ if }}x{{ end }}", 1, 7, "operand is missing"),
+            ("{{ }}", 1, 4, "operand is missing"),
+            ("{{ 1 | 2 }}", 1, 8, "only a function"),
+            ("{{ $value 2 }}", 1, 4, "only a function can take arguments"),
+            ("{{ template \"x\" }}", 1, 4, "not supported"),
+            ("{{ break }}", 1, 4, "outside of `range`"),
+            ("{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}", 1, 39, "`$x` is not defined"),
+            ("{{ ( 1 }}", 1, 8, "can't stand here"),
+            ("{{ $x = 1 }}", 1, 4, "`$x` is not defined"),
+            ("{{ \"a\"\"b\" }}", 1, 7, "white space"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
+            assert!(error.message.contains(part), "{text}: {error}");
+        }
+        let deep = "{{ if true }}".repeat(100) + &"{{ end }}".repeat(100);
+        assert!(parse(&deep).unwrap_err().message.contains("deeper"));
+        let deep = format!("{{{{ {}1{} }}}}", "(".repeat(1000), ")".repeat(1000));
+        assert!(parse(&deep).unwrap_err().message.contains("deeper"));
+    }
+
+    #[test]
+    fn reading_the_value_is_noticed() {
+        for (text, expected) in [
+            ("{{ $value }}", true),
+            ("{{ .Value }}", true),
+            ("{{ $.Value }}", true),
+            ("{{ $labels.Value }}", false),
+            ("{{ $labels.value }} value", false),
+        ] {
+            assert_eq!(parse(text).unwrap().uses_value(), expected, "{text}");
+        }
+    }
+}
