@@ -1,5 +1,22 @@
 //! Prometheus rules: rule files, groups, the alert state machine, templates.
 //!
-//! Pure: what a group says at a time follows from its file, its state and the samples it reads.
+//! Pure: what a group says at a time follows from its file, its state and the samples it reads. The
+//! same file loads in a real Prometheus and fires the same alerts; the differences that are meant
+//! (what a `limit` does, early evaluations, labels that hold a value) stand with the code.
 
+mod alert;
+mod evaluation;
+mod file;
+mod group;
+mod spec;
+mod state;
+mod status;
 pub mod template;
+
+pub use alert::{Alert, AlertState};
+pub use evaluation::{Context, RuleError, Transition};
+pub use file::parse;
+pub use group::{Defaults, Evaluation, Group, RuleFailure};
+pub use spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
+pub use state::Holds;
+pub use status::{Health, RuleKind, RuleStatus};
