@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::loopback::Loopback;
 use crate::clock::Clock;
-use crate::model::{TargetId, Timestamp};
+use crate::model::TargetId;
 use crate::probe::{Canary, Health, Outcome, Sign, Target, Vantage};
 use crate::telemetry::Telemetry;
 

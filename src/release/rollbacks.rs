@@ -115,6 +115,22 @@ impl Rollbacks {
         asked.filter_map(|entry| entry.consider(now, alert, evidence)).collect()
     }
 
+    /// Decides about an alert that an early evaluation found: only what is carried out at once.
+    /// Whatever would be held is left to the interval evaluation to say, and leaves no trace here:
+    /// until then the incident has no lasting name.
+    pub fn consider_early(
+        &mut self,
+        now: Timestamp,
+        alert: &Alert,
+        evidence: &Evidence<'_>,
+    ) -> Vec<Decision> {
+        let asked = self.entries.iter_mut().filter(|entry| entry.is_asked(alert));
+        asked
+            .filter(|entry| entry.is_carried_out_now(now, alert, evidence))
+            .filter_map(|entry| entry.consider(now, alert, evidence))
+            .collect()
+    }
+
     /// An incident is over: what was held for it is dropped.
     pub fn resolved(&mut self, incident: &str) {
         for entry in &mut self.entries {
@@ -185,6 +201,12 @@ impl Entry {
             report,
             delivery,
         })
+    }
+
+    fn is_carried_out_now(&self, now: Timestamp, alert: &Alert, evidence: &Evidence<'_>) -> bool {
+        let targets = evidence.recent.health(now, &self.settings.stable, alert, evidence.firing);
+        let (verdict, _) = self.judge(now, Health::of_side(&targets), evidence.doubt);
+        matches!(verdict, Verdict::Fired | Verdict::DryRun)
     }
 
     /// The verdict, and how many rollbacks the last day had.

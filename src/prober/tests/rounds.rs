@@ -4,8 +4,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::model::Timestamp;
-use crate::probe::Tally;
-use crate::prober::{Health, Prober};
+use crate::probe::{Health, Tally};
+use crate::prober::Prober;
 use crate::provider::{ErrorType, SloClass};
 use crate::telemetry::Telemetry;
 

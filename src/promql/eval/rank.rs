@@ -104,8 +104,7 @@ impl Evaluation<'_> {
             Frame::Text(label) if !label.is_empty() => label,
             _ => return Err(EvalError::LabelName(String::new())),
         };
-        let is_excluded =
-            matches!(key, Key::Without(names) if names.iter().any(|name| *name == label));
+        let is_excluded = matches!(key, Key::Without(names) if names.contains(&label));
         let block = self.vector(vector, grid)?;
         let grouped = Grouped::new(&block, key, self.naming);
         let mut counted = Block::new(grid.count);
