@@ -1,1 +1,26 @@
-//! Not built yet: engine.
+//! The engine: takes in what happened, decides what is to be done.
+//!
+//! Pure. It owns the sample store, the rule groups, the rollbacks and the grouping of notices, and
+//! it is the only place where they meet. `handle` takes one event and the time and returns actions;
+//! each action says everything needed to carry it out. It never waits, reads no clock and does no
+//! I/O, so a recorded sequence of events replays to the same decisions.
+//!
+//! The order inside one event is fixed: samples are stored, then groups that are due are evaluated
+//! in file order, then firing alerts are offered to the rollbacks, then notices are grouped. A
+//! rollback therefore sees the state that the page shows.
+//!
+//! An early evaluation (see [`Event::Live`]) runs the groups that can cause a rollback over values
+//! that are not stored. It may start a rollback and nothing else: it resolves nothing, clears
+//! nothing, and the next interval evaluation has the last word.
+
+mod early;
+mod event;
+mod groups;
+mod settings;
+mod snapshot;
+mod step;
+
+pub use event::{Action, Event, Happening};
+pub use settings::Settings;
+pub use snapshot::{GroupStatus, Snapshot, TargetStatus};
+pub use step::Engine;

@@ -1,0 +1,89 @@
+//! What the engine is told and what it answers.
+
+use std::sync::Arc;
+
+use crate::model::{Labels, Timestamp};
+use crate::notice::Delivery;
+use crate::probe::{Health, Outcome};
+use crate::release::Decision;
+use crate::rules::Transition;
+
+use super::Settings;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A probe's result stands.
+    Finished(Box<Outcome>),
+    /// Bellwether's own health was looked at.
+    Health(Health),
+    /// The whole registry, as a scrape would have read it.
+    Scraped(Vec<(Labels, f64)>),
+    /// The series that rollback rules select, between two scrapes.
+    Sampled(Vec<(Labels, f64)>),
+    /// The same series the moment an outcome changed them; they are looked at and not stored.
+    Live(Vec<(Labels, f64)>),
+    /// A rule group is due; see [`super::Engine::due`].
+    Evaluate(usize),
+    /// Groups of notices may be due.
+    Tick,
+    /// A new configuration.
+    Reload(Box<Settings>),
+}
+
+/// Something to carry out. It says everything needed: whoever does it makes no choices.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Put on record, durably, before the delivery that follows it.
+    Record(Arc<Decision>),
+    /// Send.
+    Deliver(Delivery),
+    /// Tell whoever watches; nothing depends on it.
+    Tell(Happening),
+}
+
+/// Something worth telling.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// A probe's result stands.
+    Finished(Arc<Outcome>),
+    /// An alert changed its state.
+    Transition(Transition),
+    /// A rollback was decided on, or held. The time is when the first result finished that made the
+    /// alert's expression true.
+    Decided {
+        /// The decision.
+        decision: Arc<Decision>,
+        /// The finish of the first result that made the expression true.
+        breach: Timestamp,
+    },
+    /// Bellwether turned ill or well.
+    Health(Health),
+    /// A rule failed to evaluate.
+    RuleFailed {
+        /// The rule's group.
+        group: String,
+        /// The rule.
+        rule: String,
+        /// Why.
+        error: String,
+    },
+    /// A notice was grouped, and why it is sent.
+    Noticed {
+        /// The receiver.
+        receiver: String,
+        /// Why now.
+        reason: &'static str,
+    },
+    /// A delivery ended.
+    Delivered {
+        /// The hook.
+        hook: String,
+        /// The idempotency key.
+        id: String,
+        /// When it ended.
+        at: Timestamp,
+        /// Nothing, or why it was given up.
+        failure: Option<String>,
+    },
+}

@@ -1,0 +1,35 @@
+//! What the engine works by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::Labels;
+use crate::notice::{Alertmanager, Receiver, Route};
+use crate::probe::Target;
+use crate::release::Rollback;
+use crate::rules::RuleFile;
+
+/// The engine's part of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is probed.
+    pub targets: Vec<Arc<Target>>,
+    /// Rule files in order.
+    pub rules: Vec<RuleFile>,
+    /// The interval of groups that name none.
+    pub evaluation_interval: Duration,
+    /// Labels of every alert that leaves.
+    pub external_labels: Labels,
+    /// Where people reach bellwether.
+    pub external_url: String,
+    /// Who can be told.
+    pub receivers: Vec<Receiver>,
+    /// Who is told what; nobody where absent.
+    pub route: Option<Route>,
+    /// Told everything.
+    pub alertmanagers: Vec<Alertmanager>,
+    /// What may be rolled back.
+    pub rollbacks: Vec<Rollback>,
+    /// The sample store's limits; fixed at the start.
+    pub store: crate::series::Settings,
+}

@@ -1,0 +1,90 @@
+//! What the page and the API show: the engine's state at one moment, immutable.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{TargetId, Timestamp};
+use crate::probe::{Health, Outcome, Target};
+use crate::release::Decision;
+use crate::rules::RuleStatus;
+
+/// Everything a reader may want to know, as of one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Whether bellwether itself is well.
+    pub health: Health,
+    /// Targets by name.
+    pub targets: Vec<TargetStatus>,
+    /// Rule groups in file order.
+    pub groups: Vec<GroupStatus>,
+    /// The latest decisions about rollbacks, newest first.
+    pub decisions: Vec<Arc<Decision>>,
+}
+
+impl Snapshot {
+    /// Nothing has happened yet.
+    pub fn empty(now: Timestamp) -> Self {
+        Self {
+            at: now,
+            health: Health::green(now),
+            targets: Vec::new(),
+            groups: Vec::new(),
+            decisions: Vec::new(),
+        }
+    }
+}
+
+/// A target and what came of its latest probes.
+#[derive(Clone, Debug)]
+pub struct TargetStatus {
+    /// The target.
+    pub target: Arc<Target>,
+    /// Its latest outcome.
+    pub last: Option<Arc<Outcome>>,
+    /// The latest outcomes, oldest first, at most [`RECENT_MAX`].
+    pub recent: VecDeque<Arc<Outcome>>,
+}
+
+/// As many outcomes as the page draws bars.
+pub const RECENT_MAX: usize = 60;
+
+impl TargetStatus {
+    /// A target that was not asked yet.
+    pub fn new(target: Arc<Target>) -> Self {
+        Self { target, last: None, recent: VecDeque::with_capacity(RECENT_MAX) }
+    }
+
+    /// The target's name.
+    pub fn id(&self) -> &TargetId {
+        &self.target.id
+    }
+
+    /// Takes up an outcome.
+    pub fn push(&mut self, outcome: Arc<Outcome>) {
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Arc::clone(&outcome));
+        self.last = Some(outcome);
+    }
+}
+
+/// A rule group and its rules.
+#[derive(Clone, Debug)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// The file it stands in.
+    pub file: String,
+    /// How often it is evaluated.
+    pub interval: Duration,
+    /// When it was evaluated last.
+    pub evaluated_at: Option<Timestamp>,
+    /// How long that took.
+    pub took: Duration,
+    /// Its rules in order, with their alerts.
+    pub rules: Vec<RuleStatus>,
+}

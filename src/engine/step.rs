@@ -1,0 +1,423 @@
+//! One event in, actions out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Labels, TargetId, Timestamp};
+use crate::notice::{self, Delivery, Dispatcher, HookId, Resend, Sending};
+use crate::probe::{Health, Outcome};
+use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
+use crate::rules::{self, AlertState, Context};
+use crate::series::{Scrape, Store};
+
+use super::groups::{self, Scheduled};
+use super::snapshot::{GroupStatus, Snapshot, TargetStatus};
+use super::{Action, Event, Happening, Settings, early};
+
+/// How often a firing alert is said again to Alertmanagers: Prometheus's default.
+const RESEND_DELAY: Duration = Duration::from_secs(60);
+/// How often the store lets go of what is too old.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// As many decisions as the page shows.
+const DECISIONS_MAX: usize = 50;
+
+/// How the rollbacks are asked: early or at an interval.
+type Consider = fn(&mut Rollbacks, Timestamp, &notice::Alert, &Evidence<'_>) -> Vec<Decision>;
+
+/// All state that decides anything.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    context: Context,
+    store: Store,
+    scrape: Scrape,
+    groups: Vec<Scheduled>,
+    rollbacks: Rollbacks,
+    recent: Recent,
+    dispatcher: Dispatcher,
+    resend: Resend,
+    health: Health,
+    targets: BTreeMap<TargetId, TargetStatus>,
+    decisions: VecDeque<Arc<Decision>>,
+    /// The finish of the first result since the last look at the rollback rules.
+    unseen: Option<Timestamp>,
+    expiry_due: Timestamp,
+    refused: u64,
+}
+
+impl Engine {
+    /// An engine that has seen nothing but what the journal remembers.
+    pub fn new(settings: Settings, records: &[Record], now: Timestamp) -> Self {
+        let (groups, _) = groups::schedule(
+            &settings.rules,
+            settings.evaluation_interval,
+            &settings.rollbacks,
+            Vec::new(),
+            now,
+        );
+        let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
+        rollbacks.restore(now, records);
+        let targets = settings
+            .targets
+            .iter()
+            .map(|target| (target.id.clone(), TargetStatus::new(Arc::clone(target))));
+        Self {
+            context: context(&settings),
+            store: Store::new(settings.store.clone()),
+            scrape: Scrape::default(),
+            groups,
+            rollbacks,
+            recent: recent(&settings),
+            dispatcher: dispatcher(&settings),
+            resend: Resend::new(RESEND_DELAY, settings.external_labels.clone()),
+            health: Health::green(now),
+            targets: targets.collect(),
+            decisions: VecDeque::new(),
+            unseen: None,
+            expiry_due: now + EXPIRY_INTERVAL,
+            refused: 0,
+            settings,
+        }
+    }
+
+    /// Takes in what happened and says what is to be done, in order.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
+        match event {
+            Event::Finished(outcome) => self.finished(*outcome),
+            Event::Health(health) => self.examined(health),
+            Event::Scraped(samples) => self.scraped(&samples, now),
+            Event::Sampled(samples) => self.sampled(&samples, now),
+            Event::Live(samples) => self.look_early(&samples, now),
+            Event::Evaluate(position) => self.evaluate(position, now),
+            Event::Tick => self.dispatch(&[], now),
+            Event::Reload(settings) => self.reload(*settings, now),
+        }
+    }
+
+    /// The groups whose slot has come, by position.
+    pub fn due(&self, now: Timestamp) -> Vec<usize> {
+        let is_due = |(_, scheduled): &(usize, &Scheduled)| scheduled.due <= now;
+        self.groups.iter().enumerate().filter(is_due).map(|(position, _)| position).collect()
+    }
+
+    /// When something is due next though nothing happens.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let slots = self.groups.iter().map(|scheduled| scheduled.due);
+        slots.chain(self.dispatcher.next_deadline()).min()
+    }
+
+    /// A group's name and how many of its slots were missed before the last evaluation.
+    pub fn group(&self, position: usize) -> Option<(&str, u64)> {
+        self.groups.get(position).map(|scheduled| (scheduled.group.name(), scheduled.missed))
+    }
+
+    /// Notes how long a group's evaluation took, which only the caller can measure.
+    pub fn took(&mut self, position: usize, took: Duration) {
+        if let Some(scheduled) = self.groups.get_mut(position) {
+            scheduled.took = took;
+        }
+    }
+
+    /// The names of the metrics that rollback rules select; `None` is all of them.
+    pub fn selected(&self) -> Option<std::collections::BTreeSet<String>> {
+        groups::selected(&self.groups)
+    }
+
+    /// The samples.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How many samples were refused so far.
+    pub fn refused(&self) -> u64 {
+        self.refused + self.store.stats().refused.total()
+    }
+
+    /// The state as readers see it.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        Snapshot {
+            at: now,
+            health: self.health,
+            targets: self.targets.values().cloned().collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|scheduled| GroupStatus {
+                    name: scheduled.group.name().to_owned(),
+                    file: scheduled.group.file().to_owned(),
+                    interval: scheduled.group.interval(),
+                    evaluated_at: scheduled.evaluated_at,
+                    took: scheduled.took,
+                    rules: scheduled.group.rules(),
+                })
+                .collect(),
+            decisions: self.decisions.iter().cloned().collect(),
+        }
+    }
+
+    fn finished(&mut self, outcome: Outcome) -> Vec<Action> {
+        let outcome = Arc::new(outcome);
+        self.unseen.get_or_insert(outcome.finished);
+        let (at, class) = (outcome.finished, outcome.class);
+        self.recent.observe(at, &outcome.target, class, outcome.is_conclusive);
+        if let Some(status) = self.targets.get_mut(&outcome.target) {
+            status.push(Arc::clone(&outcome));
+        }
+        vec![Action::Tell(Happening::Finished(outcome))]
+    }
+
+    fn examined(&mut self, health: Health) -> Vec<Action> {
+        let is_news = (health.is_green, health.is_vantage_suspect)
+            != (self.health.is_green, self.health.is_vantage_suspect);
+        self.health = health;
+        if is_news { vec![Action::Tell(Happening::Health(health))] } else { Vec::new() }
+    }
+
+    fn scraped(&mut self, samples: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
+        self.store.scrape(&mut self.scrape, now, samples);
+        if self.expiry_due <= now {
+            self.store.expire(now);
+            self.expiry_due = now + EXPIRY_INTERVAL;
+        }
+        Vec::new()
+    }
+
+    fn sampled(&mut self, samples: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
+        for (labels, value) in samples {
+            let sample = crate::model::Sample { at: now, value: *value };
+            // A refusal is counted by the store.
+            let _is_stored = self.store.append(labels, sample).is_ok();
+        }
+        Vec::new()
+    }
+
+    fn look_early(&mut self, live: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
+        let found = early::look(&self.groups, &self.store, live, &self.context, now);
+        let breach = self.unseen.take().unwrap_or(now);
+        let mut actions = Vec::new();
+        for (position, alert) in found {
+            let notified = self.for_notice(&alert, position, now);
+            let decided = self.offer(Rollbacks::consider_early, &notified, breach, now);
+            // From here on the interval evaluation continues this very incident.
+            if decided.iter().any(is_carried_out) {
+                self.groups[position].group.confirm(&[alert]);
+            }
+            actions.extend(decided);
+        }
+        actions
+    }
+
+    fn evaluate(&mut self, position: usize, now: Timestamp) -> Vec<Action> {
+        let Some(scheduled) = self.groups.get_mut(position) else { return Vec::new() };
+        let slot = scheduled.due;
+        let evaluation = scheduled.group.evaluate(slot, &mut self.store, &self.context);
+        scheduled.advance(now);
+        let (is_critical, interval) = (scheduled.is_critical, scheduled.group.interval());
+        let group = scheduled.group.name().to_owned();
+        let alerts = scheduled.group.alerts();
+
+        let mut actions: Vec<Action> = Vec::new();
+        for failure in evaluation.failures {
+            actions.push(Action::Tell(Happening::RuleFailed {
+                group: group.clone(),
+                rule: failure.rule,
+                error: failure.error.to_string(),
+            }));
+        }
+        for transition in evaluation.transitions {
+            if transition.to == AlertState::Inactive {
+                self.rollbacks.resolved(&transition.alert.incident);
+            }
+            actions.push(Action::Tell(Happening::Transition(transition)));
+        }
+        let active: Vec<notice::Alert> = alerts
+            .iter()
+            .filter(|alert| alert.fired_at.is_some())
+            .map(|alert| self.for_notice(alert, position, now))
+            .collect();
+        if is_critical {
+            let breach = self.unseen.unwrap_or(now);
+            for alert in active.iter().filter(|alert| alert.is_firing) {
+                actions.extend(self.offer(Rollbacks::consider, alert, breach, now));
+            }
+        }
+        actions.extend(self.say(interval, &active, now));
+        actions.extend(self.dispatch(&active, now));
+        actions
+    }
+
+    /// Offers a firing alert to the rollbacks.
+    fn offer(
+        &mut self,
+        consider: Consider,
+        alert: &notice::Alert,
+        breach: Timestamp,
+        now: Timestamp,
+    ) -> Vec<Action> {
+        let doubt = match (self.health.is_green, self.health.is_vantage_suspect) {
+            (false, _) => Some(Doubt::CanaryRed),
+            (true, true) => Some(Doubt::VantageSuspect),
+            (true, false) => None,
+        };
+        let firing = self.firing(now);
+        let evidence = Evidence { recent: &self.recent, firing: &firing, doubt };
+        let mut actions = Vec::new();
+        for decision in consider(&mut self.rollbacks, now, alert, &evidence) {
+            let delivery = decision.delivery.clone();
+            let decision = Arc::new(decision);
+            self.decisions.truncate(DECISIONS_MAX - 1);
+            self.decisions.push_front(Arc::clone(&decision));
+            actions.push(Action::Record(Arc::clone(&decision)));
+            actions.extend(delivery.map(Action::Deliver));
+            actions.push(Action::Tell(Happening::Decided { decision, breach }));
+        }
+        actions
+    }
+
+    /// Every alert that fires.
+    fn firing(&self, now: Timestamp) -> Vec<notice::Alert> {
+        let groups = self.groups.iter().enumerate();
+        groups
+            .flat_map(|(position, scheduled)| {
+                let alerts = scheduled.group.alerts().into_iter();
+                let firing = alerts.filter(|alert| alert.state == AlertState::Firing);
+                firing.map(move |alert| self.for_notice(&alert, position, now))
+            })
+            .collect()
+    }
+
+    /// Says a group's alerts to the Alertmanagers, as far as it is due.
+    fn say(&mut self, interval: Duration, alerts: &[notice::Alert], now: Timestamp) -> Vec<Action> {
+        if self.settings.alertmanagers.is_empty() {
+            return Vec::new();
+        }
+        let posts = self.resend.step(now, interval, alerts);
+        let hooks = 0..self.settings.alertmanagers.len();
+        posts
+            .into_iter()
+            .enumerate()
+            .flat_map(|(number, post)| {
+                let body = post.body;
+                hooks.clone().map(move |position| {
+                    Action::Deliver(Delivery {
+                        hook: HookId::alertmanager(position),
+                        id: format!("post-{}-{number}", now.millis()),
+                        order: String::new(),
+                        body: Arc::clone(&body),
+                        decided_at: now,
+                        sending: Sending::Real,
+                    })
+                })
+            })
+            .collect()
+    }
+
+    fn dispatch(&mut self, alerts: &[notice::Alert], now: Timestamp) -> Vec<Action> {
+        let dispatch = self.dispatcher.step(now, alerts);
+        dispatch
+            .notices
+            .into_iter()
+            .flat_map(|notice| {
+                let (receiver, reason) = (notice.receiver, notice.reason.as_str());
+                let told = Action::Tell(Happening::Noticed { receiver, reason });
+                [Action::Deliver(notice.delivery), told]
+            })
+            .collect()
+    }
+
+    fn for_notice(&self, alert: &rules::Alert, group: usize, now: Timestamp) -> notice::Alert {
+        let is_firing = alert.state == AlertState::Firing;
+        let interval = self.groups[group].group.interval();
+        let mut labels = alert.labels.clone();
+        for label in &self.settings.external_labels {
+            if labels.get(&label.name).is_none() {
+                labels = labels.with(&label.name, &label.value);
+            }
+        }
+        notice::Alert {
+            labels,
+            annotations: alert.annotations.clone(),
+            is_firing,
+            starts_at: alert.fired_at.unwrap_or(now),
+            ends_at: if is_firing {
+                Some(now + 4 * interval.max(RESEND_DELAY))
+            } else {
+                alert.resolved_at
+            },
+            value: alert.value,
+            generator_url: generator_url(&self.settings.external_url, &alert.expr),
+            incident: alert.incident.clone(),
+        }
+    }
+
+    fn reload(&mut self, settings: Settings, now: Timestamp) -> Vec<Action> {
+        let old = std::mem::take(&mut self.groups);
+        let (groups, removed) = groups::schedule(
+            &settings.rules,
+            settings.evaluation_interval,
+            &settings.rollbacks,
+            old,
+            now,
+        );
+        for mut scheduled in removed {
+            scheduled.group.end(now, &mut self.store);
+        }
+        self.groups = groups;
+        let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
+        rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));
+        self.rollbacks = rollbacks;
+        let mut new_dispatcher = dispatcher(&settings);
+        std::mem::swap(&mut new_dispatcher, &mut self.dispatcher);
+        self.dispatcher.adopt(now, new_dispatcher);
+        let mut resend = Resend::new(RESEND_DELAY, settings.external_labels.clone());
+        std::mem::swap(&mut resend, &mut self.resend);
+        self.resend.adopt(resend);
+        let old_recent = std::mem::replace(&mut self.recent, recent(&settings));
+        self.recent.adopt(old_recent);
+        let mut before = std::mem::take(&mut self.targets);
+        for target in &settings.targets {
+            let mut status = TargetStatus::new(Arc::clone(target));
+            if let Some(old) = before.remove(&target.id) {
+                status = TargetStatus { target: status.target, ..old };
+            }
+            self.targets.insert(target.id.clone(), status);
+        }
+        self.context = context(&settings);
+        self.settings = settings;
+        Vec::new()
+    }
+}
+
+/// Whether a rollback was started, or rehearsed.
+fn is_carried_out(action: &Action) -> bool {
+    match action {
+        Action::Deliver(_) => true,
+        Action::Record(_) | Action::Tell(_) => false,
+    }
+}
+
+fn recent(settings: &Settings) -> Recent {
+    Recent::new(settings.targets.iter().map(|target| (target.id.clone(), target.interval)))
+}
+
+fn context(settings: &Settings) -> Context {
+    Context {
+        external_labels: settings.external_labels.clone(),
+        external_url: settings.external_url.clone(),
+        resend_delay: RESEND_DELAY,
+    }
+}
+
+fn dispatcher(settings: &Settings) -> Dispatcher {
+    Dispatcher::new(settings.route.clone(), &settings.receivers, &settings.external_url)
+}
+
+/// Where an expression can be looked at: Prometheus's own form of the address.
+fn generator_url(external_url: &str, expr: &str) -> String {
+    let query: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("g0.expr", expr)
+        .append_pair("g0.tab", "1")
+        .finish();
+    format!("{}/graph?{query}", external_url.trim_end_matches('/'))
+}
