@@ -1,1 +1,8 @@
-//! Not built yet: driver.
+//! The one loop that owns the engine: it waits, hands over what happened, and has done what the
+//! engine says. It decides nothing.
+
+mod hands;
+mod run;
+
+pub use hands::{Feeds, Hands, Sending};
+pub use run::{Cadence, Driver};

@@ -1,0 +1,149 @@
+//! What the driver listens to and whom it asks to do things.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::engine::{Action, Happening, Settings, Snapshot};
+use crate::model::Timestamp;
+use crate::notice::Delivery;
+use crate::probe::{Health, Outcome};
+use crate::release::{Decision, Verdict};
+use crate::series::Store;
+use crate::telemetry::Telemetry;
+
+/// The ends of the channels that the driver reads.
+#[derive(Debug)]
+pub struct Feeds {
+    /// From the prober.
+    pub outcomes: mpsc::Receiver<Outcome>,
+    /// From the self-canary.
+    pub health: watch::Receiver<Health>,
+    /// From the notifier: a delivery ended.
+    pub delivered: mpsc::Receiver<Happening>,
+    /// From the server: somebody wants to read the samples.
+    pub samples: mpsc::Receiver<oneshot::Sender<Arc<Store>>>,
+    /// From a reload.
+    pub settings: mpsc::Receiver<Settings>,
+}
+
+/// Records a decision durably and says whether that worked.
+pub type Records = mpsc::Sender<(Arc<Decision>, oneshot::Sender<bool>)>;
+
+/// Takes a delivery without waiting; the queue behind it counts what it can't take.
+pub type Sending = Box<dyn Fn(Delivery) + Send + Sync>;
+
+/// The ends of the channels that the driver writes.
+pub struct Hands {
+    /// The journal.
+    pub records: Records,
+    /// The notifier.
+    pub send: Sending,
+    /// Readers of the state.
+    pub snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Whoever watches.
+    pub happenings: broadcast::Sender<Happening>,
+    /// Instruments.
+    pub telemetry: Telemetry,
+}
+
+/// Moving back to stable is fail-open: this long a rollback waits for the journal.
+const RECORD_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Hands {
+    /// Carries out one action.
+    pub(super) async fn carry_out(&self, action: Action) {
+        match action {
+            Action::Record(decision) => self.record(decision).await,
+            Action::Deliver(delivery) => (self.send)(delivery),
+            Action::Tell(happening) => self.tell(happening),
+        }
+    }
+
+    async fn record(&self, decision: Arc<Decision>) {
+        self.telemetry.rollback(&decision.rollback, decision.verdict.as_str());
+        let (answer, answered) = oneshot::channel();
+        let written = async {
+            self.records.send((Arc::clone(&decision), answer)).await.is_ok()
+                && answered.await.unwrap_or(false)
+        };
+        let is_written = tokio::time::timeout(RECORD_TIMEOUT, written).await.unwrap_or(false);
+        if !is_written {
+            tracing::error!(
+                rollback = decision.rollback,
+                decision = decision.id,
+                "decision not on record: the journal failed or took over 500 ms; carried out all \
+                 the same"
+            );
+        }
+    }
+
+    /// Logs what happened and passes it on. Nobody listening is no fault.
+    pub(super) fn tell(&self, happening: Happening) {
+        log(&happening);
+        let _has_listeners = self.happenings.send(happening).is_ok();
+    }
+
+    /// Publishes a new state.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.send_replace(Arc::new(snapshot));
+    }
+}
+
+/// One line for each decision; none for each probe.
+fn log(happening: &Happening) {
+    match happening {
+        Happening::Finished(outcome) => tracing::debug!(
+            target.id = %outcome.target,
+            error_type = outcome.error_type.as_str(),
+            slo = outcome.class.as_str(),
+            detail = outcome.detail,
+            "probe finished"
+        ),
+        Happening::Transition(transition) => tracing::info!(
+            alert = %transition.alert.labels,
+            from = transition.from.as_str(),
+            to = transition.to.as_str(),
+            value = transition.alert.value,
+            "alert changed"
+        ),
+        Happening::Decided { decision, breach } => log_decision(decision, *breach),
+        Happening::Health(health) if health.is_green && !health.is_vantage_suspect => {
+            tracing::info!("bellwether is well again; evidence counts");
+        }
+        Happening::Health(health) => tracing::warn!(
+            lateness_ms = health.lateness.as_millis(),
+            is_vantage_suspect = health.is_vantage_suspect,
+            "bellwether itself is not well; evidence is inconclusive and nothing is rolled back"
+        ),
+        Happening::RuleFailed { group, rule, error } => tracing::warn!(
+            rule.group = group,
+            rule.name = rule,
+            error,
+            "rule failed to evaluate; its alerts stay as they were"
+        ),
+        Happening::Noticed { receiver, reason } => {
+            tracing::info!(receiver, reason, "notice queued");
+        }
+        Happening::Delivered { hook, id, failure: None, .. } => {
+            tracing::info!(hook, id, "delivered");
+        }
+        Happening::Delivered { hook, id, failure: Some(failure), .. } => {
+            tracing::error!(hook, id, failure, "not delivered");
+        }
+    }
+}
+
+fn log_decision(decision: &Decision, breach: Timestamp) {
+    let verdict = decision.verdict.as_str();
+    let took_ms = decision.at.since(breach).as_millis();
+    let (rollback, id, alert) = (&decision.rollback, &decision.id, &decision.alert.labels);
+    let report = decision.report.to_string();
+    match decision.verdict {
+        Verdict::Fired | Verdict::DryRun => {
+            tracing::warn!(rollback, id, verdict, %alert, took_ms, report, "rollback decided");
+        }
+        _ => tracing::warn!(rollback, id, verdict, %alert, report, "rollback held"),
+    }
+}
