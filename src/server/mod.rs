@@ -1,1 +1,17 @@
-//! Not built yet: server.
+//! The HTTP server: `/metrics`, health, reload, the Prometheus API and the page.
+//!
+//! It reads snapshots that others publish and asks for nothing it could change itself. Calls that
+//! change something answer on loopback only until there is authentication, with `Host` and `Origin`
+//! checked, so that a web page in the operator's browser can't make them.
+
+mod admin;
+mod api;
+mod exposition;
+mod guard;
+mod listener;
+mod page;
+mod parameters;
+mod query;
+
+pub use admin::ReloadRequest;
+pub use listener::{Server, Views};

@@ -1,0 +1,253 @@
+//! The first page: is anything wrong, who, since when, what was decided, is this page fresh.
+//!
+//! Complete without JavaScript and without any other file; it asks the browser to load it again
+//! every ten seconds.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::engine::{Snapshot, TargetStatus};
+use crate::model::Timestamp;
+use crate::provider::SloClass;
+use crate::rules::{Alert, AlertState};
+
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+const STYLE: &str = include_str!("page.css");
+
+type Reader = (watch::Receiver<Arc<Snapshot>>, Clock);
+
+pub(super) fn routes(snapshot: watch::Receiver<Arc<Snapshot>>, clock: Clock) -> Router {
+    Router::new().route("/", get(page)).with_state((snapshot, clock))
+}
+
+async fn page(State((snapshot, clock)): State<Reader>) -> impl IntoResponse {
+    let snapshot = Arc::clone(&snapshot.borrow());
+    let headers = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
+    (headers, Html(render(&snapshot, clock.now())))
+}
+
+/// Writes the page for a state as seen at a time.
+fn render(snapshot: &Snapshot, now: Timestamp) -> String {
+    let firing = alerts(snapshot, AlertState::Firing);
+    let pending = alerts(snapshot, AlertState::Pending);
+    let verdict = verdict(snapshot, &firing);
+    let mut html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta http-equiv=\"refresh\" content=\"10\"><title>{0} · bellwether</title>\
+         <style>{STYLE}</style></head><body><header><p class=\"name\">bellwether</p>\
+         <h1 class=\"{1}\">{0}</h1></header><main>",
+        escape(&verdict.0),
+        verdict.1
+    );
+    targets(&mut html, snapshot, now);
+    alert_table(&mut html, "Firing", &firing, now);
+    alert_table(&mut html, "Pending", &pending, now);
+    decisions(&mut html, snapshot, now);
+    push(
+        &mut html,
+        format_args!(
+            "</main><footer><p>State of {}, {} before this page was written. \
+             <a href=\"/metrics\">metrics</a> · <a href=\"/api/v1/alerts\">alerts</a> · \
+             <a href=\"/api/v1/rules\">rules</a> · <a href=\"/api/v1/query?query=up\">query</a>\
+             </p></footer></body></html>",
+            snapshot.at,
+            age(snapshot.at, now)
+        ),
+    );
+    html
+}
+
+/// One sentence, and whether it is good news.
+fn verdict(snapshot: &Snapshot, firing: &[&Alert]) -> (String, &'static str) {
+    if !snapshot.health.is_green {
+        return ("Bellwether itself is not well: its evidence is inconclusive".into(), "warning");
+    }
+    if snapshot.health.is_vantage_suspect {
+        return ("Every target fails together: our own network is suspect".into(), "warning");
+    }
+    let names: Vec<&str> = firing.iter().filter_map(|alert| alert.labels.get("target")).collect();
+    match (firing.len(), names.first()) {
+        (0, _) if snapshot.targets.is_empty() => ("Nothing is probed".into(), "warning"),
+        (0, _) => match snapshot.targets.len() {
+            1 => ("The target is well".into(), "good"),
+            count => (format!("All {count} targets are well"), "good"),
+        },
+        (1, Some(name)) => (format!("{} fires for {name}", name_of(firing[0])), "bad"),
+        (1, None) => (format!("{} fires", name_of(firing[0])), "bad"),
+        (count, _) => (format!("{count} alerts fire"), "bad"),
+    }
+}
+
+fn name_of(alert: &Alert) -> &str {
+    alert.labels.get("alertname").unwrap_or("an alert")
+}
+
+fn alerts(snapshot: &Snapshot, state: AlertState) -> Vec<&Alert> {
+    let rules = snapshot.groups.iter().flat_map(|group| &group.rules);
+    rules.flat_map(|rule| &rule.alerts).filter(|alert| alert.state == state).collect()
+}
+
+fn targets(html: &mut String, snapshot: &Snapshot, now: Timestamp) {
+    html.push_str(
+        "<section><h2>Targets</h2><div class=\"scroll\" tabindex=\"0\"><table><thead><tr>\
+         <th scope=\"col\">target</th><th scope=\"col\">model</th><th scope=\"col\">last</th>\
+         <th scope=\"col\">first token</th><th scope=\"col\">total</th>\
+         <th scope=\"col\">latest probes, newest right</th></tr></thead><tbody>",
+    );
+    for status in &snapshot.targets {
+        target_row(html, status, now);
+    }
+    html.push_str("</tbody></table></div></section>");
+}
+
+fn target_row(html: &mut String, status: &TargetStatus, now: Timestamp) {
+    let target = &status.target;
+    push(
+        html,
+        format_args!(
+            "<tr><th scope=\"row\">{}</th><td>{} · {}</td>",
+            escape(target.id.as_str()),
+            escape(&target.provider.system),
+            escape(&target.model)
+        ),
+    );
+    match &status.last {
+        None => html.push_str("<td colspan=\"3\">not asked yet</td>"),
+        Some(outcome) => {
+            let ms = |duration: Option<std::time::Duration>| {
+                duration.map_or("–".to_owned(), |duration| format!("{} ms", duration.as_millis()))
+            };
+            push(
+                html,
+                format_args!(
+                    "<td class=\"{}\">{} {} ago</td><td>{}</td><td>{}</td>",
+                    class(outcome.class),
+                    word(outcome.error_type.as_str()),
+                    age(outcome.finished, now),
+                    ms(outcome.ttft),
+                    ms(Some(outcome.total))
+                ),
+            );
+        }
+    }
+    let good = status.recent.iter().filter(|outcome| outcome.class == SloClass::Good).count();
+    push(
+        html,
+        format_args!(
+            "<td><span class=\"bars\" role=\"img\" aria-label=\"{good} of the latest {} good\">",
+            status.recent.len()
+        ),
+    );
+    for outcome in &status.recent {
+        push(
+            html,
+            format_args!(
+                "<i class=\"{}\" title=\"{} {}\"></i>",
+                class(outcome.class),
+                word(outcome.error_type.as_str()),
+                outcome.finished
+            ),
+        );
+    }
+    html.push_str("</span></td></tr>");
+}
+
+fn word(error_type: &str) -> &str {
+    if error_type == "none" { "good" } else { error_type }
+}
+
+fn class(class: SloClass) -> &'static str {
+    match class {
+        SloClass::Good => "good",
+        SloClass::Bad => "bad",
+        SloClass::Excluded => "excluded",
+    }
+}
+
+fn alert_table(html: &mut String, title: &str, alerts: &[&Alert], now: Timestamp) {
+    if alerts.is_empty() {
+        return;
+    }
+    push(
+        html,
+        format_args!(
+            "<section><h2>{title}</h2><div class=\"scroll\" tabindex=\"0\"><table><thead><tr>\
+             <th scope=\"col\">alert</th><th scope=\"col\">target</th><th scope=\"col\">since</th>\
+             <th scope=\"col\">what</th></tr></thead><tbody>"
+        ),
+    );
+    for alert in alerts {
+        let summary = alert.annotations.get("summary").unwrap_or_default();
+        push(
+            html,
+            format_args!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escape(name_of(alert)),
+                escape(alert.labels.get("target").unwrap_or("–")),
+                age(alert.active_at, now),
+                escape(summary)
+            ),
+        );
+    }
+    html.push_str("</tbody></table></div></section>");
+}
+
+fn decisions(html: &mut String, snapshot: &Snapshot, now: Timestamp) {
+    if snapshot.decisions.is_empty() {
+        return;
+    }
+    html.push_str("<section><h2>Rollbacks</h2><ul>");
+    for decision in snapshot.decisions.iter().take(10) {
+        push(
+            html,
+            format_args!(
+                "<li><strong>{}</strong> {}, {} ago: {}</li>",
+                escape(&decision.rollback),
+                escape(decision.verdict.as_str()),
+                age(decision.at, now),
+                escape(&decision.report.to_string())
+            ),
+        );
+    }
+    html.push_str("</ul></section>");
+}
+
+/// How long ago, in the largest unit that says something.
+fn age(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(at).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+fn push(html: &mut String, arguments: std::fmt::Arguments<'_>) {
+    html.write_fmt(arguments).expect("a String takes every write");
+}
