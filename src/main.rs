@@ -1,5 +1,5 @@
 //! The binary: hands the command line to `bellwether::cli`.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    bellwether::cli::main()
 }

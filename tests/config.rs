@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bellwether::app::load::load;
+use bellwether::app::load;
 use bellwether::config::{self, Config};
 use bellwether::model::{Mistake, Money, SecretSource};
 use bellwether::probe::{Budget, Check, Connection, Delivery};
@@ -203,14 +203,15 @@ fn rule_files_are_found_beside_the_configuration_and_each_once() {
         "[found]",
         &[
             ("bellwether.yml", config),
-            ("rules/a.yml", "groups: []\n"),
-            ("rules/b.yml", "groups: []\n"),
+            ("rules/a.yml", "groups: [{name: a, rules: []}]\n"),
+            ("rules/b.yml", "groups: [{name: b, rules: []}]\n"),
             ("rules/c.txt", "not meant"),
         ],
     );
     let loaded = load(&directory.join("bellwether.yml")).unwrap();
+    let groups = loaded.rules.iter().flat_map(|file| &file.groups);
     let found: Vec<&Path> =
-        loaded.rules.iter().map(|rule| rule.path.strip_prefix(&directory).unwrap()).collect();
+        groups.map(|group| Path::new(&group.file).strip_prefix(&directory).unwrap()).collect();
     assert_eq!(found, [Path::new("rules/a.yml"), Path::new("rules/b.yml")]);
     let warnings = listed(&loaded.warnings);
     assert!(

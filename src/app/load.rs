@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, Pattern};
 use crate::model::{Mistake, Place};
+use crate::rules::{self, RuleFile};
 
 // What the YAML reader takes at most, and one byte more, so that it can say so.
 const BYTES_MAX: u64 = (4 << 20) + 1;
@@ -24,18 +25,18 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     /// The rule files, each once, in the order of their patterns.
-    pub rules: Vec<RuleText>,
+    pub rules: Vec<RuleFile>,
     /// What is odd and no mistake.
     pub warnings: Vec<Mistake>,
+    /// The configuration as it was written. It holds no secret: those are named, not written.
+    pub text: String,
 }
 
-/// A rule file's path, as messages show it, and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleText {
-    /// Relative to the working directory, or absolute.
-    pub path: PathBuf,
-    /// What it says.
-    pub text: String,
+impl Loaded {
+    /// What is built in and read from no file.
+    pub fn built(config: Config, rules: Vec<RuleFile>, text: &str) -> Self {
+        Self { config, rules, warnings: Vec::new(), text: text.to_owned() }
+    }
 }
 
 /// Why nothing was loaded.
@@ -78,7 +79,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     patterns.iter().for_each(|pattern| files.add(directory, pattern));
     match config::parse(&file, &text) {
         Ok(config) if files.mistakes.is_empty() => {
-            Ok(Loaded { config, rules: files.found, warnings: files.warnings })
+            Ok(Loaded { config, rules: files.found, warnings: files.warnings, text })
         }
         Ok(_) => Err(LoadError::Mistakes(files.mistakes)),
         Err(mut mistakes) => {
@@ -91,7 +92,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 #[derive(Default)]
 struct RuleFiles {
     seen: BTreeSet<PathBuf>,
-    found: Vec<RuleText>,
+    found: Vec<RuleFile>,
     warnings: Vec<Mistake>,
     mistakes: Vec<Mistake>,
 }
@@ -134,7 +135,10 @@ impl RuleFiles {
             return;
         }
         match read(&path) {
-            Ok(text) => self.found.push(RuleText { path, text }),
+            Ok(text) => match rules::parse(&path.display().to_string(), &text) {
+                Ok(file) => self.found.push(file),
+                Err(mistakes) => self.mistakes.extend(mistakes),
+            },
             Err(error) => self.refuse(&path, &error, place),
         }
     }

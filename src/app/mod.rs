@@ -1,3 +1,9 @@
-//! Where the rooms meet: files are read, settings handed out, tasks started and joined.
+//! Where the doers meet: each gets its settings and its channel ends. No logic lives here.
 
-pub mod load;
+mod load;
+mod records;
+mod service;
+mod wiring;
+
+pub use load::{LoadError, Loaded, load};
+pub use service::{App, Configuration, Options};

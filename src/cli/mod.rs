@@ -1,1 +1,19 @@
-//! Not built yet: cli.
+//! The command line: flags named as Prometheus names them, help that teaches, exit codes that mean
+//! something.
+//!
+//! 0 is success. 1 is a failure that was found: a mistake in a configuration, a probe that was not
+//! good, a demo without its rollback. 2 is a wrong command line. 3 is a service that could not start
+//! or broke.
+
+mod arguments;
+mod check;
+mod demo;
+mod healthcheck;
+mod init;
+mod probe;
+mod query;
+mod run;
+mod signals;
+mod simulate;
+
+pub use arguments::main;

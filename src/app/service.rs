@@ -1,0 +1,281 @@
+//! The service as a whole: start, reload, stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::load::{Loaded, load};
+use super::records;
+use super::wiring::{self, Names};
+use crate::clock::Clock;
+use crate::config;
+use crate::driver::{Cadence, Driver, Feeds, Hands};
+use crate::engine::{self, Engine, Happening, Snapshot};
+use crate::journal::Journal;
+use crate::notice::Delivery;
+use crate::notifier::Notifier;
+use crate::probe::Health;
+use crate::prober::Prober;
+use crate::server::{ReloadRequest, Server, Views};
+use crate::telemetry::{Sampler, Telemetry};
+use crate::upstream;
+
+/// From SIGTERM to the end.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// As many outcomes as a thousand targets finish in a moment.
+const OUTCOMES_MAX: usize = 4096;
+const HAPPENINGS_MAX: usize = 1024;
+
+/// Where the configuration comes from.
+#[derive(Debug)]
+pub enum Configuration {
+    /// A file, which a reload reads again.
+    File(PathBuf),
+    /// Built in; there is nothing to reload.
+    Built(Box<Loaded>),
+}
+
+/// What `run` and `demo` decide.
+#[derive(Debug)]
+pub struct Options {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// Where the server listens, as `host:port`.
+    pub listen: String,
+    /// Where state is kept.
+    pub storage: PathBuf,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    path: Option<PathBuf>,
+    clock: Clock,
+    telemetry: Telemetry,
+    prober: Prober,
+    driver: Driver,
+    // Locked to hand over a delivery or new endpoints, never across a wait: the driver must not
+    // wait for a task of ours to pass a delivery on.
+    notifier: Arc<Mutex<Notifier>>,
+    server: Server,
+    recorder: JoinHandle<()>,
+    settings: mpsc::Sender<engine::Settings>,
+    happenings: broadcast::Sender<Happening>,
+    config_text: watch::Sender<Arc<str>>,
+    ready: watch::Sender<bool>,
+    reload_requests: mpsc::Receiver<ReloadRequest>,
+    pending: Option<ReloadRequest>,
+}
+
+impl App {
+    /// Starts everything; fails before the first probe if anything is amiss.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let clock = options.clock;
+        let (path, loaded) = match options.configuration {
+            Configuration::File(path) => {
+                let loaded = load(&path)?;
+                (Some(path), loaded)
+            }
+            Configuration::Built(loaded) => (None, *loaded),
+        };
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        check_secrets(&loaded)?;
+        upstream::warm_up();
+        let journal = Journal::open(&options.storage, clock)
+            .await
+            .with_context(|| format!("cannot use `{}` for state", options.storage.display()))?;
+        let remembered = journal.decisions_since(clock.now() - records::REMEMBERED).await?;
+        let unfinished = journal.unfinished(clock.now() - records::RESUMED).await?;
+        if let Some(path) = journal.set_aside() {
+            tracing::error!(path = %path.display(), "the journal was broken; it was set aside");
+        }
+        let listener = TcpListener::bind(&options.listen)
+            .await
+            .with_context(|| format!("cannot listen on `{}`", options.listen))?;
+        let address = listener.local_addr()?;
+
+        let telemetry = Telemetry::new();
+        telemetry.configure(&loaded.config.targets);
+        wiring::configure_actions(&telemetry, &Names::of(&loaded));
+        telemetry.reloaded(true, clock.now());
+
+        let (outcomes, finished) = mpsc::channel(OUTCOMES_MAX);
+        let (health, examined) = watch::channel(Health::green(clock.now()));
+        let (snapshot, shown) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
+        let (samples, asked) = mpsc::channel(16);
+        let (settings, renewed) = mpsc::channel(1);
+        let (happenings, _) = broadcast::channel(HAPPENINGS_MAX);
+        let (reloads, reload_requests) = mpsc::channel(1);
+        let (config_text, shown_config) = watch::channel(Arc::from(loaded.text.as_str()));
+        let (ready, is_ready) = watch::channel(false);
+
+        let endpoints = wiring::endpoints(&loaded.config);
+        let (notifier, reports) = Notifier::spawn(endpoints, clock, telemetry.clone());
+        for delivery in unfinished {
+            tracing::warn!(id = delivery.id, "rollback not known to be delivered: sent again");
+            notifier.send(Delivery { decided_at: clock.now(), ..delivery });
+        }
+        let notifier = Arc::new(Mutex::new(notifier));
+        let (delivered, recorder) = (mpsc::channel(256), mpsc::channel(64));
+        let (told, delivered) = delivered;
+        let (decisions, recorded) = recorder;
+        let recorder = tokio::spawn(records::keep(journal, recorded, reports, told));
+
+        let engine_settings = wiring::engine_settings(&loaded, address);
+        let sampler = Sampler::new(
+            &loaded.config.global.job,
+            &wiring::instance(&loaded.config.global, address),
+        );
+        let engine = Engine::new(engine_settings, &remembered, clock.now());
+        let global = &loaded.config.global;
+        let cadence =
+            Cadence { scrape: global.sample_interval, rollback: global.rollback_sample_interval };
+        let feeds = Feeds {
+            outcomes: finished,
+            health: examined,
+            delivered,
+            samples: asked,
+            settings: renewed,
+        };
+        let hands = Hands {
+            records: decisions,
+            send: wiring::sending(&notifier),
+            snapshot,
+            happenings: happenings.clone(),
+            telemetry: telemetry.clone(),
+        };
+        let driver = Driver::spawn(engine, cadence, sampler, feeds, hands, clock);
+        let views = Views {
+            snapshot: shown,
+            samples,
+            reload: reloads,
+            config: shown_config,
+            ready: is_ready,
+            telemetry: telemetry.clone(),
+            clock,
+        };
+        let server = Server::spawn(listener, views)?;
+        let targets = loaded.config.targets.clone();
+        let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
+        ready.send_replace(true);
+        tracing::info!(%address, targets = loaded.config.targets.len(), "listening");
+        let estimate = config::estimate(&loaded.config, loaded.series_bound());
+        tracing::info!(
+            cost_daily = %estimate.cost_daily,
+            series = estimate.series,
+            memory_bytes = estimate.memory_bytes,
+            "expected"
+        );
+        Ok(Self {
+            path,
+            clock,
+            telemetry,
+            prober,
+            driver,
+            notifier,
+            server,
+            recorder,
+            settings,
+            happenings,
+            config_text,
+            ready,
+            reload_requests,
+            pending: None,
+        })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// What happens from now on.
+    pub fn happenings(&self) -> broadcast::Receiver<Happening> {
+        self.happenings.subscribe()
+    }
+
+    /// Waits until somebody asks for a reload over HTTP; [`App::reload`] answers.
+    pub async fn serve_reloads(&mut self) {
+        match self.reload_requests.recv().await {
+            Some(request) => self.pending = Some(request),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads the configuration again. A mistake anywhere keeps all of the old one.
+    pub async fn reload(&mut self) -> anyhow::Result<()> {
+        let taken_up = self.take_up().await;
+        self.telemetry.reloaded(taken_up.is_ok(), self.clock.now());
+        match &taken_up {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(error) => {
+                tracing::error!("configuration not reloaded, the old one holds: {error:#}");
+            }
+        }
+        if let Some(request) = self.pending.take() {
+            let answer = taken_up.as_ref().copied().map_err(|error| format!("{error:#}"));
+            // Whoever asked may have gone away.
+            let _is_heard = request.send(answer).is_ok();
+        }
+        taken_up
+    }
+
+    async fn take_up(&self) -> anyhow::Result<()> {
+        let path = self.path.clone().context("the configuration is built in")?;
+        let loaded = tokio::task::spawn_blocking(move || load(&path)).await??;
+        check_secrets(&loaded)?;
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        for family in self.telemetry.configure(&loaded.config.targets) {
+            tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
+        }
+        wiring::configure_actions(&self.telemetry, &Names::of(&loaded));
+        let endpoints = wiring::endpoints(&loaded.config);
+        self.notifier.lock().unwrap_or_else(PoisonError::into_inner).reload(endpoints);
+        let settings = wiring::engine_settings(&loaded, self.address());
+        self.settings.send(settings).await.context("the service is stopping")?;
+        self.prober.reload(loaded.config.targets.clone());
+        self.config_text.send_replace(Arc::from(loaded.text.as_str()));
+        Ok(())
+    }
+
+    /// Stops in the order that ARCHITECTURE.md gives, within ten seconds.
+    pub async fn stop(self) {
+        self.ready.send_replace(false);
+        let second = STOP_DEADLINE / 10;
+        self.prober.stop(2 * second).await;
+        self.driver.stop(second).await;
+        let notifier = Arc::try_unwrap(self.notifier).map(Mutex::into_inner);
+        match notifier {
+            Ok(notifier) => {
+                let notifier = notifier.unwrap_or_else(PoisonError::into_inner);
+                notifier.stop(5 * second).await;
+            }
+            Err(_) => tracing::warn!("the driver did not stop in time; queued notices are lost"),
+        }
+        self.server.stop(second).await;
+        let mut recorder = self.recorder;
+        if tokio::time::timeout(second, &mut recorder).await.is_err() {
+            recorder.abort();
+        }
+    }
+}
+
+/// Every secret must be there at the start: better now than at the first probe.
+fn check_secrets(loaded: &Loaded) -> anyhow::Result<()> {
+    let missing: Vec<String> = config::secrets(&loaded.config)
+        .into_iter()
+        .filter_map(|(what, source)| {
+            upstream::read_secret(&source).err().map(|error| format!("{what}: {error}"))
+        })
+        .collect();
+    anyhow::ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    Ok(())
+}

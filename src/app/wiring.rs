@@ -1,0 +1,90 @@
+//! From the configuration to the settings of each part.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::load::Loaded;
+use crate::config::{Config, Global};
+use crate::driver::Sending;
+use crate::engine;
+use crate::notice::{Endpoint, endpoints as all_endpoints};
+use crate::notifier::Notifier;
+use crate::series;
+use crate::telemetry::{Telemetry, metrics};
+
+/// Names that become label values.
+pub(super) struct Names {
+    hooks: Vec<String>,
+    rollbacks: Vec<String>,
+    groups: Vec<String>,
+}
+
+impl Names {
+    pub(super) fn of(loaded: &Loaded) -> Self {
+        let groups = loaded.rules.iter().flat_map(|file| &file.groups);
+        Self {
+            hooks: endpoints(&loaded.config)
+                .iter()
+                .map(|endpoint| endpoint.hook.to_string())
+                .collect(),
+            rollbacks: loaded.config.rollbacks.iter().map(|entry| entry.name.clone()).collect(),
+            groups: groups.map(|group| group.name.clone()).collect(),
+        }
+    }
+}
+
+impl Loaded {
+    /// At most how many series the configuration leads to.
+    pub fn series_bound(&self) -> usize {
+        let names = Names::of(self);
+        metrics::series_bound(
+            &self.config.targets,
+            names.hooks.len(),
+            names.rollbacks.len(),
+            names.groups.len(),
+        )
+    }
+}
+
+pub(super) fn configure_actions(telemetry: &Telemetry, names: &Names) {
+    telemetry.configure_actions(&names.hooks, &names.rollbacks, &names.groups);
+}
+
+pub(super) fn endpoints(config: &Config) -> Vec<Endpoint> {
+    let rollbacks = config.rollbacks.iter().map(|entry| (entry.name.as_str(), &entry.webhook));
+    all_endpoints(&config.receivers, &config.alertmanagers, rollbacks)
+}
+
+pub(super) fn instance(global: &Global, address: SocketAddr) -> String {
+    global.instance.clone().unwrap_or_else(|| address.to_string())
+}
+
+pub(super) fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
+    let config = &loaded.config;
+    let external_url =
+        config.global.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    engine::Settings {
+        targets: config.targets.iter().cloned().map(Arc::new).collect(),
+        rules: loaded.rules.clone(),
+        evaluation_interval: config.global.evaluation_interval,
+        external_labels: config.global.external_labels.clone(),
+        external_url,
+        receivers: config.receivers.clone(),
+        route: config.route.clone(),
+        alertmanagers: config.alertmanagers.clone(),
+        rollbacks: config.rollbacks.clone(),
+        store: series::Settings {
+            retention: config.storage.retention,
+            size_max_bytes: config.storage.size_max,
+            series_max: config.storage.series_max,
+        },
+    }
+}
+
+/// Hands deliveries to the notifier.
+pub(super) fn sending(notifier: &Arc<Mutex<Notifier>>) -> Sending {
+    let notifier = Arc::clone(notifier);
+    Box::new(move |delivery| {
+        notifier.lock().unwrap_or_else(PoisonError::into_inner).send(delivery);
+    })
+}

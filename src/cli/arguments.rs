@@ -1,0 +1,109 @@
+//! What can be asked for.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{check, demo, healthcheck, init, probe, query, run, simulate};
+use crate::telemetry::{LogFormat, start_logs};
+
+/// Where bellwether listens unless told otherwise.
+pub(super) const LISTEN: &str = "127.0.0.1:9779";
+
+/// Probes LLM providers with real completions, judges them with Prometheus rules, and fires the
+/// rollback.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "First steps:\n  bellwether demo --once                    see the whole job in half a minute\n  bellwether init --url https://api.openai.com --key-variable OPENAI_API_KEY > bellwether.yml\n  bellwether check config bellwether.yml    every mistake at once, and what it will cost\n  bellwether run -c bellwether.yml\n\nExit codes: 0 success, 1 something is wrong with what was checked, 2 wrong usage, 3 could not run."
+)]
+struct Cli {
+    #[command(flatten)]
+    log: Log,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How bellwether logs, to standard error.
+#[derive(Debug, Args)]
+struct Log {
+    /// Log from this level up: error, warn, info, debug, trace.
+    #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info")]
+    level: tracing::Level,
+    /// Write log lines for people or for programs.
+    #[arg(long = "log.format", global = true, value_name = "FORMAT", default_value = "text")]
+    format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Probe, export, judge and act until SIGTERM; SIGHUP reloads the configuration.
+    Run(run::Arguments),
+    /// Show the whole job on loopback, with two simulated providers; needs nothing.
+    Demo(demo::Arguments),
+    /// Play a provider of either dialect, healthy or failing as scripted.
+    Simulate(simulate::Arguments),
+    /// Find every mistake in a file without running anything.
+    #[command(subcommand)]
+    Check(Check),
+    /// Write a first configuration from one URL and the name of a key's variable.
+    Init(init::Arguments),
+    /// Run one probe of a configured target and print every phase, redacted.
+    Probe(probe::Arguments),
+    /// Evaluate a PromQL expression on a running bellwether (or any Prometheus).
+    Query(query::Arguments),
+    /// Exit 0 if a running bellwether is ready; for container health checks.
+    Healthcheck(healthcheck::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum Check {
+    /// A configuration and the rule files it names; prints what it will cost.
+    Config(check::ConfigArguments),
+    /// Prometheus rule files.
+    Rules(check::RulesArguments),
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet = matches!(cli.command, Command::Demo(_)) && cli.log.level == tracing::Level::INFO;
+    start_logs(if quiet { tracing::Level::ERROR } else { cli.log.level }, cli.log.format);
+    let ended = match cli.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Check(Check::Config(arguments)) => check::config(&arguments),
+        Command::Check(Check::Rules(arguments)) => Ok(check::rules(&arguments)),
+        Command::Init(arguments) => Ok(init::run(&arguments)),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Query(arguments) => query::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bellwether: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Names a file, for flags that several commands share.
+#[derive(Debug, Args)]
+pub(super) struct ConfigFile {
+    /// The configuration file.
+    #[arg(
+        short = 'c',
+        long = "config.file",
+        value_name = "FILE",
+        default_value = "bellwether.yml"
+    )]
+    pub path: PathBuf,
+}
+
+/// A runtime for everything that waits.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

@@ -1,0 +1,32 @@
+//! `bellwether healthcheck`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::arguments::{LISTEN, runtime};
+
+/// Flags of `healthcheck`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Which bellwether is asked.
+    #[arg(long, default_value_t = format!("http://{LISTEN}"))]
+    url: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let url = format!("{}/-/ready", arguments.url.trim_end_matches('/'));
+    let answer = runtime()?.block_on(async {
+        let client =
+            reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
+        client.get(&url).send().await?.error_for_status()
+    });
+    Ok(match answer {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("not ready: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
