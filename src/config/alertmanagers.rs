@@ -37,17 +37,13 @@ fn entry(reader: &mut Reader, node: &Node, what: String) -> Vec<Alertmanager> {
     reader.optional(&fields, "api_version", |node| choice(node, &[("v2", ())]));
     let http = http::settings(reader, &fields);
     let (scheme, prefix) = (scheme.unwrap_or("http"), prefix.unwrap_or("").trim_matches('/'));
-    if !fields.has("static_configs") {
-        let remedy = "write `static_configs: [{targets: ['host:9093']}]`";
-        reader.missing(&fields, "static_configs", remedy);
-    }
+    let remedy = "write `static_configs: [{targets: ['host:9093']}]`";
+    reader.filled(&fields, "static_configs", remedy);
     let mut urls = Vec::new();
     for (index, node) in reader.items(&fields, "static_configs").into_iter().enumerate() {
         let what = fields.part(&format!("static_configs {}", index + 1));
         let Some(inner) = reader.fields(node, what, &["targets"]) else { continue };
-        if !inner.has("targets") {
-            reader.missing(&inner, "targets", "write `targets: ['host:9093']`");
-        }
+        reader.filled(&inner, "targets", "write `targets: ['host:9093']`");
         urls.extend(reader.list(&inner, "targets", |node| target_url(node, scheme, prefix)));
     }
     let timeout = timeout.unwrap_or(ATTEMPT_DEFAULT);

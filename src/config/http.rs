@@ -111,6 +111,11 @@ fn headers(reader: &mut Reader, fields: &Fields<'_>) -> Vec<(String, HeaderValue
             reader.report(Mistake::new(key.place.clone(), message));
             continue;
         }
+        if let Some(why) = reserved(name) {
+            let message = format!("{what}: `{name}` {why}");
+            reader.report(Mistake::new(key.place.clone(), message).remedy("remove it"));
+            continue;
+        }
         let values = match &value.value {
             Yaml::Mapping(_) => header_values(reader, &what, name, value),
             Yaml::Null | Yaml::Scalar(_) | Yaml::Sequence(_) => {
@@ -153,6 +158,20 @@ fn header_value(reader: &Reader, name: &str, node: &Node) -> Result<HeaderValue,
         return Err(refuse_unseen(node, "has characters that no header may have"));
     }
     Ok(HeaderValue::Plain(text.to_owned()))
+}
+
+/// Why a header may not be set by hand.
+fn reserved(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "accept-encoding" | "connection" | "content-encoding" | "content-length"
+        | "content-type" | "host" | "te" | "trailer" | "transfer-encoding" | "upgrade" => {
+            Some("follows from the request, and cannot be set")
+        }
+        "webhook-id" | "webhook-signature" | "webhook-timestamp" => {
+            Some("belongs to the signature, and cannot be set")
+        }
+        _ => None,
+    }
 }
 
 /// Headers that usually carry a key, whoever the provider is.

@@ -68,8 +68,8 @@ fn probe(
     names: &mut Vec<String>,
 ) -> Option<Target> {
     let part = |key| node.get(key).and_then(Node::text).filter(|text| !text.is_empty());
-    let default_name = Some((part("provider"), part("model")))
-        .and_then(|(provider, model)| Some(format!("{}/{}", provider?, model?)));
+    let default_name =
+        part("provider").zip(part("model")).map(|(provider, model)| format!("{provider}/{model}"));
     let what = match part("name").or(default_name.as_deref()) {
         Some(name) => format!("probe `{name}`"),
         None => format!("probe {}", index + 1),

@@ -75,6 +75,17 @@ fn provider(
     let auth = auth(reader, &fields, dialect);
     let models = models(reader, &fields);
     let http = http::transport(reader, &fields);
+    let carries_key = |name: &str| {
+        name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("x-api-key")
+    };
+    if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
+        && let Some((name, _)) = http.headers.iter().find(|(name, _)| carries_key(name))
+        && let Some(node) = fields.get("http_headers")
+    {
+        let message = format!("`http_headers` has `{name}`, so that two keys would be sent");
+        let mistake = Mistake::new(node.place.clone(), prefixed(what, &message));
+        reader.report(mistake.remedy("remove it, or write `auth: none`"));
+    }
     let dialect = dialect?;
     Some(Provider {
         id: ProviderId::new(&name?),
