@@ -324,7 +324,7 @@ mod tests {
         match &node.value {
             Yaml::Null => "null".to_owned(),
             Yaml::Scalar(scalar) if scalar.is_quoted() => format!("{:?}", scalar.text),
-            Yaml::Scalar(scalar) => scalar.text.clone(),
+            Yaml::Scalar(scalar) => scalar.text.replace('\n', "\\n"),
             Yaml::Sequence(items) => format!("[{}]", list(items.iter().map(shape).collect())),
             Yaml::Mapping(entries) => {
                 let pair =
@@ -351,6 +351,7 @@ mod tests {
                 "- &x {a: 1}\n- &y {a: 2, b: 3}\n- <<: [*x, *y]",
                 "[{a: 1}, {a: 2, b: 3}, {a: 1, b: 3}]",
             ),
+            ("a: x\n  y\n\n  z\n    \n\n  w", r"{a: x y\nz\n\nw}"),
             ("a: {'<<': 1}", r#"{a: {"<<": 1}}"#),
         ] {
             assert_eq!(shape(&parse("f", text).unwrap()), expected, "{text}");
