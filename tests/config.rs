@@ -209,10 +209,11 @@ fn rule_files_are_found_beside_the_configuration_and_each_once() {
         ],
     );
     let loaded = load(&directory.join("bellwether.yml")).unwrap();
-    let groups = loaded.rules.iter().flat_map(|file| &file.groups);
-    let found: Vec<&Path> =
-        groups.map(|group| Path::new(&group.file).strip_prefix(&directory).unwrap()).collect();
-    assert_eq!(found, [Path::new("rules/a.yml"), Path::new("rules/b.yml")]);
+    let groups = loaded.rules.iter().flat_map(|rules| &rules.groups);
+    let found: Vec<(&str, &Path)> = groups
+        .map(|group| (&*group.name, Path::new(&group.file).strip_prefix(&directory).unwrap()))
+        .collect();
+    assert_eq!(found, [("a", Path::new("rules/a.yml")), ("b", Path::new("rules/b.yml"))]);
     let warnings = listed(&loaded.warnings);
     assert!(
         warnings.ends_with(
@@ -234,6 +235,31 @@ fn a_rule_file_that_is_named_must_be_there_whatever_else_is_wrong() {
     assert!(lines[2].contains("bellwether.yml:3:14: `rule_files` names `"), "{error}");
     assert!(lines[2].contains("gone.yml`, which cannot be read: "), "{error}");
     assert!(lines[3].contains("`a[.yml`, which is no pattern: "), "{error}");
+}
+
+#[test]
+fn mistakes_in_rule_files_are_reported_beside_the_others() {
+    let directory = files(
+        "beside",
+        &[
+            ("bellwether.yml", "probs: []\nproviders: []\nrule_files: [rules.yml]\n"),
+            ("rules.yml", "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: |\n      up ==\n"),
+        ],
+    );
+    let error = load(&directory.join("bellwether.yml")).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines[0], "the configuration has 2 mistakes", "{error}");
+    assert!(lines[1].contains("bellwether.yml:1:1: `probs` is not a key here"), "{error}");
+    assert!(lines[2].contains("rules.yml:6:"), "{error}");
+}
+
+#[test]
+fn the_shipped_rules_load() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let config = format!("providers: []\nprobes: []\nrule_files: ['{root}/rules/*.yml']\n");
+    let directory = files("shipped", &[("bellwether.yml", &config)]);
+    let loaded = load(&directory.join("bellwether.yml")).unwrap_or_else(|error| panic!("{error}"));
+    assert!(loaded.rules.len() >= 3);
 }
 
 #[test]
