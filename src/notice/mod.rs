@@ -4,6 +4,8 @@
 
 mod alert;
 mod alertmanager;
+#[cfg(test)]
+mod captured;
 mod delivery;
 mod dispatcher;
 mod group;
