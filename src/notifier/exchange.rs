@@ -55,6 +55,16 @@ struct Prepared {
 }
 
 impl Caller {
+    /// Builds the client ahead of the first delivery, which may be urgent. What is wrong with it is
+    /// said now; the first delivery tries again.
+    pub(super) fn warm(&mut self, endpoint: &Endpoint) {
+        let built = url(endpoint)
+            .and_then(|url| self.client(endpoint, &url, timeout(endpoint, Duration::ZERO)));
+        if let Err(error) = built {
+            tracing::warn!(hook = %endpoint.hook, error = chain(&error), "a hook cannot be called");
+        }
+    }
+
     /// Builds an attempt, which then runs by itself.
     pub(super) fn attempt(
         &mut self,
@@ -150,14 +160,7 @@ fn prepare(
     delivery: &Delivery,
     now: Timestamp,
 ) -> Result<Prepared, PrepareError> {
-    let text = match &endpoint.url {
-        UrlSource::Plain(url) => url.clone(),
-        UrlSource::Secret(source) => upstream::read_secret(source)?.expose().trim().to_owned(),
-    };
-    let url = reqwest::Url::parse(&text).map_err(|_| PrepareError::Url)?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(PrepareError::Url);
-    }
+    let url = url(endpoint)?;
     let mut headers = upstream::headers(&endpoint.http)?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Alertmanagers know alerts by their labels and have no use for either.
@@ -175,6 +178,18 @@ fn prepare(
         }
     }
     Ok(Prepared { url, headers })
+}
+
+fn url(endpoint: &Endpoint) -> Result<reqwest::Url, PrepareError> {
+    let text = match &endpoint.url {
+        UrlSource::Plain(url) => url.clone(),
+        UrlSource::Secret(source) => upstream::read_secret(source)?.expose().trim().to_owned(),
+    };
+    let url = reqwest::Url::parse(&text).map_err(|_| PrepareError::Url)?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(PrepareError::Url);
+    }
+    Ok(url)
 }
 
 fn timeout(endpoint: &Endpoint, elapsed: Duration) -> Duration {

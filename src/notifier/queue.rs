@@ -88,6 +88,7 @@ impl Queue {
     /// Runs until it is told to stop and is empty or out of time, or everybody who could tell it
     /// something is gone.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        self.caller.warm(&self.endpoint);
         loop {
             let wake = self.start_due();
             let wake = [wake, self.deadline].into_iter().flatten().min();
@@ -119,6 +120,7 @@ impl Queue {
             Message::Change(endpoint) => {
                 self.endpoint = *endpoint;
                 self.caller = Caller::default();
+                self.caller.warm(&self.endpoint);
                 self.paused_until = tokio_now();
             }
             Message::Stop(deadline) => self.deadline = Some(deadline),
