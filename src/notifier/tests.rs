@@ -259,6 +259,19 @@ async fn what_belongs_together_arrives_in_order_and_the_rest_does_not_wait_for_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_to_be_left_alone_is_left_alone_by_all() {
+    let (receiver, url) = Receiver::start(&[(429, Some("30"))]).await;
+    let mut bench = Bench::new(vec![endpoint("a", &url, Policy::Notice)]);
+    bench.send("a", "m1", "x");
+    tokio::time::sleep(SECOND).await;
+    bench.send("a", "m2", "y");
+    bench.report().await;
+    bench.report().await;
+    assert_eq!(receiver.bodies().len(), 3);
+    assert!(receiver.gap(1) >= 30 * SECOND, "{:?}", receiver.gap(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rollback_is_tried_fast_and_only_as_long_as_it_helps() {
     let mut bench = Bench::new(vec![endpoint("a", &hung().await, Policy::Rollback)]);
     let start = Instant::now();

@@ -3,6 +3,8 @@
 //! Pure: whoever asks passes the evidence and the time.
 
 mod decision;
+#[cfg(test)]
+mod laws;
 mod message;
 mod rollbacks;
 mod settings;
