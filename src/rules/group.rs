@@ -165,6 +165,7 @@ impl Group {
     /// the group's state changes, and recorded series go into the overlay alone. Returns the alerts
     /// that do not fire yet and would if this were an interval evaluation, that is, those whose
     /// condition holds and whose `for` is met; never an end of one. A rule that fails says nothing.
+    /// Until an alert is confirmed, each call begins a new incident for it.
     pub fn peek(&self, at: Timestamp, overlay: &mut dyn Sink, context: &Context) -> Vec<Alert> {
         let mut firing = Vec::new();
         for (spec, rule) in self.spec.rules.iter().zip(&self.rules) {

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a script that can't be read is a failed test")]
 
+mod bounds;
+mod groups;
 mod memory;
 mod mistakes;
 mod script;

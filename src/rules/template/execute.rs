@@ -7,7 +7,7 @@ use crate::model::{Labels, Timestamp};
 
 /// Longer output is an error.
 const OUTPUT_MAX: usize = 64 * 1024;
-/// More steps (nodes and operands, functions by weight) are an error.
+/// More steps (nodes and operands, functions by weight, values by size) are an error.
 const STEPS_MAX: usize = 50_000;
 
 /// Answers `query`: the vector that an expression has at the time of the evaluation.
@@ -87,6 +87,7 @@ impl Run<'_> {
                 Node::Action(pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
                     if pipeline.binding.is_none() {
+                        self.step(value.weight())?;
                         self.write(&value.printed())?;
                     }
                 }
@@ -149,6 +150,7 @@ impl Run<'_> {
         // The names are bound to each element, not to the whole.
         let unbound = Pipeline { binding: None, commands: pipeline.commands.clone() };
         let over = self.pipeline(&unbound, dot)?;
+        self.step(over.weight())?;
         let entries = entries(&over)?;
         let mut is_empty = true;
         for (key, element) in entries {
@@ -238,7 +240,7 @@ impl Run<'_> {
     }
 
     fn call(&mut self, function: &Function, arguments: &[Value]) -> Result<Value, String> {
-        self.step(function.weight)?;
+        self.step(function.weight + arguments.iter().map(Value::weight).sum::<usize>())?;
         let count = arguments.len();
         let fits = match function.arity {
             Arity::Exactly(number) => count == number,
@@ -442,6 +444,7 @@ mod tests {
             "{{ $x := args 1 }}{{ range 9999 }}{{ $x = args $x }}{{ end }}{{ $x }}",
             "{{ range 1000000000 }}{{ end }}",
             "{{ range 9000 }}{{ $x := query \"up\" }}{{ end }}",
+            "{{ $x := printf \"%4000s\" \"\" }}{{ range 9000 }}{{ $x = toUpper $x }}{{ end }}",
             "{{ $x := printf \"%4000s\" \"\" }}{{ reReplaceAll \" \" $x $x }}",
         ] {
             let filled = fill(text);

@@ -11,6 +11,8 @@ use super::value::Value;
 use super::{humanize, printf};
 use crate::model::{Timestamp, parse_duration};
 
+/// A query that finds more series is refused.
+const SAMPLES_MAX: usize = 10_000;
 /// A regular expression that compiles to more is refused.
 const REGEX_SIZE_MAX: usize = 1 << 20;
 /// The longest text that a function makes before its result is checked.
@@ -61,6 +63,9 @@ static FUNCTIONS: [Function; 48] = [
     // Series.
     heavy("query", 1, 1000, |scope, arguments| {
         let samples = (scope.query)(text(&arguments[0])?)?;
+        if samples.len() > SAMPLES_MAX {
+            return Err(format!("it finds more than {SAMPLES_MAX} series"));
+        }
         Ok(Value::List(Arc::from(samples)))
     }),
     exactly("first", 1, |_, arguments| match list(&arguments[0])?.first() {

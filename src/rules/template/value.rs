@@ -55,6 +55,24 @@ impl Value {
         }
     }
 
+    /// What touching all of it counts for against the limit on work.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len() / 64,
+            Self::Labels(labels) => labels.len(),
+            Self::List(samples) => samples.len(),
+            Self::Map(entries) => entries.values().map(Self::weight).sum(),
+            Self::Absent
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Sample(..)
+            | Self::Root
+            | Self::Time(_)
+            | Self::Span(_) => 0,
+        }
+    }
+
     /// Whether `if` and `with` take it: not zero and not empty.
     pub(super) fn is_true(&self) -> bool {
         match self {
