@@ -2,7 +2,7 @@
 //!
 //! A field that is written without a value counts as absent, as in Prometheus. Beyond Prometheus,
 //! two things are refused that can never work: an expression that yields neither a vector nor a
-//! scalar, and a label that holds the sample's value, since the alert would be another one at each
+//! scalar, and a label that prints the sample's value, since the alert would be another one at each
 //! evaluation and its `for` would never be met.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +186,7 @@ impl Reader<'_> {
         for (name, (text, node)) in texts {
             match template::parse(&text) {
                 Ok(template) => {
-                    if role == Role::Label && template.uses_value() {
+                    if role == Role::Label && template.prints_value() {
                         let message = format!("the label `{name}` holds the sample's value");
                         let remedy = "move it to an annotation: with each value it would be \
                                       another alert";

@@ -22,7 +22,7 @@ pub struct Template(Arc<Parsed>);
 struct Parsed {
     text: String,
     nodes: Vec<Node>,
-    uses_value: bool,
+    prints_value: bool,
 }
 
 impl Template {
@@ -40,10 +40,10 @@ impl Template {
         &self.0.nodes
     }
 
-    /// Whether it reads the sample's value, which no label of an alert may do: the alert would be
-    /// another one at each evaluation.
-    pub fn uses_value(&self) -> bool {
-        self.0.uses_value
+    /// Whether it prints the sample's value, which no label of an alert may do: the alert would be
+    /// another one at each evaluation. A condition on the value is no print.
+    pub fn prints_value(&self) -> bool {
+        self.0.prints_value
     }
 }
 
@@ -121,13 +121,14 @@ pub fn parse(text: &str) -> Result<Template, TemplateError> {
         variables: VARIABLES.map(str::to_owned).to_vec(),
         depth: 0,
         loops: 0,
-        uses_value: false,
+        prints_value: false,
+        is_condition: false,
     };
     let (nodes, end) = parser.block()?;
     match end {
         Stop::Text => {
-            let uses_value = parser.uses_value;
-            Ok(Template(Arc::new(Parsed { text: text.to_owned(), nodes, uses_value })))
+            let prints_value = parser.prints_value;
+            Ok(Template(Arc::new(Parsed { text: text.to_owned(), nodes, prints_value })))
         }
         Stop::End => parser.fail("`{{end}}` closes nothing"),
         Stop::Else => parser.fail("`{{else}}` belongs to nothing"),
@@ -150,7 +151,8 @@ struct Parser<'a> {
     variables: Vec<String>,
     depth: usize,
     loops: usize,
-    uses_value: bool,
+    prints_value: bool,
+    is_condition: bool,
 }
 
 type Read<T> = Result<T, TemplateError>;
@@ -260,7 +262,7 @@ impl Parser<'_> {
         let scope = self.variables.len();
         let mut arms = Vec::new();
         let otherwise = loop {
-            let condition = self.pipeline(1, &Token::Close)?;
+            let condition = self.condition(1)?;
             let (body, end) = self.block()?;
             arms.push((condition, body));
             match end {
@@ -295,7 +297,7 @@ impl Parser<'_> {
 
     fn range(&mut self, start: usize) -> Read<Node> {
         let scope = self.variables.len();
-        let pipeline = self.pipeline(2, &Token::Close)?;
+        let pipeline = self.condition(2)?;
         self.loops += 1;
         let (body, end) = self.block()?;
         self.loops -= 1;
@@ -309,6 +311,14 @@ impl Parser<'_> {
         };
         self.variables.truncate(scope);
         Ok(Node::Range { pipeline, body, otherwise })
+    }
+
+    /// What decides over a block.
+    fn condition(&mut self, names_max: usize) -> Read<Pipeline> {
+        self.is_condition = true;
+        let pipeline = self.pipeline(names_max, &Token::Close)?;
+        self.is_condition = false;
+        Ok(pipeline)
     }
 
     /// Reads up to and with `end`.
@@ -383,59 +393,11 @@ impl Parser<'_> {
 
     fn operand(&mut self) -> Read<Option<Operand>> {
         let before = self.at;
-        let Some(token) = self.peek().cloned() else { return Ok(None) };
-        self.at += 1;
-        let mut fields = Vec::new();
-        let mut may_chain = true;
-        let term = match token {
-            Token::Dot => {
-                may_chain = false;
-                Term::Dot
-            }
-            Token::Field(name) => {
-                fields.push(name);
-                Term::Dot
-            }
-            Token::Variable(name) => {
-                if !self.variables.contains(&name) {
-                    return self.fail_at(before, format!("variable `${name}` is not defined"));
-                }
-                self.uses_value |= name == "value";
-                Term::Variable(name)
-            }
-            Token::LeftParen => Term::Pipeline(Box::new(self.pipeline(1, &Token::RightParen)?)),
-            Token::Word(word) => {
-                may_chain = false;
-                match word.as_str() {
-                    "true" => Term::Literal(Value::Bool(true)),
-                    "false" => Term::Literal(Value::Bool(false)),
-                    "nil" => Term::Literal(Value::Absent),
-                    name => match functions::find(name) {
-                        Some(function) => Term::Function(function),
-                        None => {
-                            let message = format!("function `{name}` is not defined");
-                            return self.fail_at(before, message);
-                        }
-                    },
-                }
-            }
-            Token::Str(text) => {
-                may_chain = false;
-                Term::Literal(Value::text(text))
-            }
-            Token::Int(number) => {
-                may_chain = false;
-                Term::Literal(Value::Int(number))
-            }
-            Token::Float(number) => {
-                may_chain = false;
-                Term::Literal(Value::Float(number))
-            }
-            _ => {
-                self.at = before;
-                return Ok(None);
-            }
+        let Some((term, mut fields)) = self.term()? else {
+            self.at = before;
+            return Ok(None);
         };
+        let may_chain = !fields.is_empty() || matches!(term, Term::Variable(_) | Term::Pipeline(_));
         while let Some(Token::Field(name)) = self.peek() {
             if !may_chain {
                 return self.fail("a field can't stand here");
@@ -445,17 +407,62 @@ impl Parser<'_> {
         }
         // At the top `.` and `$` are the template's data; deeper down `.Value` may be a sample's,
         // which is just as changeable.
-        let is_data = match &term {
-            Term::Dot => true,
-            Term::Variable(name) => name.is_empty(),
-            _ => false,
+        let is_value = match &term {
+            Term::Dot => fields.first().is_some_and(|field| field == "Value"),
+            Term::Variable(name) if name.is_empty() => fields.first().is_some_and(|f| f == "Value"),
+            Term::Variable(name) => name == "value",
+            Term::Function(_) | Term::Literal(_) | Term::Pipeline(_) => false,
         };
-        self.uses_value |= is_data && fields.first().is_some_and(|field| field == "Value");
+        self.prints_value |= is_value && !self.is_condition;
         match self.peek() {
             None | Some(Token::Space | Token::Pipe | Token::Close | Token::RightParen) => {}
             Some(_) => return self.fail("white space or `|` is missing here"),
         }
         Ok(Some(Operand { term, fields }))
+    }
+
+    /// The next token as a term, with the field that it begins with.
+    fn term(&mut self) -> Read<Option<(Term, Vec<String>)>> {
+        let before = self.at;
+        let Some(token) = self.peek().cloned() else { return Ok(None) };
+        self.at += 1;
+        let mut fields = Vec::new();
+        let term = match token {
+            Token::Dot => Term::Dot,
+            Token::Field(name) => {
+                fields.push(name);
+                Term::Dot
+            }
+            Token::Variable(name) if self.variables.contains(&name) => Term::Variable(name),
+            Token::Variable(name) => {
+                return self.fail_at(before, format!("variable `${name}` is not defined"));
+            }
+            Token::LeftParen => Term::Pipeline(Box::new(self.pipeline(1, &Token::RightParen)?)),
+            Token::Word(word) => match word.as_str() {
+                "true" => Term::Literal(Value::Bool(true)),
+                "false" => Term::Literal(Value::Bool(false)),
+                "nil" => Term::Literal(Value::Absent),
+                name => match functions::find(name) {
+                    Some(function) => Term::Function(function),
+                    None => {
+                        return self.fail_at(before, format!("function `{name}` is not defined"));
+                    }
+                },
+            },
+            Token::Str(text) => Term::Literal(Value::text(text)),
+            Token::Int(number) => Term::Literal(Value::Int(number)),
+            Token::Float(number) => Term::Literal(Value::Float(number)),
+            Token::Text(_)
+            | Token::Open
+            | Token::Close
+            | Token::Space
+            | Token::Pipe
+            | Token::RightParen
+            | Token::Comma
+            | Token::Declare
+            | Token::Assign => return Ok(None),
+        };
+        Ok(Some((term, fields)))
     }
 }
 
@@ -512,15 +519,18 @@ mod tests {
     }
 
     #[test]
-    fn reading_the_value_is_noticed() {
+    fn printing_the_value_is_noticed() {
         for (text, expected) in [
             ("{{ $value }}", true),
             ("{{ .Value }}", true),
             ("{{ $.Value }}", true),
+            ("{{ printf \"%f\" $value }}", true),
+            ("{{ if gt $value 1.0 }}{{ $value }}{{ end }}", true),
+            ("{{ if gt $value 1.0 }}critical{{ else if gt .Value 0.5 }}warning{{ end }}", false),
             ("{{ $labels.Value }}", false),
             ("{{ $labels.value }} value", false),
         ] {
-            assert_eq!(parse(text).unwrap().uses_value(), expected, "{text}");
+            assert_eq!(parse(text).unwrap().prints_value(), expected, "{text}");
         }
     }
 }
