@@ -28,10 +28,9 @@ impl<'a> View<'a> {
         self.labels.get(name).filter(|_| !is_hidden).unwrap_or_default()
     }
 
+    /// Here the name is `__name__` alone, even where type and unit fall with it.
     fn without(self, names: &[Arc<str>]) -> impl Iterator<Item = &'a Label> {
-        self.labels.iter().filter(move |label| {
-            !self.naming.is_name(&label.name) && names.binary_search(&label.name).is_err()
-        })
+        self.except(names).filter(|label| *label.name != *Labels::NAME)
     }
 
     fn except(self, names: &[Arc<str>]) -> impl Iterator<Item = &'a Label> {

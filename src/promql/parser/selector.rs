@@ -218,17 +218,11 @@ impl Parser<'_> {
 
     fn positive_duration(&mut self, closing: &str) -> Result<i64, ParseError> {
         let span = self.here();
-        if matches!(self.peek(), Token::Operator(Operator::Add | Operator::Subtract)) {
-            return Err(self.error(span, "a range or a step is greater than 0"));
-        }
-        let millis = self.duration()?;
-        let follows = match self.peek() {
-            Token::Operator(_) => true,
-            Token::CloseBracket | Token::Colon => false,
+        let millis = self.signed_duration()?;
+        match self.peek() {
+            Token::Operator(_) => return Err(self.refuse_arithmetic()),
+            Token::CloseBracket | Token::Colon => {}
             _ => return Err(self.unexpected(&format!("`{closing}` is due"))),
-        };
-        if follows {
-            return Err(self.refuse_arithmetic());
         }
         if millis <= 0 {
             return Err(self.error(span, "a range or a step is greater than 0"));
