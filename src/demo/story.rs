@@ -294,7 +294,11 @@ impl Watch {
             Happening::RuleFailed { rule, error, .. } => {
                 teller.tell(&format!("rule {rule} failed: {error}"));
             }
-            Happening::Transition(_) | Happening::Noticed { .. } | Happening::Delivered { .. } => {}
+            Happening::Transition(_)
+            | Happening::Noticed { .. }
+            | Happening::Unheard(_)
+            | Happening::Refused { .. }
+            | Happening::Delivered { .. } => {}
         }
     }
 

@@ -126,12 +126,15 @@ fn log(happening: &Happening) {
         Happening::Noticed { receiver, reason } => {
             tracing::info!(receiver, reason, "notice queued");
         }
-        Happening::Delivered { hook, id, failure: None, .. } => {
-            tracing::info!(hook, id, "delivered");
+        Happening::Unheard(alert) => {
+            tracing::info!(alert = %alert.labels, "alert resolved before anybody was told");
         }
-        Happening::Delivered { hook, id, failure: Some(failure), .. } => {
-            tracing::error!(hook, id, failure, "not delivered");
-        }
+        Happening::Refused { alerts } => tracing::error!(
+            alerts,
+            "too many alerts at once: these are told to nobody; group or drop some by their rules"
+        ),
+        // The notifier logs each ending where it happens.
+        Happening::Delivered { .. } => {}
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Labels, Timestamp};
-use crate::notice::Delivery;
+use crate::notice::{Alert, Delivery};
 use crate::probe::{Health, Outcome};
 use crate::release::Decision;
 use crate::rules::Transition;
@@ -74,6 +74,13 @@ pub enum Happening {
         receiver: String,
         /// Why now.
         reason: &'static str,
+    },
+    /// An alert came and went before anybody was due to be told.
+    Unheard(Alert),
+    /// The grouping of notices has no room for more alerts.
+    Refused {
+        /// How many found none.
+        alerts: usize,
     },
     /// A delivery ended.
     Delivered {

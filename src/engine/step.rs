@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Labels, TargetId, Timestamp};
-use crate::notice::{self, Delivery, Dispatcher, HookId, Resend, Sending};
+use crate::notice::{self, Dispatcher, Resend};
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
@@ -255,6 +255,9 @@ impl Engine {
         breach: Timestamp,
         now: Timestamp,
     ) -> Vec<Action> {
+        if !self.rollbacks.is_asked(alert) {
+            return Vec::new();
+        }
         let doubt = match (self.health.is_green, self.health.is_vantage_suspect) {
             (false, _) => Some(Doubt::CanaryRed),
             (true, true) => Some(Doubt::VantageSuspect),
@@ -293,37 +296,24 @@ impl Engine {
             return Vec::new();
         }
         let posts = self.resend.step(now, interval, alerts);
-        let hooks = 0..self.settings.alertmanagers.len();
-        posts
-            .into_iter()
-            .enumerate()
-            .flat_map(|(number, post)| {
-                let body = post.body;
-                hooks.clone().map(move |position| {
-                    Action::Deliver(Delivery {
-                        hook: HookId::alertmanager(position),
-                        id: format!("post-{}-{number}", now.millis()),
-                        order: String::new(),
-                        body: Arc::clone(&body),
-                        decided_at: now,
-                        sending: Sending::Real,
-                    })
-                })
-            })
-            .collect()
+        let count = self.settings.alertmanagers.len();
+        posts.iter().flat_map(|post| post.deliveries(now, count)).map(Action::Deliver).collect()
     }
 
     fn dispatch(&mut self, alerts: &[notice::Alert], now: Timestamp) -> Vec<Action> {
         let dispatch = self.dispatcher.step(now, alerts);
-        dispatch
-            .notices
-            .into_iter()
-            .flat_map(|notice| {
-                let (receiver, reason) = (notice.receiver, notice.reason.as_str());
-                let told = Action::Tell(Happening::Noticed { receiver, reason });
-                [Action::Deliver(notice.delivery), told]
-            })
-            .collect()
+        let mut actions = Vec::new();
+        for notice in dispatch.notices {
+            let (receiver, reason) = (notice.receiver, notice.reason.as_str());
+            actions.push(Action::Deliver(notice.delivery));
+            actions.push(Action::Tell(Happening::Noticed { receiver, reason }));
+        }
+        let unheard = dispatch.unheard.into_iter();
+        actions.extend(unheard.map(|alert| Action::Tell(Happening::Unheard(alert))));
+        if dispatch.refused > 0 {
+            actions.push(Action::Tell(Happening::Refused { alerts: dispatch.refused }));
+        }
+        actions
     }
 
     fn for_notice(&self, alert: &rules::Alert, group: usize, now: Timestamp) -> notice::Alert {
