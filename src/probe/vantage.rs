@@ -5,12 +5,13 @@
 //! suspect. A reference endpoint that fails too stands in for the number of hosts. With fewer hosts
 //! and no reference nothing is ever excused, since two providers can well be down together.
 //!
-//! "Last" has a limit: a target that has not been heard of for three intervals (it was removed, or
-//! its budget is spent) neither accuses nor excuses.
+//! "Last" has a limit: a target that has not been heard of for three intervals and one whole probe
+//! (its budget is spent, or its probes hang) neither accuses nor excuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::settings::{Target, Timeouts};
 use crate::model::{TargetId, Timestamp};
 use crate::provider::ErrorType;
 
@@ -32,13 +33,12 @@ struct Heard {
 }
 
 impl Vantage {
-    /// Takes in an outcome of a target that is probed each `interval`.
+    /// Takes in an outcome of a target on a host.
     pub fn hear(
         &mut self,
         finished: Timestamp,
-        target: &TargetId,
+        target: &Target,
         host: &str,
-        interval: Duration,
         error_type: ErrorType,
     ) {
         // Cancelled probes and our own faults tell nothing of the network.
@@ -48,9 +48,9 @@ impl Vantage {
         let heard = Heard {
             host: host.to_owned(),
             is_unreached: is_unreached(error_type),
-            until: finished + interval.saturating_mul(3),
+            until: finished + patience(target),
         };
-        self.last.insert(target.clone(), heard);
+        self.last.insert(target.id.clone(), heard);
     }
 
     /// Takes in whether the reference endpoint, where one is configured, failed too.
@@ -74,6 +74,12 @@ impl Vantage {
     }
 }
 
+/// How long an outcome speaks for its target.
+fn patience(target: &Target) -> Duration {
+    let Timeouts { connect, total, .. } = target.timeouts;
+    target.interval.saturating_mul(3).saturating_add(connect).saturating_add(total)
+}
+
 /// Whether an outcome says that the provider was not reached at all.
 pub fn is_unreached(error_type: ErrorType) -> bool {
     matches!(error_type, ErrorType::Dns | ErrorType::Connect | ErrorType::ConnectTimeout)
@@ -81,15 +87,52 @@ pub fn is_unreached(error_type: ErrorType) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    use super::*;
+    use crate::model::{HttpSettings, ProviderId};
+    use crate::probe::{Budget, Check, Connection, Delivery, Thresholds};
+    use crate::provider::{Auth, Dialect, Provider};
+
+    /// Speaks for 3 × 30 + 10 + 80 seconds.
+    fn target(name: &str) -> Target {
+        let provider = Provider {
+            id: ProviderId::new("p"),
+            dialect: Dialect::OpenaiChat,
+            system: String::new(),
+            base_url: String::new(),
+            auth: Auth::None,
+            http: HttpSettings::default(),
+            models: BTreeMap::new(),
+        };
+        let seconds = Duration::from_secs;
+        Target {
+            id: TargetId::new(name),
+            provider: Arc::new(provider),
+            model: String::new(),
+            delivery: Delivery::Whole,
+            interval: seconds(30),
+            in_flight_max: 1,
+            timeouts: Timeouts {
+                connect: seconds(10),
+                first_token: seconds(20),
+                idle: seconds(20),
+                total: seconds(80),
+            },
+            thresholds: Thresholds::default(),
+            tokens_max: 1,
+            prompt: None,
+            check: Check::Any,
+            connection: Connection::Warm,
+            budget: Budget::Unlimited,
+            classes: BTreeMap::new(),
+        }
+    }
 
     fn vantage(heard: &[(&str, &str, ErrorType)]) -> Vantage {
         let mut vantage = Vantage::default();
-        for (target, host, error_type) in heard {
-            let target = TargetId::new(target);
-            vantage.hear(Timestamp::from_millis(0), &target, host, MINUTE, *error_type);
+        for (name, host, error_type) in heard {
+            vantage.hear(Timestamp::from_millis(0), &target(name), host, *error_type);
         }
         vantage
     }
@@ -125,12 +168,12 @@ mod tests {
         use ErrorType::{Connect, None};
         let down = [("a", "x", Connect), ("b", "y", Connect), ("c", "z", Connect)];
         let mut vantage = vantage(&down);
-        vantage.hear(Timestamp::from_millis(0), &TargetId::new("d"), "w", Duration::ZERO, None);
-        assert!(!vantage.is_suspect(Timestamp::from_millis(0)));
-        assert!(vantage.is_suspect(Timestamp::from_millis(1)));
+        vantage.hear(Timestamp::from_millis(-1000), &target("d"), "w", None);
+        assert!(!vantage.is_suspect(Timestamp::from_millis(179_000)));
+        assert!(vantage.is_suspect(Timestamp::from_millis(179_001)));
         assert!(vantage.is_suspect(Timestamp::from_millis(180_000)));
         assert!(!vantage.is_suspect(Timestamp::from_millis(180_001)));
         vantage.forget(&TargetId::new("a"));
-        assert!(!vantage.is_suspect(Timestamp::from_millis(1)));
+        assert!(!vantage.is_suspect(Timestamp::from_millis(179_001)));
     }
 }

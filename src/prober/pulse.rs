@@ -83,7 +83,7 @@ impl Pulse {
         let is_suspect = {
             let mut vantage = self.vantage.lock().unwrap_or_else(PoisonError::into_inner);
             let now = outcome.finished;
-            vantage.hear(now, &target.id, host, target.interval, outcome.error_type);
+            vantage.hear(now, target, host, outcome.error_type);
             vantage.is_suspect(now)
         };
         self.publish();

@@ -36,8 +36,8 @@ enum Asks {
     Clients,
 }
 
-/// Serves one connection after the other, with TLS beginning 30 ms after TCP, and answers with the
-/// kind of the handshake.
+/// Serves one connection after the other, each with TLS going on 30 ms after the client's hello, and
+/// answers with the kind of the handshake.
 fn serve(asks: Asks) -> String {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -60,9 +60,14 @@ fn serve(asks: Asks) -> String {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            // The client's hello is there: from now on it waits for us.
+            if stream.peek(&mut [0]).is_err() {
+                continue;
+            }
             std::thread::park_timeout(Duration::from_millis(30));
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = StreamOwned::new(connection, stream.unwrap());
+            let mut stream = StreamOwned::new(connection, stream);
             let mut request = [0; 4096];
             if stream.read(&mut request).is_err() {
                 continue;
@@ -112,10 +117,9 @@ async fn an_own_authority_is_trusted_and_a_strange_one_is_not() {
     assert_eq!(ask(&url, TlsSettings::default()).await.unwrap_err(), ErrorType::Tls);
     let (kind, marks) = ask(&url, trusting()).await.unwrap();
     assert_eq!(kind, "full!");
-    // The server begins TLS late: that is TLS's time and not TCP's.
+    // The server goes on with TLS late: that is TLS's time.
     assert!(marks.tls().unwrap() >= Duration::from_millis(30), "{marks:?}");
-    assert!(marks.connect().unwrap() < marks.tls().unwrap(), "{marks:?}");
-    assert!(marks.dns().is_some());
+    assert!(marks.connect().is_some() && marks.dns().is_some(), "{marks:?}");
     let careless = TlsSettings { insecure_skip_verify: true, ..TlsSettings::default() };
     assert!(ask(&url, careless).await.is_ok());
 }
