@@ -11,6 +11,7 @@ mod groups;
 mod memory;
 mod mistakes;
 mod script;
+mod shipped;
 
 use std::path::{Path, PathBuf};
 
