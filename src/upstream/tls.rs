@@ -4,7 +4,7 @@
 //! No session is resumed: a resumed handshake skips the certificate and half of the work, so two
 //! probes over new connections would not measure the same thing.
 //!
-//! The system's authorities are read once, from the places that Go and OpenSSL read on Linux, and
+//! The system's authorities are read once (`SSL_CERT_FILE` stands in for them, as everywhere) and
 //! shared by all clients. Where there are none (a container without certificates), a client can
 //! still be built, and every certificate is refused.
 
@@ -70,25 +70,10 @@ fn roots(ca_file: Option<&Path>) -> Result<Arc<RootCertStore>, ClientError> {
     Ok(Arc::new(roots))
 }
 
-/// One file with all authorities; the first that is there is taken.
-const BUNDLES: [&str; 6] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// `SSL_CERT_FILE` stands in for the bundle, as everywhere. An authority that cannot be read is
-/// left out, since bundles carry some that no one can.
+/// An authority that cannot be read is left out, since bundles carry some that no one can.
 fn system_roots() -> RootCertStore {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let bundle = named.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file()));
     let mut roots = RootCertStore::empty();
-    if let Some(certificates) = bundle.and_then(|path| CertificateDer::pem_file_iter(path).ok()) {
-        roots.add_parsable_certificates(certificates.filter_map(Result::ok));
-    }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots
 }
 
