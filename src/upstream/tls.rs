@@ -8,7 +8,7 @@
 //! shared by all clients. Where there are none (a container without certificates), a client can
 //! still be built, and every certificate is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
