@@ -7,6 +7,8 @@
 
 #[path = "promql/case.rs"]
 mod case;
+#[path = "promql/chaos.rs"]
+mod chaos;
 #[path = "promql/outcome.rs"]
 mod outcome;
 #[path = "promql/script.rs"]

@@ -144,7 +144,8 @@ struct Grid {
 impl Grid {
     /// `start` and every `step` after it, up to `end`.
     fn new(start: i64, end: i64, step: i64) -> Self {
-        let count = end.saturating_sub(start).checked_div(step).map_or(0, |steps| steps + 1);
+        let count =
+            end.saturating_sub(start).checked_div(step).map_or(0, |steps| steps.saturating_add(1));
         let count = if end < start { 0 } else { usize::try_from(count).unwrap_or_default() };
         Self { start, step, count }
     }
@@ -278,6 +279,7 @@ impl<'a> Evaluation<'a> {
             Work::Binary { .. } => return self.chain(id, grid),
             Work::Instant(select) => self.instant_vector(select, grid, select::Yield::Value)?,
             Work::Negate(vector) => return self.negate(*vector, grid),
+            Work::Keep(part) => return self.part(*part, grid),
             Work::Map { map, vector, scalars } => self.map(*map, *vector, scalars, grid)?,
             Work::Window { window, operand, scalar } => {
                 self.window(*window, *operand, *scalar, grid)?

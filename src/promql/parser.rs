@@ -265,3 +265,168 @@ impl Parser<'_> {
         self.selector(Some((written, span)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+
+    #[test]
+    fn a_mistake_is_reported_at_its_token() {
+        for (text, message) in [
+            ("", "1:1: unexpected end of the expression, an expression is due"),
+            ("sum(", "1:5: unexpected end of the expression, an expression is due"),
+            ("sum(x))", "1:7: unexpected `)`, the expression is over before it"),
+            ("rate(x)", "1:6: `rate` takes a range vector here, not an instant vector"),
+            ("x\n + rates(x[5m])", "2:4: unknown function `rates`"),
+            ("rate(x[5m], 1)", "1:1: `rate` takes 1 argument, not 2"),
+            ("clamp(x)", "1:1: `clamp` takes 3 arguments, not 1"),
+            ("round()", "1:1: `round` takes 1 to 2 arguments, not 0"),
+            ("topk(x)", "1:1: `topk` takes 2 arguments, not 1"),
+            ("topk(\"3\", x)", "1:6: `topk` takes a scalar here, not a string"),
+            ("sum(1)", "1:5: `sum` takes an instant vector here, not a scalar"),
+            ("1 and x", "1:3: `and` takes no scalar"),
+            ("1 > 2", "1:3: a comparison between scalars needs the `bool` modifier"),
+            ("x + bool y", "1:5: the `bool` modifier stands at comparisons only"),
+            ("x + on(a) 1", "1:5: `on` and `ignoring` match instant vectors only"),
+            ("x and on(a) group_left() y", "1:7: `and` takes no grouping"),
+            ("x + on(a) group_left(a) y", "1:11: label `a` stands in `on` and in the grouping"),
+            ("x[5m] + y", "1:1: `+` takes scalars and instant vectors, not a range vector"),
+            (
+                "-x[5m]",
+                "1:1: a sign stands before a scalar or an instant vector, not before a range vector",
+            ),
+            ("x offset 5m offset 1m", "1:13: `offset` is set twice"),
+            ("x @ 1 @ 2", "1:7: `@` is set twice"),
+            ("(x) offset 5m", "1:5: `offset` stands after a selector or a subquery only"),
+            ("x offset 5m [5m]", "1:13: a range stands before `offset` and `@`"),
+            ("sum(x)[5m]", "1:7: a range stands after a selector only"),
+            (
+                "x[5m][5m:]",
+                "1:1: a subquery stands after an instant vector, not after a range vector",
+            ),
+            ("x[0]", "1:3: a range or a step is greater than 0"),
+            ("x[-5m]", "1:3: a range or a step is greater than 0"),
+            ("x[5]m", "1:5: unexpected `m`, the expression is over before it"),
+            ("x[5m", "1:5: unexpected end of the expression, `]` is due"),
+            ("x[999999999y]", "1:3: `999999999y` is neither a number nor a duration"),
+            ("1.5h", "1:1: `1.5h` is neither a number nor a duration"),
+            ("x @ Inf", "1:5: `Inf` is out of range"),
+            ("{}", "1:1: a selector needs at least one matcher that does not match the empty text"),
+            (
+                "{a=~\".*\"}",
+                "1:1: a selector needs at least one matcher that does not match the empty text",
+            ),
+            ("x{a=b}", "1:5: unexpected `b`, a string is due"),
+            ("x{a}", "1:4: unexpected `}`, `=`, `!=`, `=~` or `!~` is due"),
+            ("x{a=\"b\" c=\"d\"}", "1:9: unexpected `c`, `,` or `}` is due"),
+            ("x{\"y\"}", "1:3: the metric's name is set twice"),
+            ("1 + x{__name__=~\"y\"}", "1:5: the metric's name is set twice"),
+            ("{__name__=\"y\", \"x\"}", "1:1: the metric's name is set twice"),
+            ("x{a=\"b}", "1:5: the string is not closed"),
+            ("x{a=\"\\q\"}", "1:6: unknown escape sequence"),
+            ("a !b", "1:3: `!` is no operator; `!=` and `!~` are"),
+            ("a $ b", "1:3: unexpected character '$'"),
+            ("\u{e4}", "1:1: unexpected character '\u{e4}'"),
+            ("sum by (\"\") (x)", "1:9: a label's name is empty"),
+            ("sum by (a b) (x)", "1:11: unexpected `b`, `,` or `)` is due"),
+            ("f(x,)", "1:1: unknown function `f`"),
+            ("abs(x,)", "1:7: unexpected `)`, an argument is due"),
+            ("x y", "1:3: unexpected `y`, the expression is over before it"),
+            ("on", "1:1: unexpected `on`, an expression is due"),
+        ] {
+            let error = parse(text).err().unwrap_or_else(|| panic!("`{text}` is no expression"));
+            assert_eq!(error.to_string(), message, "`{text}`");
+        }
+    }
+
+    #[test]
+    fn a_bad_regular_expression_is_refused_at_its_place() {
+        let error = parse("up + x{a=~\"(\"}").expect_err("the group is not closed");
+        assert_eq!((error.line, error.column), (1, 11));
+        assert!(error.message.starts_with("`(` is not a regular expression: "), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_by_name() {
+        for (text, message) in [
+            (
+                "1 + histogram_count(x)",
+                "1:5: `histogram_count` reads native histograms, which is not supported",
+            ),
+            ("limitk(2, x)", "1:1: `limitk` is experimental in Prometheus and is not supported"),
+            (
+                "limit_ratio by (a) (2, x)",
+                "1:1: `limit_ratio` is experimental in Prometheus and is not supported",
+            ),
+            ("info(x)", "1:1: `info` is experimental in Prometheus and is not supported"),
+            ("step()", "1:1: `step` is experimental in Prometheus and is not supported"),
+            ("x anchored", "1:3: `anchored` is experimental in Prometheus and is not supported"),
+            (
+                "rate(x[5m] smoothed)",
+                "1:12: `smoothed` is experimental in Prometheus and is not supported",
+            ),
+            ("x + fill(0) y", "1:5: `fill` is experimental in Prometheus and is not supported"),
+            (
+                "x[5m+1m]",
+                "1:5: arithmetic on durations is experimental in Prometheus and is not supported",
+            ),
+            (
+                "x[step()]",
+                "1:3: arithmetic on durations is experimental in Prometheus and is not supported",
+            ),
+            ("x >/ 1", "1:3: `</` and `>/` trim native histograms, which is not supported"),
+            ("x{a=\"b\" or c=\"d\"}", "1:9: `or` between matchers is not supported"),
+        ] {
+            let error = parse(text).err().unwrap_or_else(|| panic!("`{text}` is not built"));
+            assert_eq!(error.to_string(), message, "`{text}`");
+        }
+    }
+
+    #[test]
+    fn keywords_name_metrics_and_labels_where_they_can() {
+        for text in [
+            "sum",
+            "by{by=\"x\"}",
+            "offset offset 5m",
+            "and and and",
+            "start + end",
+            "rate + 1",
+            "sum by (by, on, offset) (without)",
+            "NaN + iNf",
+            "x{le=\"0.5\",}",
+            "sum(x) by (a,)",
+            "step",
+            "fill",
+            "x + on () group_left y",
+            "limitk",
+            "bool:x",
+            ":x",
+        ] {
+            assert!(parse(text).is_ok(), "`{text}`: {:?}", parse(text).err());
+        }
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        for text in [
+            "(".repeat(100_000),
+            format!("{}1{}", "(".repeat(100_000), ")".repeat(100_000)),
+            "-".repeat(100_000),
+            "abs(".repeat(50_000),
+            "1^".repeat(50_000),
+        ] {
+            let message = parse(&text).expect_err("no expression").message;
+            assert_eq!(message, "the expression nests deeper than 128 levels");
+        }
+        let message = parse(&"1+".repeat(200_000)).expect_err("too long").message;
+        assert_eq!(message, "the expression is longer than 256 KiB");
+    }
+
+    #[test]
+    fn a_long_chain_is_no_deep_nesting() {
+        let text = vec!["x{a=\"b\"}"; 20_000].join(" or ");
+        let expression = parse(&text).expect("a chain");
+        assert_eq!(expression.selectors().len(), 20_000);
+        assert_eq!(expression.to_string(), text);
+    }
+}

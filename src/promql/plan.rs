@@ -41,6 +41,7 @@ pub(super) enum Work {
     Range(Select),
     Subquery(Subquery),
     Negate(PartId),
+    Keep(PartId),
     Map {
         map: Map,
         vector: PartId,
@@ -228,8 +229,11 @@ impl Lowering<'_> {
                 };
                 self.push(Work::Subquery(subquery), at.is_some(), id)
             }
-            Kind::Paren(inner) | Kind::Unary { is_negation: false, operand: inner } => {
-                self.part(*inner)
+            Kind::Paren(inner) => self.part(*inner),
+            // A part of its own: what looks for a selector directly inside must not see through it.
+            Kind::Unary { is_negation: false, operand } => {
+                let operand = self.part(*operand);
+                self.push(Work::Keep(operand), self.is_invariant(operand), id)
             }
             Kind::Unary { is_negation: true, operand } => {
                 let operand = self.part(*operand);

@@ -243,7 +243,8 @@ fn again_as_range(
     Ok(())
 }
 
-fn is_close(wanted: f64, found: f64) -> bool {
+/// Equal within Prometheus's own tolerance; NaN equals NaN.
+pub fn is_close(wanted: f64, found: f64) -> bool {
     if wanted.is_nan() || found.is_nan() {
         return wanted.is_nan() && found.is_nan();
     }

@@ -157,7 +157,7 @@ impl Evaluation<'_> {
             }
             self.check_size(output.block.rows.len(), steps)?;
         }
-        let block = output.block;
+        let block = output.sorted();
         match matching.group {
             Some(_) => block.unify(naming, EvalError::GroupNotUnique),
             // At one step the matched labels tell all results apart.
@@ -196,6 +196,19 @@ impl<'a> Output<'a> {
             }
         };
         self.block.values[place * steps + step] = value;
+    }
+
+    /// The rows in the order of those they come from: whatever step they first appeared at, a sum
+    /// over them adds in the same order.
+    fn sorted(self) -> Block {
+        // One step puts them in order by itself.
+        if self.block.steps < 2 {
+            return self.block;
+        }
+        let mut origins: Vec<((usize, usize), usize)> = self.places.into_iter().collect();
+        origins.sort_unstable();
+        let order: Vec<usize> = origins.into_iter().map(|(_, place)| place).collect();
+        Block { is_ordered: false, ..self.block.reordered(&order) }
     }
 
     fn row(&self, many: &Row, one: &Row) -> Row {

@@ -126,7 +126,10 @@ impl Evaluation<'_> {
             }
             self.check_size(counted.rows.len(), grid.count)?;
         }
-        counted.sum_equal(self)
+        let counted = counted.sum_equal(self)?;
+        let mut order: Vec<usize> = (0..counted.rows.len()).collect();
+        order.sort_by(|left, right| counted.rows[*left].labels.cmp(&counted.rows[*right].labels));
+        Ok(Block { is_ordered: false, ..counted.reordered(&order) })
     }
 }
 

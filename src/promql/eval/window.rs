@@ -1,13 +1,13 @@
 //! Functions of a range vector: each series by itself, each window by itself.
 
 use super::super::function::Window;
-use super::super::plan::PartId;
+use super::super::plan::{PartId, Work};
 use super::super::{EvalError, Severity};
 use super::block::{ABSENT, Block, is_absent};
 use super::rate::{self, Growth};
 use super::summation::{Mean, Sum, Variance, quantile};
 use super::{Evaluation, Grid};
-use crate::model::Sample;
+use crate::model::{Labels, MatchOp, Matcher, Sample};
 
 impl Evaluation<'_> {
     pub(super) fn window(
@@ -57,7 +57,20 @@ impl Evaluation<'_> {
         if matches!(window, Window::First | Window::Last) {
             return Ok(block);
         }
+        if self.only_name(operand).is_some() && !self.naming.has_types {
+            block.rows.iter_mut().for_each(|row| row.drops_name = true);
+            return Ok(block);
+        }
         block.drop_names(self.naming)
+    }
+
+    /// The name that a selector demands, so that none of its series needs to be asked for its own.
+    fn only_name(&self, operand: PartId) -> Option<&str> {
+        let plan = self.plan;
+        let Work::Range(select) = &plan.part(operand).work else { return None };
+        let is_name =
+            |matcher: &&Matcher| matcher.name() == Labels::NAME && matcher.op() == MatchOp::Equal;
+        select.matchers.iter().find(is_name).map(Matcher::value)
     }
 
     fn remark(
@@ -78,8 +91,9 @@ impl Evaluation<'_> {
         }
         const COUNTERS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
         let mut suspect: Vec<&str> = Vec::new();
-        for row in block.rows.iter().filter(|row| !row.drops_name) {
-            let metric = row.labels.metric();
+        let demanded = self.only_name(operand).filter(|_| !block.rows.is_empty());
+        let found = block.rows.iter().filter(|row| !row.drops_name && demanded.is_none());
+        for metric in demanded.into_iter().chain(found.map(|row| row.labels.metric())) {
             let is_counter = COUNTERS.iter().any(|suffix| metric.ends_with(suffix));
             if !metric.is_empty() && !is_counter && suspect.last() != Some(&metric) {
                 suspect.push(metric);

@@ -30,8 +30,10 @@ impl Parser<'_> {
                 }
             }
         }
-        if let Some(name) = &selection.name {
-            let name = name.clone();
+        if let Some(name) = selection.name.clone() {
+            if selection.matchers.iter().any(|matcher| matcher.name() == Labels::NAME) {
+                return Err(self.error(span, "the metric's name is set twice"));
+            }
             selection.matchers.push(self.build(Labels::NAME, MatchOp::Equal, &name, span)?);
         }
         if selection.matchers.iter().all(|matcher| matcher.matches("")) {
@@ -68,9 +70,6 @@ impl Parser<'_> {
             Token::Text(text) => text.clone(),
             _ => return Err(self.unexpected("a string is due")),
         };
-        if label == Labels::NAME && op == MatchOp::Equal && selection.name.is_some() {
-            return Err(self.error(span, "the metric's name is set twice"));
-        }
         let value_span = self.here();
         let matcher = self.build(&label, op, &value, value_span)?;
         self.advance();
