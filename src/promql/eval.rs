@@ -290,8 +290,9 @@ impl<'a> Evaluation<'a> {
                 Block::absent(labels, &present)
             }
             Work::AbsentOverTime { operand, labels } => {
-                let counts = self.window(super::function::Window::Count, *operand, None, grid)?;
-                Block::absent(labels, &counts.presence())
+                // The one that keeps names: series that differ in them only must not collide.
+                let present = self.window(super::function::Window::Last, *operand, None, grid)?;
+                Block::absent(labels, &present.presence())
             }
             Work::Quantile { quantile, vector } => {
                 self.histogram_quantile(*quantile, *vector, grid)?

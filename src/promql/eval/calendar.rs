@@ -33,8 +33,8 @@ fn part(calendar: Calendar, seconds: f64) -> f64 {
     if seconds.is_nan() {
         return f64::NAN;
     }
-    // Truncated like Go's conversion; beyond some million years no date is worth anything.
-    let seconds = (seconds.trunc() as i64).clamp(-1_000_000_000_000_000, 1_000_000_000_000_000);
+    // Truncated as Go converts; what lies beyond is the last second there is.
+    let seconds = seconds.trunc() as i64;
     let (days, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     let value = match calendar {
@@ -95,6 +95,8 @@ mod tests {
             let read = (read(Calendar::Year), read(Calendar::Month), read(Calendar::DayOfMonth));
             assert_eq!(read, date, "{seconds}");
         }
+        // Go: time.Unix(math.MaxInt64, 0).UTC().Year()
+        assert_eq!(part(Calendar::Year, f64::INFINITY), 292_277_026_596.0);
         assert_eq!(part(Calendar::DayOfYear, 1_483_191_420.0), 366.0);
         assert_eq!(part(Calendar::DaysInMonth, 951_782_400.0), 29.0);
         assert_eq!(part(Calendar::DayOfWeek, -1.0), 3.0);
