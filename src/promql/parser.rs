@@ -428,5 +428,9 @@ mod tests {
         let expression = parse(&text).expect("a chain");
         assert_eq!(expression.selectors().len(), 20_000);
         assert_eq!(expression.to_string(), text);
+        // Only that these end: the time of a chain grows with its length, not with its square.
+        for part in ["x offset 5m", "x @ 1", "sum by (a) (x)", "-x", "(x)"] {
+            assert!(parse(&vec![part; 10_000].join(" - ")).is_ok(), "{part}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ParseError;
-use super::super::lexer::Token;
+use super::super::lexer::{Token, error};
 use super::super::tree::{At, Id, Kind, Operator, Selection, Shift, Span, ValueType};
 use super::Parser;
 use crate::model::{Labels, MatchOp, Matcher};
@@ -100,7 +100,7 @@ impl Parser<'_> {
         value: &str,
         span: Span,
     ) -> Result<Matcher, ParseError> {
-        Matcher::new(label, op, value).map_err(|error| self.error(span, error.to_string()))
+        Matcher::new(label, op, value).map_err(|why| self.error(span, why.to_string()))
     }
 
     /// What may follow an operand: a range, a subquery, `offset`, `@`.
@@ -149,7 +149,7 @@ impl Parser<'_> {
     fn ranged(&mut self, id: Id, range_ms: i64, span: Span) -> Result<Id, ParseError> {
         let end = self.end();
         let text = self.text;
-        let refuse = |message: &str| super::error(text, span.start as usize, message);
+        let refuse = |message: &str| error(text, span.start as usize, message);
         let node = &mut self.tree.nodes[id.0 as usize];
         let Kind::Selection(selection) = &mut node.kind else {
             return Err(refuse("a range stands after a selector only"));
@@ -168,19 +168,19 @@ impl Parser<'_> {
 
     /// The time shift of what `offset` or `@` is written after.
     fn shift(&mut self, id: Id, modifier: Span) -> Result<&mut Shift, ParseError> {
-        let message = format!(
-            "`{}` stands after a selector or a subquery only",
-            self.slice(modifier).to_ascii_lowercase()
-        );
-        let error = self.error(modifier, message);
-        let end = self.end();
+        let (text, end) = (self.text, self.end());
         let node = &mut self.tree.nodes[id.0 as usize];
         match &mut node.kind {
             Kind::Selection(Selection { shift, .. }) | Kind::Subquery { shift, .. } => {
                 node.span.end = end;
                 Ok(shift)
             }
-            _ => Err(error),
+            _ => {
+                let range = modifier.start as usize..modifier.end as usize;
+                let written = text[range].to_ascii_lowercase();
+                let message = format!("`{written}` stands after a selector or a subquery only");
+                Err(error(text, modifier.start as usize, message))
+            }
         }
     }
 
