@@ -7,7 +7,7 @@
 //! | `POST /-/fault` | one fault in place of the script's: `{"kind": "reset", "share": 0.3}` |
 //! | `DELETE /-/fault` | the script's faults again |
 //! | `GET /-/stats` | the counts in JSON |
-//! | `GET /-/healthy` | 200 |
+//! | `GET /-/healthy`, `GET /-/ready` | 200; `bellwether healthcheck` asks the second |
 //!
 //! What changes something is taken from this machine only, and never from a web page: a page that
 //! somebody has open in a browser could reach a loopback port, and names of its own can lead there.
@@ -36,7 +36,7 @@ pub(super) fn answer(
         return plain(StatusCode::FORBIDDEN, why);
     }
     match (method, path) {
-        (&Method::GET, "/-/healthy") => plain(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/-/healthy" | "/-/ready") => plain(StatusCode::OK, "ok\n"),
         (&Method::GET, "/-/script") => {
             let script = stage.with(|state| state.script.clone());
             let yaml = serde_yaml::to_string(&script).expect("a script has only plain fields");
@@ -67,7 +67,7 @@ pub(super) fn answer(
             stage.with(|state| state.injected = None);
             plain(StatusCode::OK, "the script's own faults strike again\n")
         }
-        (_, "/-/healthy" | "/-/script" | "/-/stats" | "/-/fault") => {
+        (_, "/-/healthy" | "/-/ready" | "/-/script" | "/-/stats" | "/-/fault") => {
             plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n")
         }
         _ => plain(StatusCode::NOT_FOUND, "no such path\n"),

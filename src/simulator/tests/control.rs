@@ -88,6 +88,10 @@ async fn it_is_steered_by_http() {
     let heard = ask(&simulator, &request("GET", "/-/stats", "", "")).await;
     let expected = r#"{"requests":5,"slow":0,"by_fault":{"healthy":3,"http_503":1,"http_529":1}}"#;
     assert_eq!(heard.body(), expected);
+    for path in ["/-/healthy", "/-/ready"] {
+        let heard = ask(&simulator, &request("GET", path, "", "")).await;
+        assert_eq!(heard.status(), "200", "{path}");
+    }
     simulator.stop().await;
 }
 
