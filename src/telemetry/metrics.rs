@@ -197,19 +197,27 @@ pub const TIMING_FAILURES: [ErrorType; 4] = [
     ErrorType::TotalTimeout,
 ];
 
-/// Failures that can happen inside a stream.
-pub const STREAM_FAILURES: [ErrorType; 13] = [
+/// Failures that can happen inside a stream: those of the connection and of form, and whatever an
+/// error inside a 200 can name.
+pub const STREAM_FAILURES: [ErrorType; 20] = [
     ErrorType::ConnectionReset,
     ErrorType::TtftTimeout,
     ErrorType::TotalTimeout,
     ErrorType::StalledStream,
     ErrorType::TruncatedStream,
     ErrorType::StreamError,
-    ErrorType::Overloaded,
-    ErrorType::ServerError,
+    ErrorType::Http400,
+    ErrorType::Http401,
+    ErrorType::Http403,
+    ErrorType::Http404,
+    ErrorType::Http413,
     ErrorType::RateLimited,
     ErrorType::QuotaExhausted,
+    ErrorType::Overloaded,
+    ErrorType::ServerError,
+    ErrorType::WrongContentType,
     ErrorType::MalformedJson,
     ErrorType::SchemaMismatch,
     ErrorType::ContentFiltered,
+    ErrorType::Other,
 ];
