@@ -1,0 +1,83 @@
+//! The accounts of probes are exact: whatever came due was fired, skipped or missed, and whatever
+//! was fired has one result or is under way.
+
+use std::time::Duration;
+
+use super::exposition::Exposition;
+use super::program::{Scratch, let_pass};
+use super::service::{Service, Simulator};
+use super::wait::until;
+
+/// What does not add up for a target. The counters of one look are read one after the other, so a
+/// look may fall between two of them; a mistake stays, a look passes.
+pub fn imbalance(metrics: &Exposition, target: &str) -> Result<(), String> {
+    let of = |name: &str| {
+        let name = format!("bellwether_probe_{name}");
+        metrics.value(&name, &[("target", target)]).ok_or(format!("{target}: no {name}"))
+    };
+    let (due, fired, skipped, missed) =
+        (of("due_total")?, of("fired_total")?, of("skipped_total")?, of("missed_total")?);
+    if due != fired + skipped + missed {
+        return Err(format!("{target}: due {due}, fired {fired} + {skipped} + {missed}"));
+    }
+    let (runs, in_flight) = (of("runs_total")?, of("in_flight")?);
+    if fired != runs + in_flight {
+        return Err(format!("{target}: fired {fired}, results {runs}, in flight {in_flight}"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_due_time_and_every_probe_is_accounted_for_exactly() {
+    let simulator = Simulator::start().await;
+    simulator.play("ttft: 180ms, gap: 1ms").await;
+    let url = &simulator.url;
+    // `slow` takes longer than its interval. A question costs `thrifty` at least the price of its
+    // own tokens, several dollars, and it may spend a hundred.
+    let config = format!(
+        "global: {{probe_interval: 100ms}}\n\
+         providers:\n\
+         - {{name: sim, dialect: openai_chat, base_url: '{url}', auth: none}}\n\
+         - name: dear\n  dialect: openai_chat\n  base_url: '{url}'\n  auth: none\n  \
+             models: {{m: {{price: {{input: 100000, output: 100000}}}}}}\n\
+         probes:\n\
+         - {{name: calm, provider: sim, model: m, max_in_flight: 9, budget_daily: unlimited}}\n\
+         - {{name: slow, provider: sim, model: m, max_in_flight: 1, budget_daily: unlimited}}\n\
+         - {{name: thrifty, provider: dear, model: m, budget_daily: 20}}\n"
+    );
+    let scratch = Scratch::new("accounting");
+    let service = Service::start(&scratch, &config).await;
+    let skipped = "bellwether_probe_skipped_total";
+    let overrun = [("target", "slow"), ("reason", "in_flight")];
+    let spent = [("target", "thrifty"), ("reason", "budget_skipped")];
+    service.reaches(skipped, &overrun, 5.0).await;
+    service.reaches(skipped, &spent, 5.0).await;
+    // Nobody is there to fire for a second: ten due times each go by, less what is fired late.
+    service.program.signal("STOP");
+    let_pass(Duration::from_secs(1)).await;
+    service.program.signal("CONT");
+    let missed = "bellwether_probe_missed_total";
+    for target in ["calm", "slow", "thrifty"] {
+        service.reaches(missed, &[("target", target)], 5.0).await;
+    }
+    let metrics = until(async || {
+        let before = service.metrics().await;
+        let questions = simulator.requests().await;
+        let metrics = service.metrics().await;
+        for target in ["calm", "slow", "thrifty"] {
+            imbalance(&metrics, target)?;
+        }
+        let fired = "bellwether_probe_fired_total";
+        let counts = [before.sum(fired, &[]), questions, metrics.sum(fired, &[])];
+        if counts != [questions; 3] {
+            return Err(format!("fired, asked, fired: {counts:?}"));
+        }
+        Ok(metrics)
+    })
+    .await;
+    assert_eq!(metrics.sum(skipped, &[("target", "calm")]), 0.0);
+    assert_eq!(metrics.sum(skipped, &[("target", "slow"), ("reason", "budget_skipped")]), 0.0);
+    let fired = metrics.sum("bellwether_probe_fired_total", &[("target", "thrifty")]);
+    let cost = metrics.sum("bellwether_probe_cost_usd_total", &[("target", "thrifty")]);
+    assert!(fired >= 1.0 && cost > 0.0 && cost <= 20.0, "{fired} probes for {cost}");
+}
