@@ -36,7 +36,14 @@ impl Attempt {
     }
 }
 
+/// A pool holds about as many connections as probes may be under way at once, two by default.
+const STALE_MAX: u32 = 3;
+
 /// Probes a target once; when `cancel` ends first, the outcome is `cancelled`.
+///
+/// Servers close connections that rest, each after a time of its own, and now and then just as the
+/// next question goes out. That says nothing about the provider: it is asked again over another
+/// connection and measured there. It is counted as an anomaly, so that it is never silent.
 pub(super) async fn attempt(
     target: &Target,
     line: Result<&Line, &LineError>,
@@ -45,9 +52,50 @@ pub(super) async fn attempt(
     cancel: impl Future<Output = ()>,
 ) -> Attempt {
     let started = Instant::now();
-    let stamps = Arc::new(Stamps::default());
     let question = Question::new(target.prompt.as_deref(), rand::random());
-    let mut record = Record::new(exam(target), Arc::clone(&stamps), target.delivery, started);
+    tokio::pin!(cancel);
+    let mut asked = ask(target, line, clock, &question, cancel.as_mut()).await;
+    for _ in 0..STALE_MAX {
+        if !asked.record.is_stale {
+            break;
+        }
+        asked = ask(target, line, clock, &question, cancel.as_mut()).await;
+        asked.record.has_asked_again = true;
+    }
+    let Asked { record, url, request_headers, response_headers } = asked;
+    let (headed, is_new_connection) = (record.headed, record.is_new_connection);
+    let marks = record.stamps.marks();
+    let outcome = grade(record, target, &question.nonce, circumstances, clock);
+    Attempt {
+        outcome,
+        started,
+        marks,
+        headed,
+        is_new_connection,
+        url,
+        request_headers,
+        response_headers,
+    }
+}
+
+/// A question that was asked once.
+struct Asked {
+    record: Record,
+    url: Option<reqwest::Url>,
+    request_headers: HeaderMap,
+    response_headers: HeaderMap,
+}
+
+async fn ask(
+    target: &Target,
+    line: Result<&Line, &LineError>,
+    clock: &Clock,
+    question: &Question,
+    cancel: impl Future<Output = ()>,
+) -> Asked {
+    let stamps = Arc::new(Stamps::default());
+    let now = Instant::now();
+    let mut record = Record::new(exam(target), Arc::clone(&stamps), target.delivery, now);
     let mut url = None;
     let mut request_headers = HeaderMap::new();
     let mut response_headers = HeaderMap::new();
@@ -74,18 +122,7 @@ pub(super) async fn attempt(
             response_headers = headers.unwrap_or_default();
         }
     }
-    let (headed, is_new_connection) = (record.headed, record.is_new_connection);
-    let outcome = grade(record, target, &question.nonce, circumstances, clock);
-    Attempt {
-        outcome,
-        started,
-        marks: stamps.marks(),
-        headed,
-        is_new_connection,
-        url,
-        request_headers,
-        response_headers,
-    }
+    Asked { record, url, request_headers, response_headers }
 }
 
 impl Circumstances {

@@ -13,7 +13,7 @@ use super::record::{Deadline, Record};
 use crate::clock::Clock;
 use crate::probe::Timeouts;
 use crate::provider::{ErrorType, Head};
-use crate::upstream::{Stage, classify, describe};
+use crate::upstream::{Marks, Stage, classify, describe};
 
 /// An answer to a short question is a few kilobytes; what is larger is none.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -21,6 +21,9 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 /// After the terminal evidence the rest of the body is read, so that the connection can be used
 /// again. A server that holds the socket open past this is noted and cut.
 const LINGER: Duration = Duration::from_millis(250);
+
+/// Longer than any round trip, a busy machine at either end included.
+const ROUND_TRIP: Duration = Duration::from_millis(500);
 
 /// Runs an exchange into its record; returns the answer's headers if any came.
 pub(super) async fn run(
@@ -85,8 +88,10 @@ async fn send(
     match answer {
         Ok(response) => Some(response),
         Err(error) => {
-            let error_type = classify(&error, stamps.marks().stage());
-            record.fail(Instant::now(), error_type, describe(&error));
+            let (marks, now) = (stamps.marks(), Instant::now());
+            let error_type = classify(&error, marks.stage());
+            record.is_stale = is_stale(error_type, &marks, now);
+            record.fail(now, error_type, describe(&error));
             None
         }
     }
@@ -146,6 +151,15 @@ async fn linger(record: &mut Record, mut response: reqwest::Response) {
             }
         }
     }
+}
+
+/// Whether a kept connection was closed while it rested, so that nobody read the question. A peer
+/// that did read it has been thinking for longer than a round trip, and whoever connects anew is
+/// told no such thing.
+fn is_stale(error_type: ErrorType, marks: &Marks, now: Instant) -> bool {
+    error_type == ErrorType::ConnectionReset
+        && marks.connect_start.is_none()
+        && marks.send_start.is_some_and(|sent| now - sent < ROUND_TRIP)
 }
 
 fn give_up(record: &mut Record, deadline: Deadline, timeouts: &Timeouts) {

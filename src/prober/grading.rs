@@ -37,7 +37,7 @@ pub(super) fn grade(
     let ttfo = record.since_sent(record.first_output);
     let spread = record.last_content.zip(record.first_content).map(|(last, first)| last - first);
     let is_streamed = ttft.is_some();
-    let Record { exam, failure, gaps, is_lingering, .. } = record;
+    let Record { exam, failure, gaps, is_lingering, has_asked_again, .. } = record;
     let grade = exam.finish();
     let (error_type, detail) = judge(&grade, failure, target, nonce);
     let usage = grade.usage;
@@ -45,6 +45,9 @@ pub(super) fn grade(
     let mut anomalies = grade.anomalies;
     if is_lingering && !anomalies.contains(&Anomaly::LingeringSocket) {
         anomalies.push(Anomaly::LingeringSocket);
+    }
+    if has_asked_again {
+        anomalies.push(Anomaly::StaleConnection);
     }
     Outcome {
         target: target.id.clone(),

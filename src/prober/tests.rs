@@ -1,6 +1,7 @@
 //! The prober against the simulated provider and against raw sockets.
 
 mod answers;
+mod connections;
 mod rounds;
 mod timeouts;
 

@@ -30,16 +30,19 @@ pub enum Anomaly {
     UnknownEvent,
     /// The socket stayed open after the end.
     LingeringSocket,
+    /// A kept connection turned out to be closed, and the question was asked over another one.
+    StaleConnection,
 }
 
 impl Anomaly {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::EarlyFinish,
         Self::NoDone,
         Self::UsageWithChoices,
         Self::UnknownEvent,
         Self::LingeringSocket,
+        Self::StaleConnection,
     ];
 
     /// The value of the label `kind`.
@@ -50,6 +53,7 @@ impl Anomaly {
             Self::UsageWithChoices => "usage_with_choices",
             Self::UnknownEvent => "unknown_event",
             Self::LingeringSocket => "lingering_socket",
+            Self::StaleConnection => "stale_connection",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Label values come from the configuration or from a closed enum, so the number of series has a
 //! bound that can be computed before the start (see [`series_bound`]).
 
-use crate::probe::{SkipReason, Target};
+use crate::probe::{Anomaly, SkipReason, Target};
 use crate::provider::{ErrorType, StreamPhase};
 
 /// What kind of metric a family is.
@@ -182,8 +182,9 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + STREAM_FAILURES.len() * StreamPhase::ALL.len()
         + SkipReason::ALL.len()
         + STATUSES.len() + 1
-        // anomalies, tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
-        + 5 + 5 + 6 + 4 + 10;
+        + Anomaly::ALL.len()
+        // tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
+        + 5 + 6 + 4 + 10;
     let process = ladder(LAG_BUCKETS, 0) + 10 + 8;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 5 + groups * 4
