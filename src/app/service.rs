@@ -88,7 +88,8 @@ impl App {
         };
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         check_secrets(&loaded)?;
-        upstream::warm_up();
+        // Nothing before the first probe needs it.
+        let warmed = tokio::task::spawn_blocking(upstream::warm_up);
         let journal = Journal::open(&options.storage, clock)
             .await
             .with_context(|| format!("cannot use `{}` for state", options.storage.display()))?;
@@ -163,10 +164,11 @@ impl App {
             clock,
         };
         let server = Server::spawn(listener, views)?;
-        let targets = loaded.config.targets.clone();
-        let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
         ready.send_replace(true);
         tracing::info!(%address, targets = loaded.config.targets.len(), "listening");
+        warmed.await?;
+        let targets = loaded.config.targets.clone();
+        let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
         let estimate = config::estimate(&loaded.config, loaded.series_bound());
         tracing::info!(
             cost_daily = %estimate.cost_daily,
