@@ -158,7 +158,7 @@ fn selection(selection: &Selection, formatter: &mut Formatter<'_>) -> fmt::Resul
         Some(name) => quoted_name = Some(quote(name)),
         None => {}
     }
-    let conditions = selection
+    let mut conditions: Vec<String> = selection
         .matchers
         .iter()
         .filter(|matcher| {
@@ -168,7 +168,9 @@ fn selection(selection: &Selection, formatter: &mut Formatter<'_>) -> fmt::Resul
         .map(|matcher| {
             let (name, op) = (label_name(matcher.name()), matcher.op().as_str());
             format!("{name}{op}{}", quote(matcher.value()))
-        });
+        })
+        .collect();
+    conditions.sort();
     let inside: Vec<String> = quoted_name.into_iter().chain(conditions).collect();
     if !inside.is_empty() {
         let _infallible = write!(written, "{{{}}}", inside.join(","));
@@ -241,6 +243,7 @@ mod tests {
             ("x[300]@start()", "x[5m] @ start()"),
             ("{\"a.b\",\"c.d\"='e'}", "{\"a.b\",\"c.d\"=\"e\"}"),
             ("{__name__='up'}", "{__name__=\"up\"}"),
+            ("x{b='2',c=~'3',a='0',a!='1'}", "x{a!=\"1\",a=\"0\",b=\"2\",c=~\"3\"}"),
             ("((x))", "((x))"),
             ("x[5m:]", "x[5m:]"),
             ("sum by(\"a.b\")(x)", "sum by (\"a.b\") (x)"),
