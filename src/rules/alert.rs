@@ -47,7 +47,7 @@ pub struct Alert {
     pub resolved_at: Option<Timestamp>,
     /// Since when it fires only because of `keep_firing_for`.
     pub keep_firing_since: Option<Timestamp>,
-    /// The rule's expression.
+    /// The rule's expression, as Prometheus writes it.
     pub expr: String,
     /// The rule's name.
     pub rule: String,

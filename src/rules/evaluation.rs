@@ -156,7 +156,7 @@ impl Setting<'_> {
             name: name.as_str().into(),
             value: self.fill(template, sample, value).into(),
         });
-        Finding { annotations: annotations.collect(), value, expr: rule.expr.text().to_owned() }
+        Finding { annotations: annotations.collect(), value, expr: rule.expr.to_string() }
     }
 
     /// The alerts that a limit lets in: those that are known go on, new ones come in the order of
@@ -194,7 +194,7 @@ impl Setting<'_> {
             fired_at: None,
             resolved_at: None,
             keep_firing_since: None,
-            expr: rule.expr.text().to_owned(),
+            expr: rule.expr.to_string(),
             rule: rule.alert.clone(),
             group: self.group.to_owned(),
             file: self.file.to_owned(),

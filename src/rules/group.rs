@@ -224,7 +224,7 @@ impl Group {
         };
         // Two rules that differ in their expressions only are told apart by those.
         let candidates = || self.spec.rules.iter().enumerate().filter(|(_, spec)| is_origin(spec));
-        let exact = candidates().find(|(_, spec)| spec.expr().text() == alert.expr);
+        let exact = candidates().find(|(_, spec)| spec.expr().to_string() == alert.expr);
         let (position, _) = exact.or_else(|| candidates().next())?;
         self.rules.get_mut(position).map(|rule| &mut rule.alerts)
     }
@@ -352,7 +352,7 @@ impl Memory {
         RuleStatus {
             kind,
             name: spec.name().to_owned(),
-            query: spec.expr().text().to_owned(),
+            query: spec.expr().to_string(),
             duration: holds.pending,
             keep_firing_for: holds.firing,
             labels: spec.labels(),

@@ -395,3 +395,21 @@ fn statuses_say_what_the_file_says() {
     assert_eq!(waits.alerts.len(), 1);
     assert_eq!(bench.group.selectors().len(), 3);
 }
+
+#[test]
+fn an_expression_is_shown_as_prometheus_writes_it() {
+    let rules = r#"
+  - {record: r, expr: "sum by(target)\n  (m{b='2', a='1'}) # why\n"}
+  - alert: A
+    expr: |
+      m{target!="y",job=""}
+        >1
+"#;
+    let mut bench = Bench::new(rules);
+    bench.put(0, "m/x", 6.0);
+    bench.evaluate(0);
+    let queries: Vec<String> = bench.group.rules().into_iter().map(|rule| rule.query).collect();
+    let expected = [r#"sum by (target) (m{a="1",b="2"})"#, r#"m{job="",target!="y"} > 1"#];
+    assert_eq!(queries, expected);
+    assert_eq!(bench.group.alerts()[0].expr, expected[1]);
+}
