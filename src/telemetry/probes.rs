@@ -40,6 +40,18 @@ impl Identity {
         ])
     }
 
+    /// Whether these are a target's labels. A result that outlived a reload may be of a target that
+    /// has others now.
+    fn is_of(&self, target: &Target) -> bool {
+        let [id, system, model, api, stream] = &self.0;
+        let is_streamed = target.delivery == Delivery::Streamed;
+        *id == target.id.as_str()
+            && *system == target.provider.system
+            && *model == target.model
+            && *api == target.provider.dialect.api()
+            && (stream == STREAMED) == is_streamed
+    }
+
     fn and<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         self.0.iter().map(String::as_str).chain(more.iter().copied()).collect()
     }
@@ -293,24 +305,26 @@ impl Probes {
         }
     }
 
-    fn identity(&self, target: &TargetId) -> Option<&Identity> {
-        self.known.get(target)
+    /// Nothing for a target that went or that has other labels by now: its series are gone, and
+    /// those that took their place have accounts of their own.
+    fn identity(&self, target: &Target) -> Option<&Identity> {
+        self.known.get(&target.id).filter(|identity| identity.is_of(target))
     }
 
     pub(super) fn due(&self, target: &Target, count: u64) {
-        if let Some(identity) = self.identity(&target.id) {
+        if let Some(identity) = self.identity(target) {
             self.due.with_label_values(&identity.and(&[])).inc_by(count);
         }
     }
 
     pub(super) fn missed(&self, target: &Target, count: u64) {
-        if let Some(identity) = self.identity(&target.id) {
+        if let Some(identity) = self.identity(target) {
             self.missed.with_label_values(&identity.and(&[])).inc_by(count);
         }
     }
 
     pub(super) fn sent(&self, target: &Target, lateness: Duration) {
-        if let Some(identity) = self.identity(&target.id) {
+        if let Some(identity) = self.identity(target) {
             let labels = identity.and(&[]);
             self.fired.with_label_values(&labels).inc();
             self.lag.with_label_values(&labels).observe(lateness.as_secs_f64());
@@ -318,19 +332,19 @@ impl Probes {
     }
 
     pub(super) fn skipped(&self, target: &Target, reason: SkipReason) {
-        if let Some(identity) = self.identity(&target.id) {
+        if let Some(identity) = self.identity(target) {
             self.skipped.with_label_values(&identity.and(&[reason.as_str()])).inc();
         }
     }
 
     pub(super) fn in_flight(&self, target: &Target, count: u32) {
-        if let Some(identity) = self.identity(&target.id) {
+        if let Some(identity) = self.identity(target) {
             self.in_flight.with_label_values(&identity.and(&[])).set(f64::from(count));
         }
     }
 
     pub(super) fn finished(&self, target: &Target, outcome: &Outcome) {
-        let Some(identity) = self.identity(&target.id) else { return };
+        let Some(identity) = self.identity(target) else { return };
         let labels = identity.and(&[]);
         let error = outcome.error_type.as_str();
         self.runs.with_label_values(&identity.and(&[error, outcome.class.as_str()])).inc();
