@@ -16,6 +16,8 @@ pub(super) struct Scheduled {
     pub(super) evaluated_at: Option<Timestamp>,
     pub(super) took: Duration,
     pub(super) is_critical: bool,
+    /// When an early evaluation last led to a rollback.
+    pub(super) acted_at: Option<Timestamp>,
 }
 
 impl Scheduled {
@@ -50,15 +52,15 @@ pub(super) fn schedule(
         };
         let before = old.iter().position(same).map(|at| old.remove(at));
         let mut due = group.next_after(now);
-        let (mut evaluated_at, mut took) = (None, Duration::ZERO);
+        let (mut evaluated_at, mut acted_at, mut took) = (None, None, Duration::ZERO);
         if let Some(before) = before {
             if before.group.interval() == group.interval() {
                 due = before.due;
             }
-            (evaluated_at, took) = (before.evaluated_at, before.took);
+            (evaluated_at, acted_at, took) = (before.evaluated_at, before.acted_at, before.took);
             group.adopt(before.group);
         }
-        groups.push(Scheduled { group, due, missed: 0, evaluated_at, took, is_critical });
+        groups.push(Scheduled { group, due, missed: 0, evaluated_at, took, is_critical, acted_at });
     }
     (groups, old)
 }

@@ -11,7 +11,8 @@
 //!
 //! An early evaluation (see [`Event::Live`]) runs the groups that can cause a rollback over values
 //! that are not stored. It may start a rollback and nothing else: it resolves nothing, clears
-//! nothing, and the next interval evaluation has the last word.
+//! nothing, and the next interval evaluation has the last word. Where it starts one, the values that
+//! the rollback rests on are stored after all, so that this evaluation knows why.
 
 mod early;
 mod event;

@@ -202,16 +202,23 @@ impl Engine {
             // From here on the interval evaluation continues this very incident.
             if decided.iter().any(is_carried_out) {
                 self.groups[position].group.confirm(&[alert]);
+                self.groups[position].acted_at = Some(now);
             }
             actions.extend(decided);
+        }
+        // An interval evaluation before the next sampling would not find what was acted on, end the
+        // incident, and the one after it would begin a second.
+        if actions.iter().any(is_carried_out) {
+            actions.extend(self.sampled(live, now));
         }
         actions
     }
 
     fn evaluate(&mut self, position: usize, now: Timestamp) -> Vec<Action> {
         let Some(scheduled) = self.groups.get_mut(position) else { return Vec::new() };
-        let slot = scheduled.due;
-        let evaluation = scheduled.group.evaluate(slot, &mut self.store, &self.context);
+        // Not before what was acted on early, which would look as if it had not been.
+        let at = scheduled.acted_at.map_or(scheduled.due, |acted| acted.max(scheduled.due));
+        let evaluation = scheduled.group.evaluate(at, &mut self.store, &self.context);
         scheduled.advance(now);
         let (is_critical, interval) = (scheduled.is_critical, scheduled.group.interval());
         let group = scheduled.group.name().to_owned();

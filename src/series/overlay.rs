@@ -3,6 +3,7 @@
 //! A rule group that can roll something back is also evaluated the moment an outcome arrives. That
 //! evaluation must see the values as they are now, and what its own earlier rules recorded, but
 //! must leave no sample behind: the next regular evaluation reads what a scrape would have stored.
+//! Only where it led to a rollback does the engine store what that rests on.
 
 use std::collections::BTreeMap;
 
