@@ -271,15 +271,21 @@ fn words(expected: &str) -> impl Iterator<Item = String> {
 }
 
 fn counts(metrics: &Exposition, target: &str) -> Counts {
-    let of = |name: &str, word: &dyn Fn(&dyn Fn(&str) -> String) -> String| {
-        let series = metrics.series(name).into_iter();
-        let own = series.filter(|(labels, _)| labels["target"] == target);
-        own.map(|(labels, value)| (word(&|name| labels[name].clone()), value)).collect::<Vec<_>>()
-    };
-    let runs = of(RUNS, &|label| format!("{} {}", label("error_type"), label("slo")));
-    let breaks = of(BREAKS, &|label| format!("@{} {}", label("error_type"), label("phase")));
-    let oddities = of(ODDITIES, &|label| format!("+{}", label("kind")));
-    runs.into_iter().chain(breaks).chain(oddities).collect()
+    let mut counts = Counts::new();
+    for (name, parts) in [
+        (RUNS, &["", "error_type", " ", "slo"][..]),
+        (BREAKS, &["@", "error_type", " ", "phase"]),
+        (ODDITIES, &["+", "kind"]),
+    ] {
+        for (labels, count) in metrics.series(name) {
+            if labels["target"] == target {
+                // Labels' values between what stands for itself.
+                let part = |part: &&str| labels.get(*part).cloned().unwrap_or((*part).to_owned());
+                counts.insert(parts.iter().map(part).collect(), count);
+            }
+        }
+    }
+    counts
 }
 
 /// What rose, and by how much.

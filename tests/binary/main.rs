@@ -8,11 +8,16 @@
 #![expect(clippy::unwrap_used, reason = "what can't be read or written is a failed test")]
 
 mod accounting;
+mod api;
+mod commands;
 mod exposition;
 mod faults;
 mod program;
 mod receiver;
+mod reload;
 mod rollback;
+mod secrets;
 mod service;
 mod stall;
+mod stop;
 mod wait;

@@ -1,0 +1,110 @@
+//! The commands that begin and end by themselves.
+
+use super::program::{Program, Scratch};
+use super::service::Simulator;
+
+#[tokio::test]
+async fn the_demo_rolls_back_for_errors_and_for_latency() {
+    let errors = Program::run(&[], &["demo", "--once"]);
+    let latency = Program::run(&[], &["demo", "--once", "--scenario", "latency"]);
+    let (errors, latency) = tokio::join!(errors, latency);
+    for (demo, fault, alert) in [
+        (errors, "cuts half of its streams short", "DemoErrorRatio"),
+        (latency, "start 0.9 s late", "DemoSlowFirstToken"),
+    ] {
+        assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
+        // In this order: well, ill, seen, decided, received.
+        let mut rest = demo.out.as_str();
+        for part in [
+            "http://127.0.0.1:",
+            "both providers are well",
+            fault,
+            "breach: ",
+            alert,
+            "rollback webhook received, signature valid, webhook-id rollback_",
+            "breach → webhook",
+            "rolled back: the signed webhook was received",
+        ] {
+            let Some((_, later)) = rest.split_once(part) else {
+                panic!("no `{part}` where it is due:\n{}", demo.out)
+            };
+            rest = later;
+        }
+        assert!(!demo.out.contains("SIGNATURE WRONG"), "{}", demo.out);
+    }
+}
+
+#[tokio::test]
+async fn what_init_writes_passes_the_check_and_runs() {
+    let simulator = Simulator::start().await;
+    simulator.script("key: sk-first-steps").await;
+    let scratch = Scratch::new("commands-init");
+    for (dialect, header) in [("openai_chat", "authorization"), ("anthropic_messages", "x-api-key")]
+    {
+        let arguments = ["init", "--url", &simulator.url, "--key-variable", "KEY", "--dialect"];
+        let written = Program::run(&[], &[&arguments[..], &[dialect]].concat()).await;
+        assert_eq!(written.code, 0, "{}", written.err);
+        let file = scratch.write("bellwether.yml", &written.out);
+        let checked = Program::run(&[], &["check", "config", &file]).await;
+        assert_eq!(checked.code, 0, "{}", checked.err);
+        assert!(checked.out.contains(": valid; 1 targets"), "{}", checked.out);
+
+        let key = [("KEY", "sk-first-steps")];
+        let probed = Program::run(&key, &["probe", "first", "-c", &file]).await;
+        let said = format!("{}{}", probed.out, probed.err);
+        assert_eq!(probed.code, 0, "{said}");
+        for part in [
+            &format!("POST {}/v1/", simulator.url),
+            &format!("> {header}: ***"),
+            "< HTTP 200",
+            "request sent",
+            "first content came",
+            "connect ",
+            "time to first token",
+            "total ",
+            "tokens ",
+            "none (good)",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert!(!said.contains("sk-first-steps"), "{said}");
+        let wrong = [("KEY", "sk-wrong-7c1")];
+        let refused = Program::run(&wrong, &["probe", "first", "-c", &file]).await;
+        let said = format!("{}{}", refused.out, refused.err);
+        assert_eq!(refused.code, 1, "{said}");
+        assert!(said.contains("http_401 (excluded)") && !said.contains("sk-wrong-7c1"), "{said}");
+        let unknown = Program::run(&key, &["probe", "second", "-c", &file]).await;
+        assert_eq!(unknown.code, 3);
+        assert!(
+            unknown.err.contains("`second`") && unknown.err.contains("first"),
+            "{}",
+            unknown.err
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_mistake_in_a_rule_file_is_told_by_either_check() {
+    let scratch = Scratch::new("commands-rules");
+    let rules = scratch.write(
+        "rules.yml",
+        "groups:\n- name: g\n  rules:\n  - {record: r, expr: 'up +'}\n  \
+         - {alert: A, expr: 'sum('}\n",
+    );
+    let config = scratch.write(
+        "bellwether.yml",
+        "rule_files: [rules.yml]\n\
+         providers: [{name: p, dialect: openai_chat, base_url: 'http://127.0.0.1:9', auth: none}]\n\
+         probes: [{provider: p, model: m, budget_daily: unlimited}]\n",
+    );
+    for arguments in [["check", "rules", &rules], ["check", "config", &config]] {
+        let checked = Program::run(&[], &arguments).await;
+        assert_eq!(checked.code, 1, "{arguments:?}: {}", checked.err);
+        for place in [":4:", ":5:"] {
+            let told = format!("{rules}{place}");
+            assert!(checked.err.contains(&told), "{arguments:?}: {told} in {}", checked.err);
+        }
+    }
+    let wrong_usage = Program::run(&[], &["check"]).await;
+    assert_eq!(wrong_usage.code, 2, "{}", wrong_usage.err);
+}
