@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::hands::{Feeds, Hands};
 use crate::clock::Clock;
-use crate::engine::{Engine, Event, Settings};
+use crate::engine::{Action, Engine, Event, Happening, Settings};
 use crate::model::Timestamp;
 use crate::probe::{Health, Outcome};
 use crate::series::Store;
@@ -80,7 +80,7 @@ impl Driver {
 enum Next {
     Outcome(Outcome),
     Health(Health),
-    Delivered(crate::engine::Happening),
+    Delivered(Happening),
     Samples(oneshot::Sender<Arc<Store>>),
     Settings(Settings),
     Timer,
@@ -191,11 +191,15 @@ impl Loop {
         let due = self.engine.due(now);
         for position in &due {
             let started = Instant::now();
-            self.handle(Event::Evaluate(*position)).await;
+            let actions = self.engine.handle(Event::Evaluate(*position), self.clock.now());
+            let failures = actions.iter().filter(|action| is_rule_failure(action)).count() as u64;
+            for action in actions {
+                self.hands.carry_out(action).await;
+            }
             let took = started.elapsed();
             self.engine.took(*position, took);
             if let Some((name, missed)) = self.engine.group(*position) {
-                self.hands.telemetry.rules_evaluated(name, 0, missed, took);
+                self.hands.telemetry.rules_evaluated(name, failures, missed, took);
             }
         }
         if !due.is_empty() {
@@ -238,6 +242,10 @@ impl Loop {
         let now = self.clock.now();
         self.hands.publish(self.engine.snapshot(now));
     }
+}
+
+fn is_rule_failure(action: &Action) -> bool {
+    matches!(action, Action::Tell(Happening::RuleFailed { .. }))
 }
 
 /// The next time of a cadence after `now`; times that passed are not caught up with.

@@ -26,6 +26,8 @@ groups:
       - alert: Never
         expr: up == 0
         for: 5m
+      - record: broken
+        expr: up * on (job) bellwether_probe_due_total
 "#;
 
 struct Bench {
@@ -152,7 +154,7 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     assert_eq!((&group["name"], &group["interval"]), (&json!("shapes"), &json!(1.0)));
     let rules = group["rules"].as_array().unwrap();
     let types: Vec<&Value> = rules.iter().map(|rule| &rule["type"]).collect();
-    assert_eq!(types, ["recording", "alerting", "alerting"]);
+    assert_eq!(types, ["recording", "alerting", "alerting", "recording"]);
     let of_recording = ["evaluationTime", "health", "lastEvaluation", "name", "query", "type"];
     assert_eq!(keys(&rules[0]), of_recording);
     assert_eq!(rules[0]["query"], "sum by (target) (bellwether_probe_due_total)");
@@ -175,8 +177,12 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     assert_eq!(rules[1]["keepFiringFor"].as_f64(), Some(60.0));
     assert_eq!((&rules[2]["state"], &rules[2]["alerts"]), (&json!("inactive"), &json!([])));
     assert_eq!(rules[2]["duration"].as_f64(), Some(300.0));
+    assert_eq!(rules[3]["health"], "err");
+    assert!(rules[3]["lastError"].as_str().is_some_and(|error| !error.is_empty()), "{}", rules[3]);
     let only = bench.data("/api/v1/rules?type=record").await;
-    assert_eq!(only["groups"][0]["rules"].as_array().unwrap().len(), 1);
+    assert_eq!(only["groups"][0]["rules"].as_array().unwrap().len(), 2);
+    let failures = "bellwether_rule_evaluation_failures_total";
+    bench.service.reaches(failures, &[("rule_group", "shapes")], 1.0).await;
 
     let data = bench.data("/api/v1/alerts").await;
     let alert = &data["alerts"][0];
