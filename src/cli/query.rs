@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::arguments::{LISTEN, runtime};
+use crate::upstream::Reach;
 
 /// Flags of `query`.
 #[derive(Debug, Args)]
@@ -33,7 +34,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .append_pair("query", &arguments.expr)
         .finish();
     let body = runtime()?.block_on(async {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60));
+        let client = match Reach::of(&url) {
+            Reach::Loopback => client.no_proxy(),
+            Reach::Anywhere => client,
+        };
+        let client = client.build()?;
         let request = client
             .post(&url)
             .header("content-type", "application/x-www-form-urlencoded")
