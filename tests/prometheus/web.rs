@@ -1,0 +1,63 @@
+//! Asking over HTTP, and asking again until the answer is there.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks until there is an answer; panics where there is none in time.
+pub async fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut attempt: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(answer) = attempt().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        sleep(PAUSE).await;
+    }
+}
+
+/// The body of a 200; `None` for everything else.
+pub async fn try_get(url: &str) -> Option<String> {
+    let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(10));
+    let response = request.send().await.ok()?.error_for_status().ok()?;
+    response.text().await.ok()
+}
+
+/// The body of an answer that must be a 200.
+pub async fn get(url: &str) -> String {
+    let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(10));
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert!(status.is_success(), "{url}: {status} {text}");
+    text
+}
+
+/// `data` of a successful answer of the Prometheus API.
+pub async fn api(url: &str) -> Value {
+    let text = get(url).await;
+    let mut answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["status"], "success", "{url}: {text}");
+    answer["data"].take()
+}
+
+/// `data` of a query, with its parameters.
+pub async fn ask(base: &str, parameters: &[(&str, &str)]) -> Value {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    api(&format!("{base}?{query}")).await
+}
+
+pub async fn send(method: reqwest::Method, url: &str, body: &str) {
+    let request = reqwest::Client::new().request(method, url).body(body.to_owned());
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert!(status.is_success(), "{url}: {status} {text}");
+}
