@@ -1,11 +1,19 @@
 //! Asking over HTTP, and asking again until the answer is there.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Made once, since it reads the machine's certificates. Each test has a runtime of its own, which
+/// takes its connections along, so none is kept.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(20));
+    client.pool_max_idle_per_host(0).build().unwrap()
+});
 
 /// Asks until there is an answer; panics where there is none in time.
 pub async fn eventually<T>(
@@ -25,15 +33,13 @@ pub async fn eventually<T>(
 
 /// The body of a 200; `None` for everything else.
 pub async fn try_get(url: &str) -> Option<String> {
-    let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(10));
-    let response = request.send().await.ok()?.error_for_status().ok()?;
+    let response = CLIENT.get(url).send().await.ok()?.error_for_status().ok()?;
     response.text().await.ok()
 }
 
 /// The body of an answer that must be a 200.
 pub async fn get(url: &str) -> String {
-    let request = reqwest::Client::new().get(url).timeout(Duration::from_secs(10));
-    let response = request.send().await.unwrap();
+    let response = CLIENT.get(url).send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();
     assert!(status.is_success(), "{url}: {status} {text}");
@@ -55,8 +61,7 @@ pub async fn ask(base: &str, parameters: &[(&str, &str)]) -> Value {
 }
 
 pub async fn send(method: reqwest::Method, url: &str, body: &str) {
-    let request = reqwest::Client::new().request(method, url).body(body.to_owned());
-    let response = request.send().await.unwrap();
+    let response = CLIENT.request(method, url).body(body.to_owned()).send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();
     assert!(status.is_success(), "{url}: {status} {text}");
