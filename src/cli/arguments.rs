@@ -103,7 +103,38 @@ pub(super) struct ConfigFile {
     pub path: PathBuf,
 }
 
+/// Reads where to listen; as in Prometheus, `:PORT` stands for every interface.
+pub(super) fn listen_address(text: &str) -> Result<String, &'static str> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            Ok(if host.is_empty() { format!("0.0.0.0:{port}") } else { text.to_owned() })
+        }
+        _ => Err("write `HOST:PORT`, or `:PORT` for every interface"),
+    }
+}
+
 /// A runtime for everything that waits.
 pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_leave_out_the_host_and_never_the_port() {
+        for (text, expected) in [
+            (LISTEN, Some(LISTEN)),
+            (":0", Some("0.0.0.0:0")),
+            ("[::1]:9779", Some("[::1]:9779")),
+            ("localhost:80", Some("localhost:80")),
+            ("127.0.0.1", None),
+            ("9779", None),
+            ("localhost:http", None),
+            ("", None),
+        ] {
+            assert_eq!(listen_address(text).ok().as_deref(), expected, "{text}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::runtime;
+use super::arguments::{listen_address, runtime};
 use super::signals::Signals;
 use crate::demo::{Ending, Scenario, Settings, play};
 
@@ -18,7 +18,12 @@ pub(super) struct Arguments {
     #[arg(long)]
     once: bool,
     /// Where the page and /metrics listen; port 0 picks one and prints it.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        value_parser = listen_address
+    )]
     listen: String,
     /// Seed of everything the simulated providers draw.
     #[arg(long, default_value_t = 7)]

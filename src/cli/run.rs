@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::{ConfigFile, LISTEN, runtime};
+use super::arguments::{ConfigFile, LISTEN, listen_address, runtime};
 use super::signals::{Asked, Signals};
 use crate::app::{App, Configuration, Options};
 use crate::clock::Clock;
@@ -16,7 +16,12 @@ pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigFile,
     /// Where the page, /metrics and the API listen; port 0 picks one and prints it.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = LISTEN)]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = LISTEN,
+        value_parser = listen_address
+    )]
     listen: String,
     /// Where state is kept; locked against a second process.
     #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data")]

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::arguments::runtime;
+use super::arguments::{listen_address, runtime};
 use super::signals::{Asked, Signals};
 use crate::simulator::{Script, Simulator, parse_script};
 
@@ -15,7 +15,12 @@ use crate::simulator::{Script, Simulator, parse_script};
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where it listens; port 0 picks one and prints it.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:9780")]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9780",
+        value_parser = listen_address
+    )]
     listen: String,
     /// What it plays, as YAML; healthy and fast where absent. SIGHUP reads it again.
     #[arg(long = "script.file", value_name = "FILE")]
