@@ -149,7 +149,7 @@ fn an_estimate_is_dollars_series_disk_and_memory() {
         "probe `openai/fast`: every 30s, 2880 a day, at most $0.07 a day\n\
          probe `sonnet`: every 10s, 8640 a day, $2.00 a day, where its budget ends it\n\
          probe `local/tiny`: every 30s, 2880 a day, no price is known\n\
-         together: at most $2.07 a day and what 1 without a price cost\n\
+         together: at most $2.07 a day, and 1 probe without a price on top\n\
          series: 1000; disk: 11.0 MB a day, 22.0 MB kept for 2d; memory: 42.9 MB"
     );
 }

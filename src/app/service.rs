@@ -172,6 +172,7 @@ impl App {
         let estimate = config::estimate(&loaded.config, loaded.series_bound());
         tracing::info!(
             cost_daily = %estimate.cost_daily,
+            unpriced = estimate.unpriced(),
             series = estimate.series,
             memory_bytes = estimate.memory_bytes,
             "expected"

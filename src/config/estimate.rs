@@ -56,6 +56,13 @@ pub struct TargetEstimate {
     pub is_capped: bool,
 }
 
+impl Estimate {
+    /// How many targets have no price, and so no part in the dollars.
+    pub fn unpriced(&self) -> usize {
+        self.targets.iter().filter(|target| target.cost_daily.is_none()).count()
+    }
+}
+
 /// Estimates what a configuration will cost; `series` is how many its metrics will have.
 pub fn estimate(config: &Config, series: usize) -> Estimate {
     let targets: Vec<TargetEstimate> = config.targets.iter().map(of_target).collect();
@@ -129,12 +136,17 @@ impl fmt::Display for Estimate {
                 None => writeln!(formatter, "no price is known")?,
             }
         }
-        let unpriced = self.targets.iter().filter(|target| target.cost_daily.is_none()).count();
-        write!(formatter, "together: at most {} a day", dollars(self.cost_daily))?;
-        if unpriced > 0 {
-            write!(formatter, " and what {unpriced} without a price cost")?;
+        let unpriced = self.unpriced();
+        let noun = if unpriced == 1 { "probe" } else { "probes" };
+        let known = dollars(self.cost_daily);
+        if unpriced == 0 {
+            writeln!(formatter, "together: at most {known} a day")?;
+        } else if unpriced == self.targets.len() {
+            writeln!(formatter, "together: unknown, since no price is written in `models`")?;
+        } else {
+            write!(formatter, "together: at most {known} a day, ")?;
+            writeln!(formatter, "and {unpriced} {noun} without a price on top")?;
         }
-        writeln!(formatter)?;
         let (daily, kept) = (bytes(self.disk_bytes_daily), bytes(self.disk_bytes));
         let retention = format_duration(self.retention);
         write!(formatter, "series: {}; disk: {daily} a day, {kept} kept for ", self.series)?;
