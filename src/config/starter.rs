@@ -24,7 +24,7 @@ providers:
     base_url: {url}
     {key}
     # What the models cost lets bellwether count dollars and keep to a budget
-    # (US dollars for a million tokens):
+    # (US dollars for a million tokens; take yours from the provider's price list):
     # models:
     #   {model}: {{price: {{input: 2.50, output: 10.00}}}}
 
