@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{check, demo, healthcheck, init, probe, query, run, simulate};
+use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
+use crate::upstream::describe;
 
 /// Where bellwether listens unless told otherwise.
 pub(super) const LISTEN: &str = "127.0.0.1:9779";
@@ -29,10 +31,22 @@ struct Cli {
 #[derive(Debug, Args)]
 struct Log {
     /// Log from this level up: error, warn, info, debug, trace.
-    #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info")]
+    #[arg(
+        long = "log.level",
+        global = true,
+        value_name = "LEVEL",
+        default_value = "info",
+        display_order = 900
+    )]
     level: tracing::Level,
     /// Write log lines for people or for programs.
-    #[arg(long = "log.format", global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long = "log.format",
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        display_order = 901
+    )]
     format: LogFormat,
 }
 
@@ -85,9 +99,17 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bellwether: {error:#}");
+            if is_missing_file(&error) {
+                eprintln!("`bellwether init` writes a first configuration");
+            }
             ExitCode::from(3)
         }
     }
+}
+
+fn is_missing_file(error: &anyhow::Error) -> bool {
+    let Some(LoadError::Unreadable { error, .. }) = error.downcast_ref() else { return false };
+    error.kind() == std::io::ErrorKind::NotFound
 }
 
 /// Names a file, for flags that several commands share.
@@ -110,6 +132,23 @@ pub(super) fn listen_address(text: &str) -> Result<String, &'static str> {
             Ok(if host.is_empty() { format!("0.0.0.0:{port}") } else { text.to_owned() })
         }
         _ => Err("write `HOST:PORT`, or `:PORT` for every interface"),
+    }
+}
+
+/// Reads which server is asked; without a scheme it is plain HTTP.
+pub(super) fn server_url(text: &str) -> Result<String, &'static str> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    match reqwest::Url::parse(&url) {
+        Ok(parsed) if parsed.has_host() => Ok(url.trim_end_matches('/').to_owned()),
+        _ => Err("write `http://HOST:PORT`"),
+    }
+}
+
+/// Why a server gave no answer of use: its status, or the innermost cause, which says most.
+pub(super) fn unheard(url: &str, error: &reqwest::Error) -> String {
+    match error.status() {
+        Some(status) => format!("`{url}` answers {status}"),
+        None => format!("`{url}` does not answer: {}", describe(error)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app::{LoadError, load};
-use crate::{config, rules, telemetry, upstream};
+use crate::{config, rules, upstream};
 
 /// Flags of `check config`.
 #[derive(Debug, Args)]
@@ -30,9 +30,7 @@ pub(super) struct RulesArguments {
 pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     let loaded = match load(&arguments.path) {
         Ok(loaded) => loaded,
-        Err(LoadError::Unreadable { path, error }) => {
-            anyhow::bail!("`{}` cannot be read: {error}", path.display())
-        }
+        Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
         Err(error @ LoadError::Mistakes(_)) => {
             eprintln!("{error}");
             return Ok(ExitCode::FAILURE);
@@ -41,27 +39,31 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    let mut is_complete = true;
+    let mut unread = 0;
     if arguments.with_secrets {
         for (what, source) in config::secrets(&loaded.config) {
             if let Err(error) = upstream::read_secret(&source) {
                 eprintln!("{what}: {error}");
-                is_complete = false;
+                unread += 1;
             }
         }
     }
     println!("{}", config::estimate(&loaded.config, loaded.series_bound()));
     let groups: usize = loaded.rules.iter().map(|file| file.groups.len()).sum();
     println!(
-        "{}: valid; {} targets, {} rule groups, {} receivers, {} rollbacks, {} metric families",
+        "{}: valid{}; {}, {}, {}, {}",
         arguments.path.display(),
-        loaded.config.targets.len(),
-        groups,
-        loaded.config.receivers.len(),
-        loaded.config.rollbacks.len(),
-        telemetry::metrics::ALL.len()
+        if unread > 0 { ", but it names secrets that cannot be read" } else { "" },
+        count(loaded.config.targets.len(), "target"),
+        count(groups, "rule group"),
+        count(loaded.config.receivers.len(), "receiver"),
+        count(loaded.config.rollbacks.len(), "rollback"),
     );
-    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 pub(super) fn rules(arguments: &RulesArguments) -> ExitCode {
@@ -79,7 +81,7 @@ pub(super) fn rules(arguments: &RulesArguments) -> ExitCode {
         match rules::parse(&name, &text) {
             Ok(file) => {
                 let count: usize = file.groups.iter().map(|group| group.rules.len()).sum();
-                println!("{name}: {count} rules found");
+                println!("{name}: {} found", self::count(count, "rule"));
             }
             Err(mistakes) => {
                 code = ExitCode::FAILURE;

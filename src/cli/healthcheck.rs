@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::arguments::{LISTEN, runtime};
+use super::arguments::{LISTEN, runtime, server_url, unheard};
 
 /// Flags of `healthcheck`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Which bellwether is asked.
-    #[arg(long, default_value_t = format!("http://{LISTEN}"))]
+    #[arg(long, default_value_t = format!("http://{LISTEN}"), value_parser = server_url)]
     url: String,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let url = format!("{}/-/ready", arguments.url.trim_end_matches('/'));
+    let url = format!("{}/-/ready", arguments.url);
     let answer = runtime()?.block_on(async {
         let client =
             reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(match answer {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("not ready: {error}");
+            eprintln!("not ready: {}", unheard(&url, &error));
             ExitCode::FAILURE
         }
     })

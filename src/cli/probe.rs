@@ -24,8 +24,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let loaded = load(&arguments.config.path)?;
     let named = |target: &&crate::probe::Target| target.id.as_str() == arguments.target;
     let Some(target) = loaded.config.targets.iter().find(named) else {
-        let names: Vec<_> = loaded.config.targets.iter().map(|target| target.id.as_str()).collect();
-        anyhow::bail!("no target is called `{}`; there are {}", arguments.target, names.join(", "));
+        let names = loaded.config.targets.iter().map(|target| format!("`{}`", target.id));
+        let names: Vec<_> = names.collect();
+        anyhow::bail!("no target is called `{}`; known: {}", arguments.target, names.join(", "));
     };
     let (outcome, trace) = runtime()?.block_on(async { probe_once(target, &Clock::start()).await });
     print(&outcome, &trace);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::arguments::{LISTEN, runtime};
+use super::arguments::{LISTEN, runtime, server_url, unheard};
 use crate::upstream::Reach;
 
 /// Flags of `query`.
@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     /// The expression.
     expr: String,
     /// Which bellwether, or Prometheus, is asked.
-    #[arg(long, default_value_t = format!("http://{LISTEN}"))]
+    #[arg(long, default_value_t = format!("http://{LISTEN}"), value_parser = server_url)]
     url: String,
     /// Lines for people or the API's JSON for programs.
     #[arg(long, default_value = "text")]
@@ -29,7 +29,7 @@ enum Output {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let url = format!("{}/api/v1/query", arguments.url.trim_end_matches('/'));
+    let url = format!("{}/api/v1/query", arguments.url);
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("query", &arguments.expr)
         .finish();
@@ -45,7 +45,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
         request.send().await?.text().await
-    })?;
+    });
+    let body = body.map_err(|error| anyhow::anyhow!("{}", unheard(&url, &error)))?;
     if arguments.output == Output::Json {
         println!("{body}");
     }
