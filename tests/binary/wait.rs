@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 /// Between two looks: short for people, long for a machine.
 const PERIOD: Duration = Duration::from_millis(25);
 /// Long enough for anything that takes a moment on a machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until what is looked for is there; fails with what was missing last.
 pub async fn until<T>(mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
