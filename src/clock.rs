@@ -40,3 +40,31 @@ impl Clock {
         self.anchor + at.since(self.wall)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_day_follows_the_monotonic_clock() {
+        let clock = Clock::start();
+        let (wall, instant) = (clock.now(), tokio::time::Instant::now());
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(clock.now().millis() - wall.millis(), 1500);
+        assert_eq!(clock.at(instant), wall);
+        assert_eq!(clock.at(instant - Duration::from_secs(2)), wall - Duration::from_secs(2));
+        // 2020-09-13, which no machine's clock is before.
+        assert!(wall.millis() > 1_600_000_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instant_of_a_time_is_never_before_it() {
+        let clock = Clock::start();
+        let due = clock.now() + Duration::from_millis(250);
+        assert!(clock.at(clock.instant(due)) >= due);
+        let past = clock.now() - Duration::from_secs(5);
+        assert_eq!(clock.instant(past), clock.instant(clock.now()));
+    }
+}

@@ -9,21 +9,22 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::load::{Loaded, load};
 use super::records;
 use super::wiring::{self, Names};
 use crate::clock::Clock;
 use crate::config;
-use crate::driver::{Cadence, Driver, Feeds, Hands};
-use crate::engine::{self, Engine, Happening, Snapshot};
+use crate::driver::{Driver, Feeds, Hands, Reload};
+use crate::engine::{Engine, Happening, Snapshot};
 use crate::journal::Journal;
 use crate::notice::Delivery;
 use crate::notifier::Notifier;
 use crate::probe::Health;
 use crate::prober::Prober;
 use crate::server::{ReloadRequest, Server, Views};
-use crate::telemetry::{Sampler, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::upstream;
 
 /// From SIGTERM to the end.
@@ -67,7 +68,7 @@ pub struct App {
     notifier: Arc<Mutex<Notifier>>,
     server: Server,
     recorder: JoinHandle<()>,
-    settings: mpsc::Sender<engine::Settings>,
+    renewals: mpsc::Sender<Reload>,
     happenings: broadcast::Sender<Happening>,
     config_text: watch::Sender<Arc<str>>,
     ready: watch::Sender<bool>,
@@ -112,7 +113,7 @@ impl App {
         let (health, examined) = watch::channel(Health::green(clock.now()));
         let (snapshot, shown) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
         let (samples, asked) = mpsc::channel(16);
-        let (settings, renewed) = mpsc::channel(1);
+        let (renewals, renewed) = mpsc::channel(1);
         let (happenings, _) = broadcast::channel(HAPPENINGS_MAX);
         let (reloads, reload_requests) = mpsc::channel(1);
         let (config_text, shown_config) = watch::channel(Arc::from(loaded.text.as_str()));
@@ -130,21 +131,14 @@ impl App {
         let (decisions, recorded) = recorder;
         let recorder = tokio::spawn(records::keep(journal, recorded, reports, told));
 
-        let engine_settings = wiring::engine_settings(&loaded, address);
-        let sampler = Sampler::new(
-            &loaded.config.global.job,
-            &wiring::instance(&loaded.config.global, address),
-        );
-        let engine = Engine::new(engine_settings, &remembered, clock.now());
-        let global = &loaded.config.global;
-        let cadence =
-            Cadence { scrape: global.sample_interval, rollback: global.rollback_sample_interval };
+        let Reload { settings, cadence, sampler } = wiring::driver_settings(&loaded, address);
+        let engine = Engine::new(settings, &remembered, clock.now());
         let feeds = Feeds {
             outcomes: finished,
             health: examined,
             delivered,
             samples: asked,
-            settings: renewed,
+            reloads: renewed,
         };
         let hands = Hands {
             records: decisions,
@@ -186,7 +180,7 @@ impl App {
             notifier,
             server,
             recorder,
-            settings,
+            renewals,
             happenings,
             config_text,
             ready,
@@ -205,11 +199,15 @@ impl App {
         self.happenings.subscribe()
     }
 
-    /// Waits until somebody asks for a reload over HTTP; [`App::reload`] answers.
-    pub async fn serve_reloads(&mut self) {
-        match self.reload_requests.recv().await {
-            Some(request) => self.pending = Some(request),
-            None => std::future::pending().await,
+    /// Waits until somebody asks for a reload over HTTP; [`App::reload`] answers. Fails where the
+    /// service cannot go on.
+    pub async fn serve_reloads(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            Some(request) = self.reload_requests.recv() => {
+                self.pending = Some(request);
+                Ok(())
+            }
+            () = self.driver.ended() => anyhow::bail!("the engine stopped; nothing is judged"),
         }
     }
 
@@ -236,14 +234,15 @@ impl App {
         let loaded = tokio::task::spawn_blocking(move || load(&path)).await??;
         check_secrets(&loaded)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        // Only one thing can fail from here on, so it comes first: a reload is taken up whole.
+        let renewal = self.renewals.reserve().await.context("the service is stopping")?;
         for family in self.telemetry.configure(&loaded.config.targets) {
             tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
         }
         wiring::configure_actions(&self.telemetry, &Names::of(&loaded));
         let endpoints = wiring::endpoints(&loaded.config);
         self.notifier.lock().unwrap_or_else(PoisonError::into_inner).reload(endpoints);
-        let settings = wiring::engine_settings(&loaded, self.address());
-        self.settings.send(settings).await.context("the service is stopping")?;
+        renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.reload(loaded.config.targets.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
         Ok(())
@@ -251,21 +250,26 @@ impl App {
 
     /// Stops in the order that ARCHITECTURE.md gives, within ten seconds.
     pub async fn stop(self) {
-        self.ready.send_replace(false);
+        let deadline = Instant::now() + STOP_DEADLINE;
+        let left = |reserve: Duration| {
+            deadline.saturating_duration_since(Instant::now()).saturating_sub(reserve)
+        };
         let second = STOP_DEADLINE / 10;
+        self.ready.send_replace(false);
         self.prober.stop(2 * second).await;
         self.driver.stop(second).await;
         let notifier = Arc::try_unwrap(self.notifier).map(Mutex::into_inner);
         match notifier {
             Ok(notifier) => {
                 let notifier = notifier.unwrap_or_else(PoisonError::into_inner);
-                notifier.stop(5 * second).await;
+                notifier.stop(left(2 * second)).await;
             }
             Err(_) => tracing::warn!("the driver did not stop in time; queued notices are lost"),
         }
-        self.server.stop(second).await;
+        self.server.stop(left(second).min(second)).await;
         let mut recorder = self.recorder;
-        if tokio::time::timeout(second, &mut recorder).await.is_err() {
+        if tokio::time::timeout(left(Duration::ZERO), &mut recorder).await.is_err() {
+            tracing::error!("the journal was not closed in time");
             recorder.abort();
         }
     }

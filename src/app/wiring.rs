@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::load::Loaded;
 use crate::config::{Config, Global};
-use crate::driver::Sending;
+use crate::driver::{Cadence, Reload, Sending};
 use crate::engine;
 use crate::notice::{Endpoint, endpoints as all_endpoints};
 use crate::notifier::Notifier;
 use crate::series;
-use crate::telemetry::{Telemetry, metrics};
+use crate::telemetry::{Sampler, Telemetry, metrics};
 
 /// Names that become label values.
 pub(super) struct Names {
@@ -28,7 +28,7 @@ impl Names {
                 .map(|endpoint| endpoint.hook.to_string())
                 .collect(),
             rollbacks: loaded.config.rollbacks.iter().map(|entry| entry.name.clone()).collect(),
-            groups: groups.map(|group| group.name.clone()).collect(),
+            groups: groups.map(|group| engine::group_key(&group.file, &group.name)).collect(),
         }
     }
 }
@@ -55,11 +55,24 @@ pub(super) fn endpoints(config: &Config) -> Vec<Endpoint> {
     all_endpoints(&config.receivers, &config.alertmanagers, rollbacks)
 }
 
-pub(super) fn instance(global: &Global, address: SocketAddr) -> String {
+fn instance(global: &Global, address: SocketAddr) -> String {
     global.instance.clone().unwrap_or_else(|| address.to_string())
 }
 
-pub(super) fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
+/// What the driver works by, at the start and after a reload.
+pub(super) fn driver_settings(loaded: &Loaded, address: SocketAddr) -> Reload {
+    let global = &loaded.config.global;
+    Reload {
+        settings: engine_settings(loaded, address),
+        cadence: Cadence {
+            scrape: global.sample_interval,
+            rollback: global.rollback_sample_interval,
+        },
+        sampler: Sampler::new(&global.job, &instance(global, address)),
+    }
+}
+
+fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
     let config = &loaded.config;
     let external_url =
         config.global.external_url.clone().unwrap_or_else(|| format!("http://{address}"));

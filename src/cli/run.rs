@@ -41,7 +41,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         loop {
             let asked = tokio::select! {
                 asked = signals.next() => asked,
-                () = app.serve_reloads() => Asked::Reload,
+                asked = app.serve_reloads() => asked.map(|()| Asked::Reload)?,
             };
             match asked {
                 Asked::Stop => break,

@@ -141,7 +141,7 @@ pub async fn play(
         storage: scratch.0.join("data"),
         clock,
     };
-    let app = App::start(options).await?;
+    let mut app = App::start(options).await?;
     introduce(&teller, app.address(), &stable, &candidate);
 
     let mut happenings = app.happenings();
@@ -157,6 +157,11 @@ pub async fn play(
                 Err(RecvError::Closed) => break Ending::NotRolledBack,
             },
             Some(webhook) = received.recv() => watch.received(&teller, &webhook, &mut times),
+            asked = app.serve_reloads() => {
+                asked?;
+                // Refused, as there is no file to read again; whoever asked is told so.
+                let _is_taken_up = app.reload().await.is_ok();
+            }
             () = tokio::time::sleep_until(fault_at), if times.fault.is_none() => {
                 times.fault = Some(clock.now());
                 teller.tell(settings.scenario.announcement());

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::Cadence;
 use crate::engine::{Action, Happening, Settings, Snapshot};
 use crate::model::Timestamp;
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Verdict};
 use crate::series::Store;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Sampler, Telemetry};
 
 /// The ends of the channels that the driver reads.
 #[derive(Debug)]
@@ -25,7 +26,18 @@ pub struct Feeds {
     /// From the server: somebody wants to read the samples.
     pub samples: mpsc::Receiver<oneshot::Sender<Arc<Store>>>,
     /// From a reload.
-    pub settings: mpsc::Receiver<Settings>,
+    pub reloads: mpsc::Receiver<Reload>,
+}
+
+/// What a reload changes here.
+#[derive(Debug)]
+pub struct Reload {
+    /// For the engine.
+    pub settings: Settings,
+    /// How often the registry is sampled.
+    pub cadence: Cadence,
+    /// Attaches `job` and `instance`.
+    pub sampler: Sampler,
 }
 
 /// Records a decision durably and says whether that worked.

@@ -1,5 +1,10 @@
 //! The loop.
+//!
+//! A stop comes before everything, then our own health: an early look must not go by evidence that is
+//! already known to be in doubt. Among the rest nobody comes first, so that a flood of outcomes keeps
+//! nobody else waiting. What is due by time is done after each event, whatever it was.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +12,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::hands::{Feeds, Hands};
+use super::hands::{Feeds, Hands, Reload};
 use crate::clock::Clock;
-use crate::engine::{Action, Engine, Event, Happening, Settings};
-use crate::model::Timestamp;
+use crate::engine::{Engine, Event, Happening};
+use crate::model::{Labels, Timestamp};
 use crate::probe::{Health, Outcome};
 use crate::series::Store;
-use crate::telemetry::Sampler;
+use crate::telemetry::{MetricFamily, Sampler};
 
 /// How often the registry is sampled.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +31,9 @@ pub struct Cadence {
 
 /// At most 20 early evaluations a second.
 const EARLY_INTERVAL: Duration = Duration::from_millis(50);
+/// Where one takes long (many targets, many rules), the loop rests for this many times as long, so
+/// that early evaluations take a fifth of its time at most.
+const EARLY_REST: u32 = 4;
 /// How often readers get a new state at least.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -60,18 +68,31 @@ impl Driver {
             sample_due: now,
             snapshot_due: now,
             early_due: None,
-            early_before: None,
+            early_free: Instant::now(),
         };
         Self { stop, task: tokio::spawn(state.run(feeds, stopped)) }
     }
 
-    /// Takes in what is left in the channels and stops.
+    /// Waits until the loop is over without having been asked to stop. That is a bug, and a service
+    /// that probes and judges nothing is worse than none.
+    pub async fn ended(&mut self) {
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "the loop that owns the engine failed");
+        }
+    }
+
+    /// Takes in what is left in the channels, looks at it once more, and stops.
     pub async fn stop(self, deadline: Duration) {
         // A loop that is over already has nobody to tell.
         let _was_running = self.stop.send(()).is_ok();
         let mut task = self.task;
+        if task.is_finished() {
+            return;
+        }
         if tokio::time::timeout(deadline, &mut task).await.is_err() {
             task.abort();
+            // Whoever it handed deliveries to must be free of it.
+            let _was_cancelled = task.await.is_err();
         }
     }
 }
@@ -82,7 +103,7 @@ enum Next {
     Health(Health),
     Delivered(Happening),
     Samples(oneshot::Sender<Arc<Store>>),
-    Settings(Settings),
+    Reload(Reload),
     Timer,
     Stop,
 }
@@ -93,92 +114,102 @@ struct Loop {
     sampler: Sampler,
     hands: Hands,
     clock: Clock,
-    selected: Option<std::collections::BTreeSet<String>>,
+    selected: Option<BTreeSet<String>>,
     scrape_due: Timestamp,
     sample_due: Timestamp,
     snapshot_due: Timestamp,
     early_due: Option<Instant>,
-    early_before: Option<Instant>,
+    /// From when on there may be another early evaluation.
+    early_free: Instant,
 }
 
 impl Loop {
     async fn run(mut self, mut feeds: Feeds, mut stopped: oneshot::Receiver<()>) {
         loop {
-            match self.next(&mut feeds, &mut stopped).await {
+            match next(&mut feeds, &mut stopped, self.deadline()).await {
                 Next::Outcome(outcome) => self.finished(outcome).await,
-                Next::Health(health) => self.handle(Event::Health(health)).await,
+                Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
                 Next::Delivered(happening) => self.hands.tell(happening),
                 Next::Samples(answer) => {
                     // Whoever asked may have gone away.
                     let _is_wanted = answer.send(Arc::new(self.engine.store().clone())).is_ok();
                 }
-                Next::Settings(settings) => self.reload(settings).await,
+                Next::Reload(reload) => self.reload(reload).await,
                 Next::Timer => {}
                 Next::Stop => break,
+            }
+            // It may have changed while the event was waited for, and because of it.
+            if feeds.health.has_changed().unwrap_or(false) {
+                let health = *feeds.health.borrow_and_update();
+                self.handle(Event::Health(health), self.clock.now()).await;
             }
             self.keep_time().await;
         }
         while let Ok(outcome) = feeds.outcomes.try_recv() {
-            self.handle(Event::Finished(Box::new(outcome))).await;
+            self.finished(outcome).await;
         }
+        // What the last results say is not left to a process that may never start.
+        self.early_due = self.early_due.map(|_| Instant::now());
+        self.keep_time().await;
         let now = self.clock.now();
         self.hands.publish(self.engine.snapshot(now));
     }
 
-    /// Waits; decides nothing. A stop comes before everything, outcomes before questions.
-    async fn next(&self, feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>) -> Next {
-        let deadline = self.deadline();
-        tokio::select! {
-            biased;
-            _ = stopped => Next::Stop,
-            Ok(()) = feeds.health.changed() => Next::Health(*feeds.health.borrow_and_update()),
-            Some(outcome) = feeds.outcomes.recv() => Next::Outcome(outcome),
-            () = tokio::time::sleep_until(deadline) => Next::Timer,
-            Some(happening) = feeds.delivered.recv() => Next::Delivered(happening),
-            Some(settings) = feeds.settings.recv() => Next::Settings(settings),
-            Some(answer) = feeds.samples.recv() => Next::Samples(answer),
-        }
-    }
-
     fn deadline(&self) -> Instant {
-        let due = [self.scrape_due, self.sample_due, self.snapshot_due];
-        let next = due.into_iter().chain(self.engine.next_due()).min();
-        let next = self.clock.instant(next.unwrap_or(self.snapshot_due));
+        let due = [self.scrape_due, self.snapshot_due];
+        let sample_due = self.is_watching().then_some(self.sample_due);
+        let due = due.into_iter().chain(sample_due).chain(self.engine.next_due()).min();
+        let next = self.clock.instant(due.unwrap_or(self.snapshot_due));
         self.early_due.map_or(next, |early| early.min(next))
     }
 
-    async fn handle(&mut self, event: Event) {
-        for action in self.engine.handle(event, self.clock.now()) {
+    async fn handle(&mut self, event: Event, now: Timestamp) {
+        let actions = self.engine.handle(event, now);
+        for action in actions {
             self.hands.carry_out(action).await;
         }
     }
 
     async fn finished(&mut self, outcome: Outcome) {
-        self.handle(Event::Finished(Box::new(outcome))).await;
-        let now = Instant::now();
-        let earliest = self.early_before.map_or(now, |before| before + EARLY_INTERVAL);
-        self.early_due.get_or_insert(earliest.max(now));
+        self.handle(Event::Finished(Box::new(outcome)), self.clock.now()).await;
+        if self.is_watching() {
+            self.early_due.get_or_insert(self.early_free.max(Instant::now()));
+        }
     }
 
-    /// Does what is due by now: samples, early look, groups, notices, snapshot. Sampling comes
-    /// first, so that a group evaluated in the same turn sees this turn's values.
+    /// Whether any rule can cause a rollback.
+    fn is_watching(&self) -> bool {
+        self.selected.as_ref().is_none_or(|names| !names.is_empty())
+    }
+
+    /// Does what is due by now: samples, groups, early look, notices, snapshot. All of it at one time
+    /// and from one reading of the registry. Groups come before the early look, so that no slot of
+    /// an earlier time is evaluated after it.
     async fn keep_time(&mut self) {
         let now = self.clock.now();
-        if self.scrape_due <= now {
-            self.scrape(now).await;
-        } else if self.sample_due <= now {
-            let samples = self.gather();
+        let is_early = self.early_due.is_some_and(|due| due <= Instant::now());
+        let is_scrape = self.scrape_due <= now;
+        let is_sample = self.is_watching() && self.sample_due <= now;
+        let started = Instant::now();
+        let needed = is_early || is_scrape || is_sample;
+        let families = if needed { self.hands.telemetry.gather() } else { Vec::new() };
+        let gathering = started.elapsed();
+        if is_sample {
             self.sample_due = after(self.sample_due, self.cadence.rollback, now);
-            self.handle(Event::Sampled(samples)).await;
         }
-        if self.early_due.is_some_and(|due| due <= Instant::now()) {
-            self.early_due = None;
-            self.early_before = Some(Instant::now());
-            let samples = self.gather();
-            self.handle(Event::Live(samples)).await;
+        if is_scrape {
+            self.scrape_due = after(self.scrape_due, self.cadence.scrape, now);
+            let samples = self.scrape(&families, gathering);
+            self.handle(Event::Scraped(samples), now).await;
+        } else if is_sample {
+            let samples = self.selected(&families);
+            self.handle(Event::Sampled(samples), now).await;
         }
         self.evaluate(now).await;
-        self.handle(Event::Tick).await;
+        if is_early {
+            self.look_early(&families, gathering, now).await;
+        }
+        self.handle(Event::Tick, now).await;
         if self.snapshot_due <= now {
             self.snapshot_due = after(self.snapshot_due, SNAPSHOT_INTERVAL, now);
             self.hands.publish(self.engine.snapshot(now));
@@ -187,19 +218,31 @@ impl Loop {
         }
     }
 
+    async fn look_early(&mut self, families: &[MetricFamily], gathering: Duration, now: Timestamp) {
+        self.early_due = None;
+        let started = Instant::now();
+        let samples = self.selected(families);
+        let actions = self.engine.handle(Event::Live(samples), now);
+        let rest = EARLY_INTERVAL.max(EARLY_REST * (gathering + started.elapsed()));
+        self.early_free = started + rest;
+        for action in actions {
+            self.hands.carry_out(action).await;
+        }
+    }
+
     async fn evaluate(&mut self, now: Timestamp) {
         let due = self.engine.due(now);
         for position in &due {
             let started = Instant::now();
-            let actions = self.engine.handle(Event::Evaluate(*position), self.clock.now());
-            let failures = actions.iter().filter(|action| is_rule_failure(action)).count() as u64;
-            for action in actions {
-                self.hands.carry_out(action).await;
-            }
+            let actions = self.engine.handle(Event::Evaluate(*position), now);
             let took = started.elapsed();
             self.engine.took(*position, took);
-            if let Some((name, missed)) = self.engine.group(*position) {
-                self.hands.telemetry.rules_evaluated(name, failures, missed, took);
+            if let Some(done) = self.engine.evaluated(*position) {
+                let (failures, missed) = (done.failures, done.missed);
+                self.hands.telemetry.rules_evaluated(&done.group, failures, missed, took);
+            }
+            for action in actions {
+                self.hands.carry_out(action).await;
             }
         }
         if !due.is_empty() {
@@ -208,44 +251,61 @@ impl Loop {
     }
 
     /// The series that rollback rules select, as they are now.
-    fn gather(&mut self) -> Vec<(crate::model::Labels, f64)> {
-        let families = self.hands.telemetry.gather();
+    fn selected(&mut self, families: &[MetricFamily]) -> Vec<(Labels, f64)> {
         let selected = &self.selected;
         let is_wanted = |family: &str| match selected {
             None => true,
             Some(names) => names.iter().any(|name| belongs(name, family)),
         };
-        self.sampler.sample(&families, &is_wanted)
+        self.sampler.sample(families, &is_wanted)
     }
 
-    async fn scrape(&mut self, now: Timestamp) {
-        let started = Instant::now();
-        let families = self.hands.telemetry.gather();
-        let mut samples = self.sampler.sample(&families, &|_| true);
+    /// Everything, and what a scrape adds by itself.
+    fn scrape(&mut self, families: &[MetricFamily], took: Duration) -> Vec<(Labels, f64)> {
+        let mut samples = self.sampler.sample(families, &|_| true);
         let count = samples.len() as f64;
         for (name, value) in [
             ("up", 1.0),
-            ("scrape_duration_seconds", started.elapsed().as_secs_f64()),
+            ("scrape_duration_seconds", took.as_secs_f64()),
             ("scrape_samples_scraped", count),
             ("scrape_samples_post_metric_relabeling", count),
         ] {
             samples.push((self.sampler.synthetic(name), value));
         }
-        self.scrape_due = after(self.scrape_due, self.cadence.scrape, now);
-        self.sample_due = after(self.sample_due.max(now), self.cadence.rollback, now);
-        self.handle(Event::Scraped(samples)).await;
+        samples
     }
 
-    async fn reload(&mut self, settings: Settings) {
-        self.handle(Event::Reload(Box::new(settings))).await;
-        self.selected = self.engine.selected();
+    /// Everything is sampled at once: new series begin now, and what is gone ends now.
+    async fn reload(&mut self, reload: Reload) {
         let now = self.clock.now();
+        self.handle(Event::Reload(Box::new(reload.settings)), now).await;
+        self.cadence = reload.cadence;
+        self.sampler = reload.sampler;
+        self.selected = self.engine.selected();
+        (self.scrape_due, self.sample_due) = (now, now);
         self.hands.publish(self.engine.snapshot(now));
     }
 }
 
-fn is_rule_failure(action: &Action) -> bool {
-    matches!(action, Action::Tell(Happening::RuleFailed { .. }))
+/// Waits; decides nothing.
+async fn next(feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>, deadline: Instant) -> Next {
+    let Feeds { outcomes, health, delivered, samples, reloads } = feeds;
+    let rest = async {
+        // A channel whose other end is gone is left out; the timer always remains.
+        tokio::select! {
+            Some(outcome) = outcomes.recv() => Next::Outcome(outcome),
+            () = tokio::time::sleep_until(deadline) => Next::Timer,
+            Some(happening) = delivered.recv() => Next::Delivered(happening),
+            Some(reload) = reloads.recv() => Next::Reload(reload),
+            Some(answer) = samples.recv() => Next::Samples(answer),
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = stopped => Next::Stop,
+        Ok(()) = health.changed() => Next::Health(*health.borrow_and_update()),
+        next = rest => next,
+    }
 }
 
 /// The next time of a cadence after `now`; times that passed are not caught up with.
@@ -260,4 +320,34 @@ fn after(due: Timestamp, interval: Duration, now: Timestamp) -> Timestamp {
 fn belongs(name: &str, family: &str) -> bool {
     name.strip_prefix(family)
         .is_some_and(|suffix| matches!(suffix, "" | "_bucket" | "_sum" | "_count"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cadence_catches_up_with_nothing_that_passed() {
+        let at = Timestamp::from_millis;
+        let second = Duration::from_secs(1);
+        for (due, now, expected) in
+            [(1000, 1000, 2000), (1000, 1999, 2000), (1000, 2000, 3000), (1000, 99_500, 100_000)]
+        {
+            assert_eq!(after(at(due), second, at(now)), at(expected), "{due} {now}");
+        }
+    }
+
+    #[test]
+    fn a_histograms_series_belong_to_its_family() {
+        for (name, family, expected) in [
+            ("x_total", "x_total", true),
+            ("x_seconds_bucket", "x_seconds", true),
+            ("x_seconds_sum", "x_seconds", true),
+            ("x_seconds_count", "x_seconds", true),
+            ("x_seconds_bucket", "x", false),
+            ("x_secondsy", "x_seconds", false),
+        ] {
+            assert_eq!(belongs(name, family), expected, "{name} {family}");
+        }
+    }
 }

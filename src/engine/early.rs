@@ -7,7 +7,9 @@ use crate::series::{Overlay, Store};
 use super::groups::Scheduled;
 
 /// Evaluates the groups that can cause a rollback over the store with live values laid over it.
-/// Nothing is stored and no state changes; each alert comes with the position of its group.
+/// Nothing is stored and no state changes; each alert comes with the position of its group. A group
+/// whose slot has come is left to its interval evaluation: that one looks at an earlier moment, and
+/// would take back what was found here.
 pub(super) fn look(
     groups: &[Scheduled],
     store: &Store,
@@ -19,7 +21,8 @@ pub(super) fn look(
     for (labels, value) in live {
         overlay.put(labels, *value);
     }
-    let critical = groups.iter().enumerate().filter(|(_, scheduled)| scheduled.is_critical);
+    let groups = groups.iter().enumerate();
+    let critical = groups.filter(|(_, scheduled)| scheduled.is_critical && scheduled.due > now);
     critical
         .flat_map(|(position, scheduled)| {
             let alerts = scheduled.group.peek(now, &mut overlay, context);

@@ -21,7 +21,9 @@ pub enum Event {
     Scraped(Vec<(Labels, f64)>),
     /// The series that rollback rules select, between two scrapes.
     Sampled(Vec<(Labels, f64)>),
-    /// The same series the moment an outcome changed them; they are looked at and not stored.
+    /// The same series the moment an outcome changed them. They are looked at and not stored, unless
+    /// they start a rollback: then the next interval evaluation must see what it was started for.
+    /// Groups that are due come first.
     Live(Vec<(Labels, f64)>),
     /// A rule group is due; see [`super::Engine::due`].
     Evaluate(usize),
@@ -49,12 +51,12 @@ pub enum Happening {
     Finished(Arc<Outcome>),
     /// An alert changed its state.
     Transition(Transition),
-    /// A rollback was decided on, or held. The time is when the first result finished that made the
-    /// alert's expression true.
+    /// A rollback was decided on, or held.
     Decided {
         /// The decision.
         decision: Arc<Decision>,
-        /// The finish of the first result that made the expression true.
+        /// When the alert's expression became true: the finish of the first result that no look had
+        /// seen before, or the interval evaluation that found it so.
         breach: Timestamp,
     },
     /// Bellwether turned ill or well.

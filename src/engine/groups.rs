@@ -11,8 +11,12 @@ use crate::rules::{Defaults, Group, GroupSpec, RuleFile, RuleSpec};
 #[derive(Debug)]
 pub(super) struct Scheduled {
     pub(super) group: Group,
+    /// The next slot.
     pub(super) due: Timestamp,
+    /// How many slots were skipped before the last evaluation.
     pub(super) missed: u64,
+    /// How many rules failed in it.
+    pub(super) failures: u64,
     pub(super) evaluated_at: Option<Timestamp>,
     pub(super) took: Duration,
     pub(super) is_critical: bool,
@@ -21,20 +25,33 @@ pub(super) struct Scheduled {
 }
 
 impl Scheduled {
-    /// Moves to the slot after the one that was evaluated. Slots that are over by more than an
-    /// interval are skipped and counted, not replayed.
-    pub(super) fn advance(&mut self, now: Timestamp) {
-        let slot = self.due;
+    /// Takes the latest slot that has come by now and moves on to the one after it. Earlier ones,
+    /// over which nothing was evaluated, are skipped and counted, not replayed, as in Prometheus.
+    pub(super) fn take_slot(&mut self, now: Timestamp) -> Timestamp {
         let interval = self.group.interval();
-        let behind = now.since(slot).as_millis() / interval.as_millis().max(1);
-        self.missed = u64::try_from(behind.saturating_sub(1)).unwrap_or(u64::MAX);
-        let skipped = u32::try_from(self.missed).unwrap_or(u32::MAX);
-        self.due = slot + interval + interval.saturating_mul(skipped);
-        self.evaluated_at = Some(slot);
+        let skipped = now.since(self.due).as_millis() / interval.as_millis().max(1);
+        self.missed = u64::try_from(skipped).unwrap_or(u64::MAX);
+        let skipped = u32::try_from(skipped).unwrap_or(u32::MAX);
+        let slot = self.due + interval.saturating_mul(skipped);
+        self.due = slot + interval;
+        // Not before what was acted on early, which would look as if it had not been.
+        let at = self.acted_at.map_or(slot, |acted| acted.max(slot));
+        self.evaluated_at = Some(at);
+        at
+    }
+
+    pub(super) fn key(&self) -> String {
+        group_key(self.group.file(), self.group.name())
     }
 }
 
-/// Builds the groups of all files; groups of the same file and name take over the old state.
+/// What Prometheus knows a group by, as the label `rule_group`: names repeat over files.
+pub fn group_key(file: &str, name: &str) -> String {
+    format!("{file};{name}")
+}
+
+/// Builds the groups of all files; groups of the same file and name take over the old state. Returns
+/// them and the old ones that are gone.
 pub(super) fn schedule(
     files: &[RuleFile],
     interval: Duration,
@@ -60,7 +77,16 @@ pub(super) fn schedule(
             (evaluated_at, acted_at, took) = (before.evaluated_at, before.acted_at, before.took);
             group.adopt(before.group);
         }
-        groups.push(Scheduled { group, due, missed: 0, evaluated_at, took, is_critical, acted_at });
+        groups.push(Scheduled {
+            group,
+            due,
+            missed: 0,
+            failures: 0,
+            evaluated_at,
+            took,
+            is_critical,
+            acted_at,
+        });
     }
     (groups, old)
 }
@@ -90,8 +116,8 @@ fn may_cause(spec: &GroupSpec, rollbacks: &[Rollback]) -> bool {
     })
 }
 
-/// The names of the metrics that critical groups select; `None` where a selector names none, and so
-/// may select anything.
+/// The names of the metrics that critical groups select: nothing where there is no such group; `None`
+/// where a selector names none, and so may select anything.
 pub(super) fn selected(groups: &[Scheduled]) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for scheduled in groups.iter().filter(|scheduled| scheduled.is_critical) {

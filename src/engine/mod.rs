@@ -9,19 +9,24 @@
 //! in file order, then firing alerts are offered to the rollbacks, then notices are grouped. A
 //! rollback therefore sees the state that the page shows.
 //!
-//! An early evaluation (see [`Event::Live`]) runs the groups that can cause a rollback over values
-//! that are not stored. It may start a rollback and nothing else: it resolves nothing, clears
-//! nothing, and the next interval evaluation has the last word. Where it starts one, the values that
-//! the rollback rests on are stored after all, so that this evaluation knows why.
+//! An early evaluation (see [`Event::Live`]) runs the groups that can cause a rollback over live
+//! values laid over the store. It may start a rollback and nothing else: it resolves nothing, clears
+//! nothing, and the next interval evaluation has the last word. Where it did start one, its values
+//! are stored: otherwise a slot that comes before the next sample would find nothing, resolve the
+//! incident, and the one after it would begin another.
 
 mod early;
 mod event;
 mod groups;
+mod outward;
 mod settings;
 mod snapshot;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use event::{Action, Event, Happening};
+pub use groups::group_key;
 pub use settings::Settings;
-pub use snapshot::{GroupStatus, Snapshot, TargetStatus};
+pub use snapshot::{Evaluated, GroupStatus, RECENT_MAX, Snapshot, TargetStatus};
 pub use step::Engine;

@@ -72,6 +72,17 @@ impl TargetStatus {
     }
 }
 
+/// What an evaluation of a group came to, for whoever counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// What the group is known by, `file;name`: names repeat over files.
+    pub group: String,
+    /// How many of its rules failed.
+    pub failures: u64,
+    /// How many of its slots were skipped before.
+    pub missed: u64,
+}
+
 /// A rule group and its rules.
 #[derive(Clone, Debug)]
 pub struct GroupStatus {
@@ -81,6 +92,8 @@ pub struct GroupStatus {
     pub file: String,
     /// How often it is evaluated.
     pub interval: Duration,
+    /// The most alerts or series that one of its rules may make; 0 is no limit.
+    pub limit: usize,
     /// When it was evaluated last.
     pub evaluated_at: Option<Timestamp>,
     /// How long that took.

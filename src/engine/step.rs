@@ -12,7 +12,8 @@ use crate::rules::{self, AlertState, Context};
 use crate::series::{Scrape, Store};
 
 use super::groups::{self, Scheduled};
-use super::snapshot::{GroupStatus, Snapshot, TargetStatus};
+use super::outward::outward;
+use super::snapshot::{Evaluated, GroupStatus, Snapshot, TargetStatus};
 use super::{Action, Event, Happening, Settings, early};
 
 /// How often a firing alert is said again to Alertmanagers: Prometheus's default.
@@ -31,7 +32,12 @@ pub struct Engine {
     settings: Settings,
     context: Context,
     store: Store,
+    /// Whose series the last scrape held.
     scrape: Scrape,
+    /// Whose series were sampled between two scrapes; emptied by each scrape.
+    sampled: Scrape,
+    /// The same from before a reload, after which other series may be sampled between two scrapes.
+    sampled_before: Vec<Scrape>,
     groups: Vec<Scheduled>,
     rollbacks: Rollbacks,
     recent: Recent,
@@ -66,6 +72,8 @@ impl Engine {
             context: context(&settings),
             store: Store::new(settings.store.clone()),
             scrape: Scrape::default(),
+            sampled: Scrape::default(),
+            sampled_before: Vec::new(),
             groups,
             rollbacks,
             recent: recent(&settings),
@@ -107,9 +115,13 @@ impl Engine {
         slots.chain(self.dispatcher.next_deadline()).min()
     }
 
-    /// A group's name and how many of its slots were missed before the last evaluation.
-    pub fn group(&self, position: usize) -> Option<(&str, u64)> {
-        self.groups.get(position).map(|scheduled| (scheduled.group.name(), scheduled.missed))
+    /// What a group's last evaluation came to.
+    pub fn evaluated(&self, position: usize) -> Option<Evaluated> {
+        self.groups.get(position).map(|scheduled| Evaluated {
+            group: scheduled.key(),
+            failures: scheduled.failures,
+            missed: scheduled.missed,
+        })
     }
 
     /// Notes how long a group's evaluation took, which only the caller can measure.
@@ -147,6 +159,7 @@ impl Engine {
                     name: scheduled.group.name().to_owned(),
                     file: scheduled.group.file().to_owned(),
                     interval: scheduled.group.interval(),
+                    limit: scheduled.group.spec().limit,
                     evaluated_at: scheduled.evaluated_at,
                     took: scheduled.took,
                     rules: scheduled.group.rules(),
@@ -176,6 +189,12 @@ impl Engine {
 
     fn scraped(&mut self, samples: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
         self.store.scrape(&mut self.scrape, now, samples);
+        // A series that came and went between two scrapes was in none of them. What this one holds
+        // has a sample of this very moment and does not end.
+        self.store.end(&mut self.sampled, now);
+        for mut before in self.sampled_before.drain(..) {
+            self.store.end(&mut before, now);
+        }
         if self.expiry_due <= now {
             self.store.expire(now);
             self.expiry_due = now + EXPIRY_INTERVAL;
@@ -184,21 +203,20 @@ impl Engine {
     }
 
     fn sampled(&mut self, samples: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
-        for (labels, value) in samples {
-            let sample = crate::model::Sample { at: now, value: *value };
-            // A refusal is counted by the store.
-            let _is_stored = self.store.append(labels, sample).is_ok();
-        }
+        self.store.scrape(&mut self.sampled, now, samples);
         Vec::new()
     }
 
     fn look_early(&mut self, live: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
         let found = early::look(&self.groups, &self.store, live, &self.context, now);
-        let breach = self.unseen.take().unwrap_or(now);
+        let unseen = self.unseen.take().unwrap_or(now);
+        // What fires early for a stable target speaks against it as if it fired already.
+        let foreseen: Vec<notice::Alert> =
+            found.iter().map(|(position, alert)| self.outward(alert, *position, now)).collect();
         let mut actions = Vec::new();
-        for (position, alert) in found {
-            let notified = self.for_notice(&alert, position, now);
-            let decided = self.offer(Rollbacks::consider_early, &notified, breach, now);
+        for ((position, alert), notified) in found.into_iter().zip(&foreseen) {
+            let breach = unseen.min(alert.active_at);
+            let decided = self.offer(Rollbacks::consider_early, notified, &foreseen, breach, now);
             // From here on the interval evaluation continues this very incident.
             if decided.iter().any(is_carried_out) {
                 self.groups[position].group.confirm(&[alert]);
@@ -206,22 +224,19 @@ impl Engine {
             }
             actions.extend(decided);
         }
-        // An interval evaluation before the next sampling would not find what was acted on, end the
-        // incident, and the one after it would begin a second.
         if actions.iter().any(is_carried_out) {
-            actions.extend(self.sampled(live, now));
+            self.store.scrape(&mut self.sampled, now, live);
         }
         actions
     }
 
     fn evaluate(&mut self, position: usize, now: Timestamp) -> Vec<Action> {
         let Some(scheduled) = self.groups.get_mut(position) else { return Vec::new() };
-        // Not before what was acted on early, which would look as if it had not been.
-        let at = scheduled.acted_at.map_or(scheduled.due, |acted| acted.max(scheduled.due));
-        let evaluation = scheduled.group.evaluate(at, &mut self.store, &self.context);
-        scheduled.advance(now);
+        let slot = scheduled.take_slot(now);
+        let evaluation = scheduled.group.evaluate(slot, &mut self.store, &self.context);
+        scheduled.failures = evaluation.failures.len() as u64;
         let (is_critical, interval) = (scheduled.is_critical, scheduled.group.interval());
-        let group = scheduled.group.name().to_owned();
+        let group = scheduled.key();
         let alerts = scheduled.group.alerts();
 
         let mut actions: Vec<Action> = Vec::new();
@@ -238,27 +253,26 @@ impl Engine {
             }
             actions.push(Action::Tell(Happening::Transition(transition)));
         }
-        let active: Vec<notice::Alert> = alerts
-            .iter()
-            .filter(|alert| alert.fired_at.is_some())
-            .map(|alert| self.for_notice(alert, position, now))
-            .collect();
-        if is_critical {
-            let breach = self.unseen.unwrap_or(now);
-            for alert in active.iter().filter(|alert| alert.is_firing) {
-                actions.extend(self.offer(Rollbacks::consider, alert, breach, now));
+        let mut active = Vec::new();
+        for alert in alerts.iter().filter(|alert| alert.fired_at.is_some()) {
+            let notified = self.outward(alert, position, now);
+            if is_critical && notified.is_firing {
+                let breach = self.unseen.unwrap_or(now).min(alert.active_at);
+                actions.extend(self.offer(Rollbacks::consider, &notified, &[], breach, now));
             }
+            active.push(notified);
         }
         actions.extend(self.say(interval, &active, now));
         actions.extend(self.dispatch(&active, now));
         actions
     }
 
-    /// Offers a firing alert to the rollbacks.
+    /// Offers a firing alert to the rollbacks, with what fires beside it.
     fn offer(
         &mut self,
         consider: Consider,
         alert: &notice::Alert,
+        foreseen: &[notice::Alert],
         breach: Timestamp,
         now: Timestamp,
     ) -> Vec<Action> {
@@ -270,7 +284,8 @@ impl Engine {
             (true, true) => Some(Doubt::VantageSuspect),
             (true, false) => None,
         };
-        let firing = self.firing(now);
+        let mut firing = self.firing(now);
+        firing.extend_from_slice(foreseen);
         let evidence = Evidence { recent: &self.recent, firing: &firing, doubt };
         let mut actions = Vec::new();
         for decision in consider(&mut self.rollbacks, now, alert, &evidence) {
@@ -292,7 +307,7 @@ impl Engine {
             .flat_map(|(position, scheduled)| {
                 let alerts = scheduled.group.alerts().into_iter();
                 let firing = alerts.filter(|alert| alert.state == AlertState::Firing);
-                firing.map(move |alert| self.for_notice(&alert, position, now))
+                firing.map(move |alert| self.outward(&alert, position, now))
             })
             .collect()
     }
@@ -323,29 +338,10 @@ impl Engine {
         actions
     }
 
-    fn for_notice(&self, alert: &rules::Alert, group: usize, now: Timestamp) -> notice::Alert {
-        let is_firing = alert.state == AlertState::Firing;
-        let interval = self.groups[group].group.interval();
-        let mut labels = alert.labels.clone();
-        for label in &self.settings.external_labels {
-            if labels.get(&label.name).is_none() {
-                labels = labels.with(&label.name, &label.value);
-            }
-        }
-        notice::Alert {
-            labels,
-            annotations: alert.annotations.clone(),
-            is_firing,
-            starts_at: alert.fired_at.unwrap_or(now),
-            ends_at: if is_firing {
-                Some(now + 4 * interval.max(RESEND_DELAY))
-            } else {
-                alert.resolved_at
-            },
-            value: alert.value,
-            generator_url: generator_url(&self.settings.external_url, &alert.expr),
-            incident: alert.incident.clone(),
-        }
+    fn outward(&self, alert: &rules::Alert, group: usize, now: Timestamp) -> notice::Alert {
+        // Long enough that whoever missed three notices still holds the alert.
+        let valid_for = 4 * self.groups[group].group.interval().max(RESEND_DELAY);
+        outward(alert, &self.settings, valid_for, now)
     }
 
     fn reload(&mut self, settings: Settings, now: Timestamp) -> Vec<Action> {
@@ -382,6 +378,8 @@ impl Engine {
         }
         self.context = context(&settings);
         self.settings = settings;
+        self.unseen = None;
+        self.sampled_before.push(std::mem::take(&mut self.sampled));
         Vec::new()
     }
 }
@@ -408,13 +406,4 @@ fn context(settings: &Settings) -> Context {
 
 fn dispatcher(settings: &Settings) -> Dispatcher {
     Dispatcher::new(settings.route.clone(), &settings.receivers, &settings.external_url)
-}
-
-/// Where an expression can be looked at: Prometheus's own form of the address.
-fn generator_url(external_url: &str, expr: &str) -> String {
-    let query: String = form_urlencoded::Serializer::new(String::new())
-        .append_pair("g0.expr", expr)
-        .append_pair("g0.tab", "1")
-        .finish();
-    format!("{}/graph?{query}", external_url.trim_end_matches('/'))
 }

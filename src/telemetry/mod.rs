@@ -16,5 +16,6 @@ mod sampling;
 
 pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
+pub use prometheus::proto::MetricFamily;
 pub use recorder::{DeliveryResult, Telemetry};
 pub use sampling::Sampler;

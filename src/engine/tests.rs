@@ -1,0 +1,6 @@
+//! The engine as a whole: events in, actions out, worked out by hand.
+
+mod bench;
+mod early;
+mod interval;
+mod reload;
