@@ -206,13 +206,13 @@ impl House {
     fn finish(&self, error_type: ErrorType) {
         let outcome = outcome(self.clock.now(), error_type);
         self.telemetry.probe_finished(&target(), &outcome);
-        self.outcomes.try_send(outcome).unwrap();
+        self.outcomes.try_send(outcome).expect("there is room");
     }
 
     async fn store(&self) -> Arc<Store> {
         let (answer, answered) = oneshot::channel();
-        self.samples.send(answer).await.unwrap();
-        answered.await.unwrap()
+        self.samples.send(answer).await.expect("the driver runs");
+        answered.await.expect("the driver answers")
     }
 
     /// How many times a metric was sampled, over all of its series with a label.
