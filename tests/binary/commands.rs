@@ -47,7 +47,7 @@ async fn what_init_writes_passes_the_check_and_runs() {
         let file = scratch.write("bellwether.yml", &written.out);
         let checked = Program::run(&[], &["check", "config", &file]).await;
         assert_eq!(checked.code, 0, "{}", checked.err);
-        assert!(checked.out.contains(": valid; 1 targets"), "{}", checked.out);
+        assert!(checked.out.contains(": valid; 1 target"), "{}", checked.out);
 
         let key = [("KEY", "sk-first-steps")];
         let probed = Program::run(&key, &["probe", "first", "-c", &file]).await;
