@@ -219,8 +219,8 @@ impl House {
     async fn samples_of(&self, metric: &str, label: (&str, &str)) -> usize {
         use bellwether::series::Source as _;
         let matchers = [
-            Matcher::parse(&format!("{}={metric}", Labels::NAME)).unwrap(),
-            Matcher::parse(&format!("{}={}", label.0, label.1)).unwrap(),
+            Matcher::parse(&format!("{}={metric}", Labels::NAME)).expect("a matcher"),
+            Matcher::parse(&format!("{}={}", label.0, label.1)).expect("a matcher"),
         ];
         let mut count = 0;
         self.store().await.select(&matchers, Timestamp::MIN, Timestamp::MAX, &mut |_, samples| {
