@@ -30,7 +30,6 @@ impl Default for Global {
             external_url: None,
             job: "bellwether".to_owned(),
             instance: None,
-            vantage: None,
             reference_url: None,
         }
     }
@@ -55,7 +54,6 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         "external_url",
         "job",
         "instance",
-        "vantage",
         "reference_url",
     ];
     let Some(node) = root.get("global") else { return default };
@@ -78,7 +76,6 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         external_url: reader.optional(&fields, "external_url", url),
         job: reader.optional(&fields, "job", name).unwrap_or(default.job),
         instance: reader.optional(&fields, "instance", name),
-        vantage: reader.optional(&fields, "vantage", name),
         reference_url: reader.optional(&fields, "reference_url", url),
     };
     // What a rollback hangs on is looked at more often than the rest, not more seldom. Where only

@@ -50,9 +50,8 @@ pub struct Global {
     pub job: String,
     /// The label `instance` of the samples; the listen address where nothing is written.
     pub instance: Option<String>,
-    /// From where this process looks at the providers.
-    pub vantage: Option<String>,
-    /// What is asked to tell a broken network of ours from broken providers.
+    /// What is asked, while a target cannot be reached, to tell a broken network of ours from broken
+    /// providers.
     pub reference_url: Option<String>,
 }
 

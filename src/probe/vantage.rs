@@ -63,6 +63,11 @@ impl Vantage {
         self.last.remove(target);
     }
 
+    /// Whether anybody could not be reached lately, so that the reference is worth asking.
+    pub fn has_unreached(&self, now: Timestamp) -> bool {
+        self.last.values().any(|heard| heard.until >= now && heard.is_unreached)
+    }
+
     /// Whether the vantage is suspect.
     pub fn is_suspect(&self, now: Timestamp) -> bool {
         let recent = || self.last.values().filter(|heard| heard.until >= now);
@@ -159,6 +164,8 @@ mod tests {
         let mut vantage = vantage(&[("a", "x", ErrorType::Dns)]);
         vantage.hear_reference(true);
         assert!(vantage.is_suspect(Timestamp::from_millis(0)));
+        assert!(vantage.has_unreached(Timestamp::from_millis(180_000)));
+        assert!(!vantage.has_unreached(Timestamp::from_millis(180_001)), "long ago");
         vantage.hear_reference(false);
         assert!(!vantage.is_suspect(Timestamp::from_millis(0)));
     }

@@ -13,6 +13,7 @@ mod loopback;
 mod once;
 mod pulse;
 mod record;
+mod reference;
 mod roster;
 mod rounds;
 

@@ -90,6 +90,18 @@ impl Pulse {
         is_suspect
     }
 
+    /// Whether anybody could not be reached lately.
+    pub fn has_unreached(&self) -> bool {
+        let vantage = self.vantage.lock().unwrap_or_else(PoisonError::into_inner);
+        vantage.has_unreached(self.clock.now())
+    }
+
+    /// Takes in whether the reference endpoint failed.
+    pub fn hear_reference(&self, has_failed: bool) {
+        self.vantage.lock().unwrap_or_else(PoisonError::into_inner).hear_reference(has_failed);
+        self.publish();
+    }
+
     /// Forgets a target that is gone.
     pub fn forget(&self, target: &TargetId) {
         self.vantage.lock().unwrap_or_else(PoisonError::into_inner).forget(target);
@@ -105,6 +117,7 @@ impl Pulse {
         let at = self.clock.at(now);
         let is_vantage_suspect =
             self.vantage.lock().unwrap_or_else(PoisonError::into_inner).is_suspect(at);
+        self.telemetry.vantage(is_vantage_suspect);
         self.health.send_if_modified(|health| {
             let has_changed =
                 health.is_green != is_green || health.is_vantage_suspect != is_vantage_suspect;

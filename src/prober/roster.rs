@@ -27,6 +27,8 @@ pub struct Prober {
     watcher: JoinHandle<()>,
     // Changed by `reload`, which does not wait for anything.
     roster: Mutex<Roster>,
+    // The same.
+    reference: Mutex<Option<(String, JoinHandle<()>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +60,8 @@ impl Prober {
         let pulse = Arc::new(Pulse::new(start, clock, telemetry.clone(), health));
         let watcher = tokio::spawn(Arc::clone(&pulse).watch());
         let house = Arc::new(House { start, clock, telemetry, pulse, outcomes });
-        let prober = Self { house, watcher, roster: Mutex::default() };
+        let (roster, reference) = (Mutex::default(), Mutex::default());
+        let prober = Self { house, watcher, roster, reference };
         prober.reload(targets);
         prober
     }
@@ -84,6 +87,23 @@ impl Prober {
             roster.leaving.push(gone.dismiss());
             self.house.pulse.forget(&id);
         }
+    }
+
+    /// Asks this endpoint from now on, while a target cannot be reached, to tell a broken network of
+    /// ours from broken providers.
+    pub fn watch_reference(&self, url: Option<String>) {
+        let mut reference = self.reference.lock().unwrap_or_else(PoisonError::into_inner);
+        if reference.as_ref().map(|(url, _)| url) == url.as_ref() {
+            return;
+        }
+        if let Some((_, task)) = reference.take() {
+            task.abort();
+            self.house.pulse.hear_reference(false);
+        }
+        *reference = url.map(|url| {
+            let asking = super::reference::watch(url.clone(), Arc::clone(&self.house.pulse));
+            (url, tokio::spawn(asking))
+        });
     }
 
     /// What became of the due times of all targets there ever were in this process.
@@ -122,6 +142,7 @@ impl Prober {
 impl Drop for Prober {
     fn drop(&mut self) {
         self.watcher.abort();
+        self.watch_reference(None);
     }
 }
 

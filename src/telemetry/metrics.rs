@@ -163,9 +163,10 @@ pub const STATUSES: [u16; 22] = [
     503, 504, 529,
 ];
 
-/// At most how many series a configuration leads to, `le` buckets included. The statuses count in
-/// full though most never appear; everything else is exact.
+/// At most how many series a configuration leads to, `le` buckets and what a scrape adds by itself
+/// included. What may never appear (most statuses, reported limits) counts in full.
 pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: usize) -> usize {
+    // `+Inf`, `_sum` and `_count` come to the bounds.
     let ladder = |buckets: &[f64], thresholds: usize| buckets.len() + thresholds + 3;
     let mut ttft: Vec<_> = targets.iter().filter_map(|target| target.thresholds.ttft).collect();
     let mut total: Vec<_> = targets.iter().filter_map(|target| target.thresholds.total).collect();
@@ -183,11 +184,12 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + SkipReason::ALL.len()
         + STATUSES.len() + 1
         + Anomaly::ALL.len()
-        // tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
-        + 5 + 6 + 4 + 10;
-    let process = ladder(LAG_BUCKETS, 0) + 10 + 8;
+        // tokens, thresholds (3 families × 2), rate limits (2 × 2), nine single ones
+        + 5 + 6 + 4 + 9;
+    // The canary's lateness, nine single ones, the process's own, what a scrape adds.
+    let process = ladder(LAG_BUCKETS, 0) + 9 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
-    targets.len() * per_target + process + hooks * per_hook + rollbacks * 5 + groups * 4
+    targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 4
 }
 
 /// Failures that are only a matter of time, and so are excluded while bellwether itself is stalled.

@@ -13,6 +13,8 @@ mod probes;
 mod process;
 mod recorder;
 mod sampling;
+#[cfg(test)]
+mod tests;
 
 pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};

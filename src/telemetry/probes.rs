@@ -19,7 +19,6 @@ use crate::provider::{ErrorType, SloClass, StreamPhase};
 const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
 const TOKEN_TYPES: [&str; 5] = ["input", "output", "cache_read", "cache_write", "reasoning"];
 const PHASES: [&str; 6] = ["dns", "connect", "tls", "headers", "first_content", "stream"];
-const STREAMED: &str = "true";
 
 /// The label values of a target, in the order of [`metrics::TARGET_LABELS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,29 +26,20 @@ struct Identity([String; 5]);
 
 impl Identity {
     fn of(target: &Target) -> Self {
-        let stream = match target.delivery {
-            Delivery::Streamed => STREAMED,
-            Delivery::Whole => "false",
-        };
-        Self([
-            target.id.to_string(),
-            target.provider.system.clone(),
-            target.model.clone(),
-            target.provider.dialect.api().to_owned(),
-            stream.to_owned(),
-        ])
+        Self(Self::values(target).map(str::to_owned))
     }
 
-    /// Whether these are a target's labels. A result that outlived a reload may be of a target that
-    /// has others now.
     fn is_of(&self, target: &Target) -> bool {
-        let [id, system, model, api, stream] = &self.0;
-        let is_streamed = target.delivery == Delivery::Streamed;
-        *id == target.id.as_str()
-            && *system == target.provider.system
-            && *model == target.model
-            && *api == target.provider.dialect.api()
-            && (stream == STREAMED) == is_streamed
+        self.0.each_ref().map(String::as_str) == Self::values(target)
+    }
+
+    fn values(target: &Target) -> [&str; 5] {
+        let stream = match target.delivery {
+            Delivery::Streamed => "true",
+            Delivery::Whole => "false",
+        };
+        let provider = &target.provider;
+        [target.id.as_str(), &provider.system, &target.model, provider.dialect.api(), stream]
     }
 
     fn and<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
@@ -305,8 +295,8 @@ impl Probes {
         }
     }
 
-    /// Nothing for a target that went or that has other labels by now: its series are gone, and
-    /// those that took their place have accounts of their own.
+    /// The label values of a target as it is configured now. One that a reload took away or changed
+    /// counts nowhere any more: its last probes are no results of its successor.
     fn identity(&self, target: &Target) -> Option<&Identity> {
         self.known.get(&target.id).filter(|identity| identity.is_of(target))
     }

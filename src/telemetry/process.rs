@@ -1,6 +1,8 @@
 //! The instruments of the process as a whole.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
@@ -40,6 +42,16 @@ pub(super) struct Process {
     pub(super) oldest: GaugeVec,
     reload_successful: prometheus::Gauge,
     reload_time: prometheus::Gauge,
+    // Written by a reload only.
+    known: Mutex<Names>,
+}
+
+/// Names that are label values.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    hooks: BTreeSet<String>,
+    rollbacks: BTreeSet<String>,
+    groups: BTreeSet<String>,
 }
 
 const NO_LABELS: [&str; 0] = [];
@@ -80,12 +92,29 @@ impl Process {
             oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
             reload_successful: single(&metrics::RELOAD_SUCCESSFUL),
             reload_time: single(&metrics::RELOAD_TIME),
+            known: Mutex::default(),
         };
         process.canary_healthy.set(1.0);
         process
     }
 
     pub(super) fn configure(&self, hooks: &[String], rollbacks: &[String], groups: &[String]) {
+        let set = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+        let names = Names { hooks: set(hooks), rollbacks: set(rollbacks), groups: set(groups) };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *known, names.clone());
+        before.hooks.difference(&names.hooks).for_each(|hook| self.forget_hook(hook));
+        for rollback in before.rollbacks.difference(&names.rollbacks) {
+            for result in ROLLBACK_RESULTS {
+                let _was_there = self.rollbacks.remove_label_values(&[rollback, result]).is_ok();
+            }
+        }
+        for group in before.groups.difference(&names.groups) {
+            for family in [&self.evaluations, &self.failures, &self.missed] {
+                let _was_there = family.remove_label_values(&[group]).is_ok();
+            }
+            let _was_there = self.duration.remove_label_values(&[group]).is_ok();
+        }
         for hook in hooks {
             for result in DeliveryResult::ALL {
                 self.deliveries.with_label_values(&[hook.as_str(), result.as_str()]);
@@ -110,6 +139,20 @@ impl Process {
         }
     }
 
+    fn forget_hook(&self, hook: &str) {
+        for result in DeliveryResult::ALL {
+            let labels = [hook, result.as_str()];
+            let _was_there = self.deliveries.remove_label_values(&labels).is_ok();
+        }
+        for class in CODE_CLASSES {
+            let _was_there = self.attempts.remove_label_values(&[hook, class]).is_ok();
+        }
+        let _was_there = self.delivery_duration.remove_label_values(&[hook]).is_ok();
+        for family in [&self.depth, &self.oldest] {
+            let _was_there = family.remove_label_values(&[hook]).is_ok();
+        }
+    }
+
     pub(super) fn canary(&self, is_green: bool, lateness: Duration) {
         self.canary_lateness.observe(lateness.as_secs_f64());
         self.canary_healthy.set(f64::from(u8::from(is_green)));
@@ -130,6 +173,10 @@ impl Process {
         self.failures.with_label_values(&[group]).inc_by(failed);
         self.missed.with_label_values(&[group]).inc_by(missed);
         self.duration.with_label_values(&[group]).set(took.as_secs_f64());
+    }
+
+    pub(super) fn last_reload(&self) -> (bool, f64) {
+        (self.reload_successful.get() > 0.0, self.reload_time.get())
     }
 
     pub(super) fn reloaded(&self, is_successful: bool, at: Timestamp) {

@@ -67,13 +67,16 @@ impl Telemetry {
         self.write().configure(targets)
     }
 
-    /// Takes up the names of hooks, rollbacks and rule groups, so that their series start at zero.
+    /// Takes up the names of hooks, rollbacks and rule groups: new ones start at zero, the series of
+    /// those that are gone vanish.
     pub fn configure_actions(&self, hooks: &[String], rollbacks: &[String], groups: &[String]) {
         self.process.configure(hooks, rollbacks, groups);
     }
 
     /// Everything there is, sorted by name.
     pub fn gather(&self) -> Vec<MetricFamily> {
+        // A reload takes families out and puts them in again; nobody sees the time in between.
+        let _no_reload = self.read();
         self.registry.gather()
     }
 
@@ -138,6 +141,11 @@ impl Telemetry {
     /// A rollback was decided on; `result` is one of [`super::metrics`]' closed list.
     pub fn rollback(&self, rollback: &str, result: &str) {
         self.process.rollbacks.with_label_values(&[rollback, result]).inc();
+    }
+
+    /// Whether the last reload succeeded, and when the configuration was loaded last, in seconds.
+    pub fn last_reload(&self) -> (bool, f64) {
+        self.process.last_reload()
     }
 
     /// A configuration was loaded, or refused.

@@ -55,6 +55,12 @@ impl Sampler {
         Labels::from_pairs([(Labels::NAME, name), ("job", &self.job), ("instance", &self.instance)])
     }
 
+    /// How many label sets are kept.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
     fn labels(
         &mut self,
         name: &str,

@@ -1,0 +1,332 @@
+//! What the instruments hold after probes, reloads and silence, read as a scrape reads it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Sampler, Telemetry, encode, metrics};
+use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
+use crate::probe::{
+    Anomaly, Budget, Check, Connection, Delivery, Outcome, Phases, SkipReason, Target, Thresholds,
+    Timeouts,
+};
+use crate::provider::{
+    Auth, Dialect, ErrorType, Provider, RateLimits, SloClass, StreamPhase, Usage,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn target(name: &str, ttft: u32, total: u32) -> Target {
+    let provider = Provider {
+        id: ProviderId::new("p"),
+        dialect: Dialect::OpenaiChat,
+        system: "openai".to_owned(),
+        base_url: String::new(),
+        auth: Auth::None,
+        http: HttpSettings::default(),
+        models: BTreeMap::new(),
+    };
+    Target {
+        id: TargetId::new(name),
+        provider: Arc::new(provider),
+        model: "m".to_owned(),
+        delivery: Delivery::Streamed,
+        interval: 1000 * MS,
+        in_flight_max: 1,
+        timeouts: Timeouts { connect: MS, first_token: MS, idle: MS, total: MS },
+        thresholds: Thresholds { ttft: Some(ttft * MS), total: Some(total * MS) },
+        tokens_max: 1,
+        prompt: None,
+        check: Check::Any,
+        connection: Connection::Warm,
+        budget: Budget::Unlimited,
+        classes: BTreeMap::new(),
+    }
+}
+
+/// A good probe of 40 ms, its first token after 30 ms.
+fn good() -> Outcome {
+    Outcome {
+        target: TargetId::new("a"),
+        sequence: 0,
+        due: Timestamp::from_millis(1000),
+        finished: Timestamp::from_millis(2500),
+        lateness: MS,
+        error_type: ErrorType::None,
+        class: SloClass::Good,
+        detail: String::new(),
+        broke: None,
+        phases: Phases { dns: Some(MS), ..Phases::default() },
+        ttft: Some(30 * MS),
+        ttfo: Some(30 * MS),
+        time_per_output_token: Some(MS),
+        gaps: vec![MS, MS],
+        total: 40 * MS,
+        status: Some(200),
+        usage: Some(Usage { input: 3, output: 5, ..Usage::default() }),
+        cost: Some(Money::from_nanos(2_000_000)),
+        anomalies: Vec::new(),
+        rate_limits: RateLimits::default(),
+        request_id: None,
+        is_cold: false,
+        is_conclusive: true,
+    }
+}
+
+fn bad() -> Outcome {
+    Outcome { error_type: ErrorType::TruncatedStream, class: SloClass::Bad, ..good() }
+}
+
+/// The value of the one series of a metric whose labels hold all of these.
+fn value(telemetry: &Telemetry, metric: &str, labels: &[&str]) -> Option<f64> {
+    let text = encode(&telemetry.gather());
+    let lines = text.lines().filter(|line| {
+        line.strip_prefix(metric).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && labels.iter().all(|label| line.contains(label))
+    });
+    let values: Vec<f64> =
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(values.len() <= 1, "{metric} {labels:?} is {} series", values.len());
+    values.first().copied()
+}
+
+const A: &str = "target=\"a\"";
+
+#[test]
+fn latency_is_that_of_good_warm_conclusive_probes() {
+    for (outcome, counted) in [
+        (good(), 1.0),
+        (bad(), 0.0),
+        (Outcome { class: SloClass::Excluded, error_type: ErrorType::RateLimited, ..good() }, 0.0),
+        (Outcome { is_cold: true, ..good() }, 0.0),
+        (Outcome { is_conclusive: false, ..good() }, 0.0),
+    ] {
+        let telemetry = Telemetry::new();
+        let target = target("a", 500, 2000);
+        telemetry.configure(std::slice::from_ref(&target));
+        telemetry.probe_finished(&target, &outcome);
+        for (family, of_one) in [
+            ("bellwether_probe_duration_seconds_count", 1.0),
+            ("bellwether_probe_time_to_first_token_seconds_count", 1.0),
+            ("bellwether_probe_time_to_first_output_seconds_count", 1.0),
+            ("bellwether_probe_time_per_output_token_seconds_count", 1.0),
+            ("bellwether_probe_inter_chunk_seconds_count", 2.0),
+        ] {
+            assert_eq!(value(&telemetry, family, &[A]), Some(of_one * counted), "{outcome:?}");
+        }
+        let dns = value(&telemetry, "bellwether_probe_phase_seconds_count", &["phase=\"dns\""]);
+        assert_eq!(dns, Some(counted));
+        // What came of it counts all the same.
+        let labels = [
+            A,
+            &format!("error_type=\"{}\"", outcome.error_type.as_str()),
+            &format!("slo=\"{}\"", outcome.class.as_str()),
+        ];
+        assert_eq!(value(&telemetry, "bellwether_probe_runs_total", &labels), Some(1.0));
+    }
+}
+
+#[test]
+fn a_failure_counts_against_the_objective_however_fast_it_was() {
+    let check = |outcome: Outcome, expected: [f64; 4]| {
+        let telemetry = Telemetry::new();
+        let target = target("a", 30, 39);
+        telemetry.configure(std::slice::from_ref(&target));
+        telemetry.probe_finished(&target, &outcome);
+        let count = |metric: &str, kind: &str| value(&telemetry, metric, &[A, kind]).unwrap();
+        let (observed, exceeded) = (
+            "bellwether_probe_threshold_observed_total",
+            "bellwether_probe_threshold_exceeded_total",
+        );
+        let (ttft, total) = ("kind=\"ttft\"", "kind=\"total\"");
+        let found = [
+            count(observed, ttft),
+            count(exceeded, ttft),
+            count(observed, total),
+            count(exceeded, total),
+        ];
+        assert_eq!(found, expected, "{outcome:?}");
+    };
+    // 30 ms is not longer than 30 ms; 40 ms is longer than 39 ms.
+    check(good(), [1.0, 0.0, 1.0, 1.0]);
+    check(Outcome { total: MS, ..bad() }, [1.0, 1.0, 1.0, 1.0]);
+    check(Outcome { is_cold: true, ..bad() }, [0.0; 4]);
+    check(Outcome { is_conclusive: false, ..bad() }, [0.0; 4]);
+    check(Outcome { class: SloClass::Excluded, ..bad() }, [0.0; 4]);
+}
+
+#[test]
+fn every_threshold_is_a_bound_and_whole_bounds_have_a_dot() {
+    let telemetry = Telemetry::new();
+    telemetry.configure(&[target("a", 333, 7000)]);
+    let text = encode(&telemetry.gather());
+    for (family, bound) in [
+        ("time_to_first_token", "0.333"),
+        ("time_to_first_output", "0.333"),
+        ("duration", "7.0"),
+        ("time_to_first_token", "1.0"),
+        ("duration", "+Inf"),
+    ] {
+        let name = format!("bellwether_probe_{family}_seconds_bucket{{");
+        let bound = format!("le=\"{bound}\"");
+        let has = |line: &str| line.starts_with(&name) && line.contains(&bound);
+        assert!(text.lines().any(has), "{family} {bound}");
+    }
+    let bare = text.lines().filter_map(|line| line.split("le=\"").nth(1));
+    assert!(bare.map(|rest| rest.split('"').next().unwrap()).all(|le| le.contains(['.', 'I'])));
+}
+
+#[test]
+fn a_changed_threshold_registers_anew_its_own_families_only() {
+    let telemetry = Telemetry::new();
+    let before = target("a", 500, 2000);
+    telemetry.configure(std::slice::from_ref(&before));
+    telemetry.probe_finished(&before, &good());
+    assert!(telemetry.configure(std::slice::from_ref(&before)).is_empty());
+    let after = target("a", 501, 2000);
+    let renewed = telemetry.configure(std::slice::from_ref(&after));
+    assert_eq!(renewed, [metrics::PROBE_TTFT.name, metrics::PROBE_TTFO.name]);
+    for (metric, expected) in [
+        ("bellwether_probe_time_to_first_token_seconds_count", 0.0),
+        ("bellwether_probe_duration_seconds_count", 1.0),
+        ("bellwether_probe_inter_chunk_seconds_count", 2.0),
+        ("bellwether_probe_last_run_timestamp_seconds", 2.5),
+    ] {
+        assert_eq!(value(&telemetry, metric, &[A]), Some(expected), "{metric}");
+    }
+    let ttft = ["kind=\"ttft\""];
+    assert_eq!(value(&telemetry, "bellwether_probe_threshold_seconds", &ttft), Some(0.501));
+    let total = target("a", 501, 2500);
+    assert_eq!(telemetry.configure(&[total]), [metrics::PROBE_DURATION.name]);
+}
+
+/// Everything that can come of a target's probes.
+fn exhaust(telemetry: &Telemetry, target: &Target) {
+    telemetry.probe_due(target, 3);
+    telemetry.probe_missed(target, 1);
+    telemetry.probe_sent(target, MS);
+    telemetry.probe_in_flight(target, 1);
+    SkipReason::ALL.iter().for_each(|reason| telemetry.probe_skipped(target, *reason));
+    for error_type in ErrorType::ALL {
+        let class = target.class(error_type);
+        telemetry.probe_finished(target, &Outcome { error_type, class, ..good() });
+    }
+    for error_type in metrics::STREAM_FAILURES {
+        for phase in StreamPhase::ALL {
+            let (class, broke) = (target.class(error_type), Some(phase));
+            telemetry.probe_finished(target, &Outcome { error_type, class, broke, ..bad() });
+        }
+    }
+    for status in metrics::STATUSES.into_iter().chain([418]) {
+        telemetry.probe_finished(target, &Outcome { status: Some(status), ..good() });
+    }
+    let rate_limits = RateLimits {
+        requests_limit: Some(1),
+        requests_remaining: Some(1),
+        tokens_limit: Some(1),
+        tokens_remaining: Some(1),
+        retry_after: None,
+    };
+    let anomalies = Anomaly::ALL.to_vec();
+    telemetry.probe_finished(target, &Outcome { rate_limits, anomalies, cost: None, ..good() });
+}
+
+#[test]
+fn a_target_that_is_gone_leaves_no_series() {
+    let telemetry = Telemetry::new();
+    let (gone, kept) = (target("gone", 500, 2000), target("kept", 500, 2000));
+    telemetry.configure(&[gone.clone(), kept.clone()]);
+    exhaust(&telemetry, &gone);
+    exhaust(&telemetry, &kept);
+    let lines = |name: &str| {
+        let text = encode(&telemetry.gather());
+        text.lines().filter(|line| line.contains(&format!("\"{name}\""))).count()
+    };
+    let before = lines("kept");
+    assert!(before > 300 && lines("gone") == before);
+    telemetry.configure(std::slice::from_ref(&kept));
+    // Its last probes end after the reload and count nowhere.
+    exhaust(&telemetry, &gone);
+    assert_eq!((lines("gone"), lines("kept")), (0, before));
+}
+
+#[test]
+fn results_of_a_target_as_it_was_are_not_counted_for_what_it_became() {
+    let telemetry = Telemetry::new();
+    let before = target("a", 500, 2000);
+    let after = Target { model: "m2".to_owned(), ..before.clone() };
+    telemetry.configure(std::slice::from_ref(&before));
+    telemetry.configure(std::slice::from_ref(&after));
+    telemetry.probe_finished(&before, &good());
+    let labels = [A, "error_type=\"none\"", "slo=\"good\""];
+    assert_eq!(value(&telemetry, "bellwether_probe_runs_total", &labels), Some(0.0));
+}
+
+#[test]
+fn the_bound_on_series_holds_and_is_close() {
+    for count in [1, 3] {
+        let telemetry = Telemetry::new();
+        let targets: Vec<Target> =
+            (1..=count).map(|n| target(&format!("t{n}"), 300 + n, 2000 + n)).collect();
+        telemetry.configure(&targets);
+        let names = |kind: &str, count: usize| -> Vec<String> {
+            (0..count).map(|n| format!("{kind}{n}")).collect()
+        };
+        telemetry.configure_actions(&names("hook", 2), &names("rollback", 3), &names("group", 4));
+        targets.iter().for_each(|target| exhaust(&telemetry, target));
+        let mut sampler = Sampler::new("j", "i");
+        // A scrape adds `up` and three more.
+        let real = sampler.sample(&telemetry.gather(), &|_| true).len() + 4;
+        let bound = metrics::series_bound(&targets, 2, 3, 4);
+        assert!(real <= bound, "{real} series, bound {bound}");
+        assert!(bound - real <= bound / 50, "{real} series, bound {bound}");
+    }
+}
+
+#[test]
+fn names_that_are_gone_leave_no_series() {
+    let telemetry = Telemetry::new();
+    let names = |name: &str| vec![name.to_owned()];
+    telemetry.configure_actions(&names("hook1"), &names("roll1"), &names("f;group1"));
+    telemetry.delivery_attempt("hook1", Some(200));
+    telemetry.rollback("roll1", "fired");
+    telemetry.rules_evaluated("f;group1", 2, 1, MS);
+    let group = ["rule_group=\"f;group1\""];
+    let failures = "bellwether_rule_evaluation_failures_total";
+    assert_eq!(value(&telemetry, failures, &group), Some(2.0));
+    telemetry.configure_actions(&names("hook2"), &names("roll2"), &names("f;group2"));
+    let text = encode(&telemetry.gather());
+    for (gone, here) in [("hook1", "hook2"), ("roll1", "roll2"), ("f;group1", "f;group2")] {
+        assert!(!text.contains(gone) && text.contains(here), "{gone}");
+    }
+}
+
+#[test]
+fn a_sampler_keeps_each_label_set_once() {
+    let telemetry = Telemetry::new();
+    telemetry.configure(&[target("a", 500, 2000)]);
+    let mut sampler = Sampler::new("j", "i:1");
+    let families = telemetry.gather();
+    let first = sampler.sample(&families, &|_| true);
+    let kept = sampler.size();
+    assert_eq!(kept, first.len());
+    assert_eq!(sampler.sample(&families, &|_| true).len(), first.len());
+    assert_eq!(sampler.size(), kept);
+    let one = sampler.sample(&families, &|family| family == "bellwether_canary_healthy");
+    assert_eq!(one.len(), 1);
+    let (labels, value) = &one[0];
+    assert_eq!((labels.metric(), *value), ("bellwether_canary_healthy", 1.0));
+    assert_eq!((labels.get("job"), labels.get("instance")), (Some("j"), Some("i:1")));
+}
+
+#[test]
+fn the_canary_counts_each_turn_to_red_once() {
+    let telemetry = Telemetry::new();
+    for is_green in [true, false, false, true, false] {
+        telemetry.canary(is_green, MS);
+    }
+    assert_eq!(value(&telemetry, "bellwether_canary_stalls_total", &[]), Some(2.0));
+    assert_eq!(value(&telemetry, "bellwether_canary_healthy", &[]), Some(0.0));
+    telemetry.vantage(true);
+    assert_eq!(value(&telemetry, "bellwether_vantage_suspect", &[]), Some(1.0));
+}
