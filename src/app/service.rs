@@ -80,6 +80,13 @@ impl App {
     /// Starts everything; fails before the first probe if anything is amiss.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let clock = options.clock;
+        let mut flags = vec![
+            ("storage.path", options.storage.display().to_string()),
+            ("web.listen-address", options.listen.clone()),
+        ];
+        if let Configuration::File(path) = &options.configuration {
+            flags.push(("config.file", path.display().to_string()));
+        }
         let (path, loaded) = match options.configuration {
             Configuration::File(path) => {
                 let loaded = load(&path)?;
@@ -156,6 +163,8 @@ impl App {
             ready: is_ready,
             telemetry: telemetry.clone(),
             clock,
+            flags: Arc::from(flags),
+            retention: loaded.config.storage.retention,
         };
         let server = Server::spawn(listener, views)?;
         ready.send_replace(true);
@@ -163,6 +172,7 @@ impl App {
         warmed.await?;
         let targets = loaded.config.targets.clone();
         let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
+        prober.watch_reference(loaded.config.global.reference_url.clone());
         let estimate = config::estimate(&loaded.config, loaded.series_bound());
         tracing::info!(
             cost_daily = %estimate.cost_daily,
@@ -244,6 +254,7 @@ impl App {
         self.notifier.lock().unwrap_or_else(PoisonError::into_inner).reload(endpoints);
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.reload(loaded.config.targets.clone());
+        self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
         Ok(())
     }

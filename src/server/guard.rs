@@ -4,16 +4,16 @@
 //! web page of another origin. The last two stop a page in the operator's browser, directly or by a
 //! name that resolves to 127.0.0.1.
 
+use std::net::SocketAddr;
+
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::listener::Peer;
-
 /// Refuses everybody but a local caller.
 pub(super) async fn local_only(
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -38,20 +38,32 @@ fn refusal(headers: &HeaderMap) -> Option<&'static str> {
         Some(_) => return Some("the Host header names no loopback host"),
         None => return Some("there is no Host header"),
     }
+    if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        return Some("the call was forwarded for somebody else");
+    }
+    let host = text(header::HOST).and_then(Result::ok).unwrap_or_default();
     let origin = text(header::ORIGIN).map(|origin| origin.unwrap_or_default());
     match origin.map(|origin| origin.split_once("://").map(|(_, host)| host)) {
         None => None,
-        Some(Some(host)) if is_local(host) => None,
+        // Another port is another program on this machine, and its pages are not ours.
+        Some(Some(from)) if from.eq_ignore_ascii_case(host) => None,
         Some(_) => Some("the Origin header names another site"),
     }
 }
 
+/// What proxies add: behind one, every caller seems to be on loopback.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
 /// Whether `host[:port]` is this machine by a name that nobody else can take.
 fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or_default(),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
+    let is_port = |port: &str| port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok());
+    if !port.is_empty() && !is_port(port) {
+        return false;
+    }
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -80,5 +92,13 @@ mod tests {
         assert!(!check(Some("127.0.0.1.example:9779"), None));
         assert!(!check(Some("127.0.0.1:9779"), Some("https://example.com")));
         assert!(!check(Some("127.0.0.1:9779"), Some("null")));
+        assert!(!check(Some("localhost:9779"), Some("http://localhost:3000")));
+        assert!(!check(Some("localhost:9779@example.com"), None));
+        assert!(!check(Some("[::1].example:9779"), None));
+        assert!(check(Some("LOCALHOST"), Some("http://localhost")));
+        let mut forwarded = HeaderMap::new();
+        forwarded.insert(header::HOST, "127.0.0.1:9779".parse().unwrap());
+        forwarded.insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
+        assert!(refusal(&forwarded).is_some());
     }
 }

@@ -5,14 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
-use super::{admin, api, exposition, page, query};
+use super::parameters::ApiError;
+use super::{admin, api, exposition, page, query, status};
 use crate::clock::Clock;
 use crate::engine::Snapshot;
 use crate::series::Store;
@@ -35,24 +43,26 @@ pub struct Views {
     pub telemetry: Telemetry,
     /// The time.
     pub clock: Clock,
+    /// Flags as the process was started with, by name.
+    pub flags: Arc<[(&'static str, String)]>,
+    /// How long samples are kept.
+    pub retention: Duration,
 }
+
+/// As many connections as are open at once; more wait until one of them ends.
+const CONNECTIONS_MAX: usize = 512;
+/// How long a client may take for the head of a request, and how long it may keep an idle connection:
+/// longer than the usual scrape interval of a minute.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// Heads are a line and a few headers; a query may stand in the first.
+const HEAD_MAX_BYTES: usize = 64 << 10;
 
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
-}
-
-/// Who is calling.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -60,22 +70,7 @@ impl Server {
     pub fn spawn(listener: TcpListener, views: Views) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let application = Router::new()
-            .merge(exposition::routes(views.telemetry.clone()))
-            .merge(admin::routes(views.reload.clone(), views.ready.clone()))
-            .merge(query::routes(views.samples.clone(), views.clock))
-            .merge(api::routes(&views))
-            .merge(page::routes(views.snapshot.clone(), views.clock))
-            .layer(CompressionLayer::new());
-        let service = application.into_make_service_with_connect_info::<Peer>();
-        let task = tokio::spawn(async move {
-            axum::serve(listener, service)
-                .with_graceful_shutdown(async {
-                    // A dropped sender stops the server too.
-                    let _was_asked = stopped.await.is_ok();
-                })
-                .await
-        });
+        let task = tokio::spawn(serve(listener, application(&views), stopped));
         Ok(Self { address, stop, task })
     }
 
@@ -84,13 +79,120 @@ impl Server {
         self.address
     }
 
-    /// Takes no new connection and lets the open ones finish within the deadline.
+    /// Takes no new connection and lets open answers finish within the deadline.
     pub async fn stop(self, deadline: Duration) {
         // Nobody listens where the task is over already.
         let _was_running = self.stop.send(()).is_ok();
         let mut task = self.task;
         if tokio::time::timeout(deadline, &mut task).await.is_err() {
+            // Its connections end with it.
             task.abort();
         }
+    }
+}
+
+fn application(views: &Views) -> Router {
+    Router::new()
+        .merge(exposition::routes(views.telemetry.clone()))
+        .merge(admin::routes(views.reload.clone(), views.ready.clone()))
+        .merge(query::routes(views.samples.clone(), views.clock))
+        .merge(api::routes(views))
+        .merge(status::routes(views))
+        .merge(page::routes(views.snapshot.clone(), views.clock))
+        .fallback(nothing_here)
+        .layer(CompressionLayer::new())
+        .layer(axum::middleware::map_response(plain_about_types))
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        return ApiError::not_found(uri.path()).into_response();
+    }
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}
+
+/// Nobody shall take a text of ours for a page.
+async fn plain_about_types(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, value);
+    response
+}
+
+async fn serve(listener: TcpListener, application: Router, mut stopped: oneshot::Receiver<()>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (closing, is_closing) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            // A dropped sender stops the server too.
+            _ = &mut stopped => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener, &slots) => {
+                let Some((stream, peer, slot)) = accepted else { continue };
+                let (application, is_closing) = (application.clone(), is_closing.clone());
+                connections.spawn(async move {
+                    converse(stream, peer, application, is_closing).await;
+                    drop(slot);
+                });
+            }
+        }
+    }
+    drop(listener);
+    closing.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Waits for a free slot, then for a connection.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, slot)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection was not accepted");
+            // Mostly too many open files: asking again at once would not help.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            None
+        }
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    application: Router,
+    mut is_closing: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        application.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let closed = async {
+        // Whichever it is, an error too: nobody is left to serve for.
+        let _is_closing = is_closing.wait_for(|is_closing| *is_closing).await.is_ok();
+    };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = closed => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a connection broke off");
     }
 }

@@ -12,6 +12,10 @@ mod listener;
 mod page;
 mod parameters;
 mod query;
+mod status;
 
 pub use admin::ReloadRequest;
 pub use listener::{Server, Views};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The parameters of an API call, from the query and from a form body alike.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -10,6 +12,9 @@ use crate::model::{Timestamp, parse_duration};
 
 /// A form body larger than this is refused.
 const BODY_MAX_BYTES: usize = 1 << 20;
+
+/// How long a form may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer in Prometheus's error shape.
 #[derive(Debug)]
@@ -32,6 +37,24 @@ impl ApiError {
             kind: "execution",
             message: message.into(),
         }
+    }
+
+    /// It took too long: 503, as Prometheus answers it.
+    pub(super) fn timeout() -> Self {
+        let message = "query timed out in expression evaluation".to_owned();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", message }
+    }
+
+    /// A bug of ours: 500.
+    pub(super) fn internal() -> Self {
+        let message = "the query failed; this is a bug in bellwether".to_owned();
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "internal", message }
+    }
+
+    /// There is nothing at that path: 404.
+    pub(super) fn not_found(path: &str) -> Self {
+        let message = format!("there is no `{path}` here");
+        Self { status: StatusCode::NOT_FOUND, kind: "not_found", message }
     }
 
     /// The service is starting or stopping: 503.
@@ -67,9 +90,11 @@ impl<S: Send + Sync> FromRequest<S> for Parameters {
             .and_then(|kind| kind.to_str().ok())
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         if is_form {
-            let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
-                .await
-                .map_err(|_| ApiError::bad_data("the form is larger than 1 MiB or was cut off"))?;
+            let body =
+                tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_MAX_BYTES));
+            let body = body.await.ok().and_then(Result::ok).ok_or_else(|| {
+                ApiError::bad_data("the form is larger than 1 MiB, was cut off or took too long")
+            })?;
             pairs.extend(form_urlencoded::parse(&body).into_owned());
         }
         Ok(Self(pairs))
@@ -88,6 +113,37 @@ impl Parameters {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// How many entries are wanted at most; 0 and absent are all.
+    pub(super) fn limit(&self, name: &str) -> Result<usize, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(usize::MAX) };
+        let bad = || {
+            ApiError::bad_data(format!(
+                "invalid parameter \"{name}\": cannot parse \"{text}\" to a number of entries"
+            ))
+        };
+        let limit = text.parse().map_err(|_| bad())?;
+        Ok(if limit == 0 { usize::MAX } else { limit })
+    }
+
+    /// A duration: seconds or Prometheus's notation.
+    fn duration(&self, name: &str) -> Result<Duration, ApiError> {
+        let text = self.get(name).unwrap_or_default();
+        let seconds = text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+        seconds.or_else(|| parse_duration(text).ok()).ok_or_else(|| {
+            ApiError::bad_data(format!(
+                "invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration"
+            ))
+        })
+    }
+
+    /// How long a query may take: what was asked for, up to a limit.
+    pub(super) fn timeout(&self, limit: Duration) -> Result<Duration, ApiError> {
+        if self.get("timeout").is_none() {
+            return Ok(limit);
+        }
+        Ok(self.duration("timeout")?.min(limit))
+    }
+
     /// A point in time: seconds since the epoch or RFC 3339.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
@@ -103,16 +159,9 @@ impl Parameters {
         })
     }
 
-    /// A duration: seconds or Prometheus's notation; more than zero.
-    pub(super) fn step(&self, name: &str) -> Result<std::time::Duration, ApiError> {
-        let text = self.get(name).unwrap_or_default();
-        let seconds =
-            text.parse::<f64>().ok().and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
-        let step = seconds.or_else(|| parse_duration(text).ok()).ok_or_else(|| {
-            ApiError::bad_data(format!(
-                "invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration"
-            ))
-        })?;
+    /// A duration that is more than zero.
+    pub(super) fn step(&self, name: &str) -> Result<Duration, ApiError> {
+        let step = self.duration(name)?;
         if step.as_millis() == 0 {
             return Err(ApiError::bad_data(format!(
                 "invalid parameter \"{name}\": zero or negative query resolution step widths are \

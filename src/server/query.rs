@@ -21,6 +21,8 @@ use crate::series::Store;
 
 /// At most this many queries at once; others wait their turn.
 const CONCURRENT_MAX: usize = 4;
+/// A query that takes longer is answered with an error, as in Prometheus (`--query.timeout`).
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// At most this many points of one series, as in Prometheus.
 const POINTS_MAX: u128 = 11_000;
 
@@ -46,15 +48,25 @@ pub(super) fn routes(samples: mpsc::Sender<oneshot::Sender<Arc<Store>>>, clock: 
 impl Queries {
     async fn run<T: Send + 'static>(
         &self,
+        parameters: &Parameters,
         work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _turn = self.turns.acquire().await.map_err(|_| ApiError::unavailable())?;
-        let (answer, answered) = oneshot::channel();
-        self.samples.send(answer).await.map_err(|_| ApiError::unavailable())?;
-        let store = answered.await.map_err(|_| ApiError::unavailable())?;
-        tokio::task::spawn_blocking(move || work(&store))
-            .await
-            .map_err(|_| ApiError::execution("the query failed; this is a bug in bellwether"))?
+        let limit = parameters.timeout(TIMEOUT)?;
+        let answered = async {
+            let turns = Arc::clone(&self.turns);
+            let turn = turns.acquire_owned().await.map_err(|_| ApiError::unavailable())?;
+            let (answer, answered) = oneshot::channel();
+            self.samples.send(answer).await.map_err(|_| ApiError::unavailable())?;
+            let store = answered.await.map_err(|_| ApiError::unavailable())?;
+            // Nobody can stop the work, so its turn lasts as long as it does, whoever waits.
+            let work = move || {
+                let result = work(&store);
+                drop(turn);
+                result
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::internal())?
+        };
+        tokio::time::timeout(limit, answered).await.map_err(|_| ApiError::timeout())?
     }
 }
 
@@ -68,7 +80,7 @@ async fn instant(
         promql::instant(&expr, store, at, &Options::default())
             .map_err(|error| ApiError::execution(error.to_string()))
     };
-    Ok(answer(&queries.run(evaluate).await?, at))
+    Ok(answer(&queries.run(&parameters, evaluate).await?, at))
 }
 
 async fn range(
@@ -99,7 +111,7 @@ async fn range(
         promql::range(&expr, store, start, end, step, &Options::default())
             .map_err(|error| ApiError::execution(error.to_string()))
     };
-    Ok(answer(&queries.run(evaluate).await?, end))
+    Ok(answer(&queries.run(&parameters, evaluate).await?, end))
 }
 
 async fn format_query(parameters: Parameters) -> Result<Response, ApiError> {
@@ -160,8 +172,10 @@ async fn series(
     if selection.sets.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let found = queries.run(move |store| Ok(selection.series(store))).await?;
-    Ok(success(found.iter().map(metric).collect()))
+    let found = queries.run(&parameters, move |store| Ok(selection.series(store))).await?;
+    let limit = parameters.limit("limit")?;
+    let shown = found.iter().take(limit).map(metric).collect();
+    Ok(cut(shown, found.len() > limit))
 }
 
 async fn label_names(
@@ -170,14 +184,16 @@ async fn label_names(
 ) -> Result<Response, ApiError> {
     let selection = Selection::read(&parameters)?;
     let names = queries
-        .run(move |store| {
+        .run(&parameters, move |store| {
             let found = selection.series(store);
             let names: std::collections::BTreeSet<String> =
                 found.iter().flatten().map(|label| label.name.to_string()).collect();
             Ok(names)
         })
         .await?;
-    Ok(success(json!(names)))
+    let limit = parameters.limit("limit")?;
+    let shown = names.iter().take(limit).map(|name| json!(name)).collect();
+    Ok(cut(shown, names.len() > limit))
 }
 
 async fn label_values(
@@ -191,14 +207,25 @@ async fn label_values(
         selection.sets.push(vec![present]);
     }
     let values = queries
-        .run(move |store| {
+        .run(&parameters, move |store| {
             let found = selection.series(store);
             let values: std::collections::BTreeSet<String> =
                 found.iter().filter_map(|labels| labels.get(&name)).map(str::to_owned).collect();
             Ok(values)
         })
         .await?;
-    Ok(success(json!(values)))
+    let limit = parameters.limit("limit")?;
+    let shown = values.iter().take(limit).map(|value| json!(value)).collect();
+    Ok(cut(shown, values.len() > limit))
+}
+
+/// A list, and Prometheus's word where it was cut.
+fn cut(data: Body, is_cut: bool) -> Response {
+    let mut body = json!({"status": "success", "data": data});
+    if is_cut {
+        body["warnings"] = json!(["results truncated due to limit"]);
+    }
+    Json(body).into_response()
 }
 
 pub(super) fn success(data: Body) -> Response {
