@@ -1,0 +1,114 @@
+//! The service as a whole: what a failing start leaves behind, what a refused reload changes, how
+//! long the end takes.
+#![expect(clippy::unwrap_used, reason = "a failing test may panic anywhere")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether::app::{App, Configuration, Options};
+use bellwether::clock::Clock;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+/// A directory of its own, removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("bellwether-{name}-{:08x}", rand::random::<u32>()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+/// One target that nobody listens for, with a rule file of its own.
+fn config(name: &str) -> String {
+    format!(
+        "global: {{probe_interval: 1s}}\n\
+         providers:\n- {{name: p, dialect: openai_chat, base_url: 'http://127.0.0.1:1', auth: none, \
+         models: {{m: {{price: {{input: 1, output: 1}}}}}}}}\n\
+         probes:\n- {{name: {name}, provider: p, model: m, budget_daily: unlimited}}\n\
+         rule_files: [rules.yml]\n"
+    )
+}
+
+const RULES: &str = "groups: [{name: g, rules: [{record: x, expr: up}]}]\n";
+
+fn options(config: &Path, listen: &str) -> Options {
+    Options {
+        configuration: Configuration::File(config.to_owned()),
+        listen: listen.to_owned(),
+        storage: config.with_file_name("data"),
+        clock: Clock::start(),
+    }
+}
+
+async fn get(app: &App, path: &str) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(format!("http://{}{path}", app.address())).send().await.unwrap();
+    answer.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_nothing_behind() {
+    let scratch = Scratch::new("start");
+    scratch.write("rules.yml", RULES);
+    let config = scratch.write("bellwether.yml", &config("a"));
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let error = App::start(options(&config, &address)).await.unwrap_err();
+    assert!(format!("{error:#}").contains(&address), "{error:#}");
+    // The storage is free again, and so is the port once its holder is gone.
+    drop(taken);
+    let app = App::start(options(&config, &address)).await.unwrap();
+    let second = App::start(options(&config, "127.0.0.1:0")).await.unwrap_err();
+    assert!(format!("{second:#}").contains("data"), "one process for one directory: {second:#}");
+    app.stop().await;
+    App::start(options(&config, "127.0.0.1:0")).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_reload_changes_nothing_and_a_good_one_everything() {
+    let scratch = Scratch::new("reload");
+    let rules = scratch.write("rules.yml", RULES);
+    let path = scratch.write("bellwether.yml", &config("before"));
+    let mut app = App::start(options(&path, "127.0.0.1:0")).await.unwrap();
+    let successful = "bellwether_config_last_reload_successful";
+    // The configuration is good and its rule file is not: nothing of either is taken up.
+    std::fs::write(&path, config("after")).unwrap();
+    std::fs::write(&rules, "groups: [{name: g, rules: [{record: x, expr: 'up{'}]}]\n").unwrap();
+    assert!(app.reload().await.is_err());
+    let metrics = get(&app, "/metrics").await;
+    assert!(metrics.contains(&format!("{successful} 0\n")));
+    assert!(metrics.contains("target=\"before\"") && !metrics.contains("target=\"after\""));
+    assert!(get(&app, "/api/v1/status/config").await.contains("name: before"));
+    std::fs::write(&rules, RULES.replace("record: x", "record: y")).unwrap();
+    app.reload().await.unwrap();
+    let metrics = get(&app, "/metrics").await;
+    assert!(metrics.contains(&format!("{successful} 1\n")));
+    assert!(!metrics.contains("target=\"before\"") && metrics.contains("target=\"after\""));
+    let group = format!("rule_group=\"{};g\"", rules.display());
+    assert!(metrics.contains(&group), "{group}");
+    assert!(get(&app, "/api/v1/status/config").await.contains("name: after"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while !get(&app, "/api/v1/rules").await.contains("\"name\":\"y\"") {
+        assert!(Instant::now() < until, "the engine takes up the rules");
+        tokio::task::yield_now().await;
+    }
+    let stopping = Instant::now();
+    app.stop().await;
+    assert!(stopping.elapsed() < Duration::from_secs(10), "{:?}", stopping.elapsed());
+}
