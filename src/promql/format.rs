@@ -20,6 +20,23 @@ pub fn format_value(value: f64) -> String {
     }
 }
 
+/// Writes a value as Go's `%g` does, which remarks use: below 1e-4 and from 1e6 on with an exponent
+/// of at least two digits.
+pub(super) fn format_remarked(value: f64) -> String {
+    let written = format!("{value:e}");
+    let Some((digits, exponent)) = written
+        .split_once('e')
+        .and_then(|(digits, text)| Some((digits, text.parse::<i32>().ok()?)))
+    else {
+        return format_value(value);
+    };
+    if (-4..6).contains(&exponent) || value == 0.0 {
+        return format_value(value);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
 /// A text in double quotes, as Go's `%q` writes it.
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -269,6 +286,28 @@ mod tests {
             (f64::NAN, "NaN"),
         ] {
             assert_eq!(format_value(value), text);
+        }
+    }
+
+    // Expected: what Prometheus 3.5 remarks of `quantile(VALUE, x)`.
+    #[test]
+    fn remarked_values_have_exponents_where_go_writes_them() {
+        for (value, text) in [
+            (2.0, "2"),
+            (-0.1, "-0.1"),
+            (-0.0, "-0"),
+            (123_456.0, "123456"),
+            (1_234_567.0, "1.234567e+06"),
+            (1e6, "1e+06"),
+            (12_345_678.25, "1.234567825e+07"),
+            (1e100, "1e+100"),
+            (-1e-4, "-0.0001"),
+            (-1e-5, "-1e-05"),
+            (-1.25e-7, "-1.25e-07"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(format_remarked(value), text);
         }
     }
 }

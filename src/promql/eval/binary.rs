@@ -41,6 +41,10 @@ struct Operation {
 }
 
 impl Operation {
+    fn is_bool(self) -> bool {
+        self.operator.is_comparison() && !self.is_filter
+    }
+
     /// The result, or nothing where the filter does not hold; a filter keeps `kept`.
     fn value(self, left: f64, right: f64, kept: f64) -> f64 {
         let value = scalar_operation(self.operator, left, right);
@@ -230,7 +234,8 @@ impl<'a> Output<'a> {
         if group.include.is_empty() {
             return Row { labels: many.labels.clone(), drops_name };
         }
-        // Whether the name falls is settled first: `group_left(__name__)` sets a new one.
+        // Whether the name falls is settled first: `group_left(__name__)` sets a new one, save that
+        // `bool` drops that, too.
         let base = Row { labels: many.labels.clone(), drops_name };
         let kept = base.view(naming).iter().filter(|label| !group.include.contains(&label.name));
         let included = group.include.iter().map(|name| Label {
@@ -238,7 +243,8 @@ impl<'a> Output<'a> {
             value: std::sync::Arc::from(one.get(name, naming)),
         });
         let labels: Labels = kept.cloned().chain(included).collect();
-        Row { labels, drops_name: drops_name && naming.is_delayed }
+        let drops_included = self.operation.is_bool() || naming.is_delayed;
+        Row { labels, drops_name: drops_name && drops_included }
     }
 }
 

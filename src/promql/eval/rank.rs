@@ -27,6 +27,10 @@ impl Evaluation<'_> {
         if counts.iter().any(|count| count.is_nan()) {
             return Err(EvalError::ParameterNan);
         }
+        // Nothing is asked for, so a number below all integers does no harm.
+        if counts.iter().all(|count| *count < 1.0) {
+            return Ok(Block::new(grid.count));
+        }
         let limit = i64::MAX as f64;
         if let Some(count) = counts.iter().find(|count| count.abs() >= limit) {
             return Err(EvalError::ParameterTooLarge(*count));

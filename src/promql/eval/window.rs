@@ -2,7 +2,7 @@
 
 use super::super::function::Window;
 use super::super::plan::{PartId, Work};
-use super::super::{EvalError, Severity};
+use super::super::{EvalError, Severity, format};
 use super::block::{ABSENT, Block, is_absent};
 use super::rate::{self, Growth};
 use super::summation::{Mean, Sum, Variance, quantile};
@@ -119,7 +119,7 @@ impl Evaluation<'_> {
         for quantile in quantiles {
             if !(0.0..=1.0).contains(quantile) && last != Some(quantile.to_bits()) {
                 last = Some(quantile.to_bits());
-                let shown = super::super::format_value(*quantile);
+                let shown = format::format_remarked(*quantile);
                 let message = format!("quantile value should be between 0 and 1, got {shown}");
                 self.annotate(Severity::Warning, part, message);
             }
