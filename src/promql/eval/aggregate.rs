@@ -5,7 +5,7 @@ use super::super::plan::{Key, PartId};
 use super::super::tree::Aggregator;
 use super::block::{ABSENT, Block, Naming, Row, is_absent};
 use super::group::Groups;
-use super::summation::{Mean, Sum, Variance};
+use super::summation::{Mean, Spread, Sum};
 use super::{Evaluation, Grid};
 
 /// The groups of a block's rows.
@@ -102,12 +102,7 @@ impl Evaluation<'_> {
 }
 
 fn variances(block: &Block, grouped: &Grouped, finish: fn(f64) -> f64) -> Vec<f64> {
-    let first = |value| {
-        let mut variance = Variance::default();
-        variance.add(value);
-        variance
-    };
-    fold(block, grouped, first, Variance::add, |variance| finish(variance.value()))
+    fold(block, grouped, Spread::of, Spread::add, |spread| finish(spread.variance()))
 }
 
 /// Folds the values of each group at each step.

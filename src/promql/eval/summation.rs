@@ -78,7 +78,34 @@ impl Mean {
     }
 }
 
-/// Welford's variance.
+/// Welford's variance of the values of several series, without compensation: Prometheus carries
+/// rounding errors over time only, and the last place is to be the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    pub fn of(value: f64) -> Self {
+        let squares = if value.is_finite() { 0.0 } else { f64::NAN };
+        Self { count: 1.0, mean: value, squares }
+    }
+
+    pub fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
+    }
+
+    pub fn variance(self) -> f64 {
+        self.squares / self.count
+    }
+}
+
+/// Welford's variance of a series over time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Variance {
     count: f64,
@@ -119,4 +146,24 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let upper = (lower + 1).min(last);
     let weight = rank - rank.floor();
     values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Expected: `stddev` over vectors of these values, asked of a Prometheus 3.5.
+    #[test]
+    fn a_spread_rounds_as_prometheus_does() {
+        for (values, deviation) in [
+            (&[1590.0, 1002.0, 29.0, 4879.0, 113.0] as &[f64], 1775.319_757_114_193_6),
+            (&[0.1, 0.2, 0.3, 0.7, 1e9, 3.0], 372_677_995.929_461_9),
+            (&[7.0], 0.0),
+        ] {
+            let mut spread = Spread::of(values[0]);
+            values[1..].iter().for_each(|value| spread.add(*value));
+            assert_eq!(spread.variance().sqrt(), deviation, "{values:?}");
+        }
+        assert!(Spread::of(f64::INFINITY).variance().is_nan());
+    }
 }
