@@ -178,7 +178,8 @@ fn bucket_quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
             before.bound + (end - before.bound) * inside
         }
         None if end <= 0.0 => end,
-        None => end * (rank / count),
+        // Added to the 0 it begins at, so that a negative zero does not stay.
+        None => 0.0 + end * (rank / count),
     };
     (value, is_fixed)
 }

@@ -24,6 +24,7 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Block, EvalError> {
         let counts = self.scalar(parameter, grid)?;
+        let block = self.vector(vector, grid)?;
         if counts.iter().any(|count| count.is_nan()) {
             return Err(EvalError::ParameterNan);
         }
@@ -35,7 +36,6 @@ impl Evaluation<'_> {
         if let Some(count) = counts.iter().find(|count| count.abs() >= limit) {
             return Err(EvalError::ParameterTooLarge(*count));
         }
-        let block = self.vector(vector, grid)?;
         let grouped = Grouped::new(&block, key, self.naming);
         let mut members: Vec<Vec<usize>> = vec![Vec::new(); grouped.rows.len()];
         for (row, group) in grouped.of_row.iter().enumerate() {
@@ -74,7 +74,13 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Block, EvalError> {
         let quantiles = self.scalar(parameter, grid)?;
-        self.remark_quantiles(parameter, &quantiles);
+        // Here Prometheus remarks on the worst of all steps in each direction.
+        let worst = [
+            quantiles.iter().copied().find(|quantile| quantile.is_nan()),
+            quantiles.iter().copied().reduce(f64::max).filter(|greatest| *greatest > 1.0),
+            quantiles.iter().copied().reduce(f64::min).filter(|least| *least < 0.0),
+        ];
+        self.remark_quantiles(parameter, &worst.into_iter().flatten().collect::<Vec<f64>>());
         let block = self.vector(vector, grid)?;
         let grouped = Grouped::new(&block, key, self.naming);
         self.check_size(grouped.rows.len(), grid.count)?;
