@@ -14,9 +14,9 @@ use crate::model::{Sample, Timestamp};
 /// first sample costs 8 bytes of about 200) and cost every short query more decoding.
 const SAMPLES_MAX: u16 = 120;
 
-/// A full chunk.
-#[derive(Clone, Debug)]
-pub(super) struct Chunk {
+/// A chunk that takes no more samples, and what of it is stored elsewhere. It holds one at least.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
     first: i64,
     last: i64,
     count: u16,
@@ -24,6 +24,45 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    /// A chunk that was stored elsewhere; `None` where it can't be one. Whether the bytes hold what
+    /// `last` and `count` say shows only when they are read, and then the samples end early: whoever
+    /// stores chunks guards them with a checksum.
+    pub fn from_parts(
+        first: Timestamp,
+        last: Timestamp,
+        count: u16,
+        bytes: Box<[u8]>,
+    ) -> Option<Self> {
+        let is_whole = (1..=SAMPLES_MAX).contains(&count) && bytes.len() >= size_of::<u64>();
+        let (first, last) = (first.millis(), last.millis());
+        (is_whole && first <= last).then_some(Self { first, last, count, bytes })
+    }
+
+    /// When the first sample is.
+    pub fn first(&self) -> Timestamp {
+        Timestamp::from_millis(self.first)
+    }
+
+    /// When the last sample is.
+    pub fn last(&self) -> Timestamp {
+        Timestamp::from_millis(self.last)
+    }
+
+    /// How many samples there are.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// The samples after the first timestamp, compressed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The samples in time order.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> {
+        self.view().samples()
+    }
+
     /// The chunk's samples, still compressed.
     pub(super) fn view(&self) -> View<'_> {
         View { first: self.first, last: self.last, count: self.count, bytes: &self.bytes }

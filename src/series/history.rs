@@ -58,6 +58,26 @@ impl History {
         history
     }
 
+    /// A series that was stored elsewhere.
+    pub(super) fn restored(
+        labels: Labels,
+        full: VecDeque<Chunk>,
+        open: OpenChunk,
+        held: &mut Held,
+    ) -> Self {
+        for chunk in &full {
+            held.add(chunk.view(), size_of::<Chunk>());
+        }
+        let history = Self { labels, full: Arc::new(full), open };
+        held.add(history.open.view(), history.overhead());
+        history
+    }
+
+    /// The last sample.
+    pub(super) fn last(&self) -> Sample {
+        self.open.last()
+    }
+
     /// The label set.
     pub(super) fn labels(&self) -> &Labels {
         &self.labels

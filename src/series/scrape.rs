@@ -10,7 +10,6 @@
 //!   the series lives on with its other writer.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::history::Appended;
 use super::index::SeriesId;
@@ -22,6 +21,14 @@ use crate::model::{Labels, Sample, Timestamp, is_stale, stale_marker};
 #[derive(Clone, Debug, Default)]
 pub struct Scrape {
     round: Vec<Option<SeriesId>>,
+}
+
+impl Scrape {
+    /// Goes on after a restart as if the last round had held these series, so that the next one
+    /// ends those that are missing.
+    pub fn resume(store: &Store, series: impl IntoIterator<Item = Labels>) -> Self {
+        Self { round: series.into_iter().map(|labels| store.id(&labels)).collect() }
+    }
 }
 
 /// What came of a round.
@@ -88,10 +95,7 @@ impl Store {
 
     /// Ends a series, unless it has something later. False where it was forgotten.
     fn mark_stale(&mut self, id: SeriesId, at: Timestamp) -> bool {
-        let Some(history) = self.series.get_mut(&id) else { return false };
-        let marker = Sample { at, value: stale_marker() };
-        let _not_a_refusal = Arc::make_mut(history).append(marker, &mut self.held);
-        true
+        self.write_known(id, Sample { at, value: stale_marker() })
     }
 }
 
@@ -163,6 +167,17 @@ mod tests {
         ];
         assert_eq!(content(&store), expected);
         assert_eq!(store.stats().refused, Refusals::default());
+    }
+
+    #[test]
+    fn a_round_after_a_restart_ends_what_was_there_before() {
+        let mut store = Store::new(FOREVER);
+        for name in ["a", "b", "rule"] {
+            assert_eq!(store.append(&series(name), Sample { at: at(10), value: 1.0 }), Ok(()));
+        }
+        let mut scrape = Scrape::resume(&store, [series("a"), series("b"), series("unknown")]);
+        assert_eq!(store.scrape(&mut scrape, at(20), &round(&[("b", 2.0)])), report(1, 0, 1));
+        assert_eq!(content(&store), ["a 1@10 end@20", "b 1@10 2@20", "rule 1@10"]);
     }
 
     #[test]

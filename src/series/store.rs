@@ -7,15 +7,16 @@
 //! A copy of the store is cheap and stays as it was: a query that takes long reads a copy while the
 //! owner writes on. Both share what neither has changed since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Catalog;
+use super::chunk::{Chunk, OpenChunk};
 use super::history::{Appended, Held, History};
 use super::index::SeriesId;
 use super::source::{Sink, Source};
-use crate::model::{Labels, Matcher, Sample, Timestamp};
+use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
 
 /// How much is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +84,17 @@ pub struct Stats {
     pub refused: Refusals,
 }
 
+/// A sample that was stored, for whoever keeps another copy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The series' number in this store: never given twice, not even to the same labels.
+    pub series: u64,
+    /// The series' labels.
+    pub labels: Labels,
+    /// The sample; stale markers are among them.
+    pub sample: Sample,
+}
+
 /// Label sets and their samples.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -91,6 +103,8 @@ pub struct Store {
     pub(super) held: Held,
     pub(super) refused: Refusals,
     catalog: Arc<Catalog>,
+    /// What was stored since somebody took it; `None` where nobody ever will.
+    written: Option<Vec<Written>>,
 }
 
 impl Store {
@@ -102,7 +116,19 @@ impl Store {
             held: Held::default(),
             refused: Refusals::default(),
             catalog: Arc::default(),
+            written: None,
         }
+    }
+
+    /// From now on, notes what is stored for [`Store::take_written`], which must be asked often: the
+    /// notes have no bound of their own.
+    pub fn note_writes(&mut self) {
+        self.written.get_or_insert_default();
+    }
+
+    /// What was stored since the last call, in order, whoever wrote it.
+    pub fn take_written(&mut self) -> Vec<Written> {
+        self.written.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Appends a sample to the series with these labels, starting it where there is none.
@@ -151,6 +177,12 @@ impl Store {
         values.into_iter().map(str::to_owned).collect()
     }
 
+    /// The label sets whose last sample is not a stale marker, in the order in which they started.
+    pub fn live(&self) -> impl Iterator<Item = &Labels> {
+        let live = self.series.values().filter(|history| !is_stale(history.last().value));
+        live.map(|history| history.labels())
+    }
+
     /// What the store holds.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -191,14 +223,37 @@ impl Store {
         let known = guess.filter(|id| self.has(*id, labels)).or_else(|| self.id(labels));
         if let Some((id, history)) = known.and_then(|id| Some((id, self.series.get_mut(&id)?))) {
             let appended = Arc::make_mut(history).append(sample, &mut self.held)?;
+            if let (Appended::Added, Some(written)) = (appended, &mut self.written) {
+                let labels = history.labels().clone();
+                written.push(Written { series: id.0, labels, sample });
+            }
             return Ok((id, appended));
         }
         if self.series.len() >= self.settings.series_max {
             return Err(Refused::TooManySeries);
         }
         let (id, labels) = Arc::make_mut(&mut self.catalog).add(labels);
+        if let Some(written) = &mut self.written {
+            written.push(Written { series: id.0, labels: labels.clone(), sample });
+        }
         self.series.insert(id, Arc::new(History::new(labels, sample, &mut self.held)));
         Ok((id, Appended::Added))
+    }
+
+    /// Appends to a series that is there. False where it was forgotten.
+    pub(super) fn write_known(&mut self, id: SeriesId, sample: Sample) -> bool {
+        let Some(labels) = self.series.get(&id).map(|history| history.labels().clone()) else {
+            return false;
+        };
+        let _not_a_refusal = self.write(Some(id), &labels, sample);
+        true
+    }
+
+    /// Puts in a series that is not there yet.
+    pub(super) fn insert(&mut self, labels: &Labels, full: VecDeque<Chunk>, open: OpenChunk) {
+        let (id, labels) = Arc::make_mut(&mut self.catalog).add(labels);
+        let history = History::restored(labels, full, open, &mut self.held);
+        self.series.insert(id, Arc::new(history));
     }
 
     /// Forgets series that have nothing left.
@@ -373,6 +428,34 @@ mod tests {
         assert_eq!(texts(store.label_values("__name__", &[], at(0), at(99))), ["new", "old"]);
         assert_eq!(texts(store.label_values("zone", &[], at(20), at(99))), [""; 0]);
         assert_eq!(texts(store.label_values("none", &[], at(0), at(99))), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_stored_is_noted_and_what_is_refused_is_not() {
+        let mut store = Store::new(FOREVER);
+        let [a, b] = ["a", "b"].map(|name| series(&[("__name__", name)]));
+        assert_eq!(store.append(&a, sample(10, 1.0)), Ok(()));
+        store.note_writes();
+        assert_eq!(store.take_written(), []);
+        assert_eq!(store.append(&a, sample(10, 1.0)), Ok(()));
+        assert!(store.append(&a, sample(5, 1.0)).is_err());
+        let mut scrape = Scrape::default();
+        store.scrape(&mut scrape, at(20), &[(a.clone(), 2.0), (b.clone(), 3.0)]);
+        store.scrape(&mut scrape, at(30), &[(b.clone(), 4.0)]);
+        assert_eq!(store.live().collect::<Vec<_>>(), [&b]);
+        let written: Vec<_> = store
+            .take_written()
+            .into_iter()
+            .map(|w| (w.series, w.labels, w.sample.at.millis(), w.sample.value.to_bits()))
+            .collect();
+        let expected = [
+            (0, a.clone(), 20, 2.0_f64.to_bits()),
+            (1, b.clone(), 20, 3.0_f64.to_bits()),
+            (1, b, 30, 4.0_f64.to_bits()),
+            (0, a, 30, stale_marker().to_bits()),
+        ];
+        assert_eq!(written, expected);
+        assert_eq!(store.take_written(), []);
     }
 
     #[test]
