@@ -19,8 +19,8 @@ use crate::model::Timestamp;
 use crate::provider::SloClass;
 use crate::rules::{Alert, AlertState};
 
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; \
+     form-action 'none'";
 const STYLE: &str = include_str!("page.css");
 
 type Reader = (watch::Receiver<Arc<Snapshot>>, Clock);
@@ -75,16 +75,34 @@ fn verdict(snapshot: &Snapshot, firing: &[&Alert]) -> (String, &'static str) {
     if snapshot.health.is_vantage_suspect {
         return ("Every target fails together: our own network is suspect".into(), "warning");
     }
-    let names: Vec<&str> = firing.iter().filter_map(|alert| alert.labels.get("target")).collect();
-    match (firing.len(), names.first()) {
-        (0, _) if snapshot.targets.is_empty() => ("Nothing is probed".into(), "warning"),
-        (0, _) => match snapshot.targets.len() {
-            1 => ("The target is well".into(), "good"),
-            count => (format!("All {count} targets are well"), "good"),
-        },
-        (1, Some(name)) => (format!("{} fires for {name}", name_of(firing[0])), "bad"),
-        (1, None) => (format!("{} fires", name_of(firing[0])), "bad"),
-        (count, _) => (format!("{count} alerts fire"), "bad"),
+    let mut names: Vec<&str> =
+        firing.iter().filter_map(|alert| alert.labels.get("target")).collect();
+    names.dedup();
+    match (firing, names.as_slice()) {
+        ([], _) => calm(snapshot),
+        ([alert], [name]) => (format!("{} fires for {name}", name_of(alert)), "bad"),
+        ([alert], _) => (format!("{} fires", name_of(alert)), "bad"),
+        (many, [name]) => (format!("{} alerts fire for {name}", many.len()), "bad"),
+        (many, _) => (format!("{} alerts fire", many.len()), "bad"),
+    }
+}
+
+/// What is said while nothing fires: no alert is no proof that all is well.
+fn calm(snapshot: &Snapshot) -> (String, &'static str) {
+    let last = |status: &TargetStatus| status.last.as_ref().map(|outcome| outcome.class);
+    let failing: Vec<&TargetStatus> =
+        snapshot.targets.iter().filter(|status| last(status) == Some(SloClass::Bad)).collect();
+    match (snapshot.targets.as_slice(), failing.as_slice()) {
+        ([], _) => ("Nothing is probed".into(), "warning"),
+        (all, []) if all.iter().all(|status| last(status).is_none()) => {
+            ("No target was asked yet".into(), "warning")
+        }
+        ([_], []) => ("The target is well".into(), "good"),
+        (all, []) => (format!("All {} targets are well", all.len()), "good"),
+        (_, [one]) => (format!("The last probe of {} failed; no alert fires", one.id()), "warning"),
+        (_, many) => {
+            (format!("The last probes of {} targets failed; no alert fires", many.len()), "warning")
+        }
     }
 }
 

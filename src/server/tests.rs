@@ -404,6 +404,11 @@ async fn the_page_says_what_is_wrong_and_escapes_what_others_wrote() {
     well.groups.clear();
     house.snapshot.send_replace(Arc::new(well));
     assert!(house.get("/").await.1.contains("<title>Nothing is probed · bellwether</title>"));
+    let mut many = Snapshot::clone(&house.snapshot.borrow());
+    let alerts = vec![alert("one"), alert("two")];
+    many.groups = vec![group("g", vec![rule(RuleKind::Alerting, "A<b>", alerts)])];
+    house.snapshot.send_replace(Arc::new(many));
+    assert!(house.get("/").await.1.contains("<title>2 alerts fire for t · bellwether</title>"));
 }
 
 #[tokio::test]
