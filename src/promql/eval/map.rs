@@ -91,14 +91,22 @@ impl Block {
     }
 }
 
-/// Go's `math.Min`: NaN wins, unlike Rust's.
+/// Go's `math.Min`: infinity beats NaN, and of two zeros the negative one is less.
 fn lesser(left: f64, right: f64) -> f64 {
-    if left.is_nan() || right.is_nan() { f64::NAN } else { left.min(right) }
+    if left == f64::NEG_INFINITY || right == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if left.is_nan() || right.is_nan() {
+        f64::NAN
+    } else if left == right {
+        if left.is_sign_negative() { left } else { right }
+    } else {
+        left.min(right)
+    }
 }
 
 /// Go's `math.Max`.
 fn greater(left: f64, right: f64) -> f64 {
-    if left.is_nan() || right.is_nan() { f64::NAN } else { left.max(right) }
+    -lesser(-left, -right)
 }
 
 fn plain(map: Map, value: f64) -> f64 {

@@ -75,11 +75,13 @@ impl Evaluation<'_> {
     ) -> Result<Block, EvalError> {
         let quantiles = self.scalar(parameter, grid)?;
         // Here Prometheus remarks on the worst of all steps in each direction.
-        let worst = [
-            quantiles.iter().copied().find(|quantile| quantile.is_nan()),
-            quantiles.iter().copied().reduce(f64::max).filter(|greatest| *greatest > 1.0),
-            quantiles.iter().copied().reduce(f64::min).filter(|least| *least < 0.0),
-        ];
+        let worst = match quantiles.iter().find(|quantile| quantile.is_nan()) {
+            Some(nan) => [Some(*nan), None],
+            None => [
+                quantiles.iter().copied().reduce(f64::max).filter(|greatest| *greatest > 1.0),
+                quantiles.iter().copied().reduce(f64::min).filter(|least| *least < 0.0),
+            ],
+        };
         self.remark_quantiles(parameter, &worst.into_iter().flatten().collect::<Vec<f64>>());
         let block = self.vector(vector, grid)?;
         let grouped = Grouped::new(&block, key, self.naming);

@@ -81,10 +81,10 @@ impl Evaluation<'_> {
         scalars: Option<&[f64]>,
         block: &Block,
     ) {
-        if let (Window::Quantile, Some(scalar), Some(scalars)) = (window, scalar, scalars)
-            && !block.rows.is_empty()
-        {
-            self.remark_quantiles(scalar, scalars);
+        if let (Window::Quantile, Some(scalar), Some(scalars)) = (window, scalar, scalars) {
+            let asked = scalars.iter().zip(block.presence());
+            let asked = asked.filter_map(|(scalar, is_present)| is_present.then_some(*scalar));
+            self.remark_quantiles(scalar, &asked.collect::<Vec<f64>>());
         }
         if !matches!(window, Window::Rate | Window::Increase) {
             return;
