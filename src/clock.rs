@@ -1,6 +1,6 @@
 //! The one place that reads the wall clock.
 //!
-//! It is read once, at the start, and then follows the monotonic clock: a step of the system's
+//! For all that is decided here it is read once, at the start, and then follows the monotonic clock: a step of the system's
 //! clock changes no cadence, no `for` and no deadline, and a test that pauses time moves it.
 
 use crate::model::Timestamp;
@@ -9,17 +9,25 @@ use crate::model::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     anchor: tokio::time::Instant,
+    real: std::time::Instant,
     wall: Timestamp,
 }
 
 impl Clock {
     /// Anchors the clock now.
-    #[expect(clippy::disallowed_methods, reason = "the only reading of the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "the clocks themselves")]
     pub fn start() -> Self {
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-        Self { anchor: tokio::time::Instant::now(), wall: Timestamp::from_millis(wall) }
+        let (anchor, real) = (tokio::time::Instant::now(), std::time::Instant::now());
+        Self { anchor, real, wall: read_wall() }
+    }
+
+    /// What the wall clock says at this moment: only for what others hold against their own clocks,
+    /// such as a signature's timestamp. After a suspended machine, or a clock that was set late,
+    /// [`Clock::now`] is behind, and a receiver would take the message for an old one.
+    pub fn wall(&self) -> Timestamp {
+        // Apart from each other only where a test moves tokio's time.
+        let (moved, passed) = (self.anchor.elapsed(), self.real.elapsed());
+        read_wall() + moved.saturating_sub(passed)
     }
 
     /// The time now.
@@ -39,6 +47,13 @@ impl Clock {
     pub fn instant(&self, at: Timestamp) -> tokio::time::Instant {
         self.anchor + at.since(self.wall)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the only reading of the wall clock")]
+fn read_wall() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    Timestamp::from_millis(millis)
 }
 
 #[cfg(test)]
@@ -66,5 +81,16 @@ mod tests {
         assert!(clock.at(clock.instant(due)) >= due);
         let past = clock.now() - Duration::from_secs(5);
         assert_eq!(clock.instant(past), clock.instant(clock.now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wall_moves_with_a_test_that_moves_time() {
+        let clock = Clock::start();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        let hour = Duration::from_secs(3600);
+        assert_eq!(clock.now().since(clock.at(clock.anchor)), hour);
+        // The machine's own time passes too, by far less than a minute.
+        let apart = clock.wall().since(clock.now()).max(clock.now().since(clock.wall()));
+        assert!(apart < Duration::from_secs(60), "{apart:?}");
     }
 }

@@ -1,5 +1,4 @@
 //! The loop on paused time, with real instruments, a real engine and the other ends of its channels.
-#![expect(clippy::unwrap_used, reason = "a failing test may panic anywhere")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

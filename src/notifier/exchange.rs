@@ -74,7 +74,7 @@ impl Caller {
     ) -> impl Future<Output = Answer> + Send + use<> {
         let timeout = timeout(endpoint, clock.now().since(delivery.decided_at));
         let body = std::sync::Arc::clone(&delivery.body);
-        let prepared = prepare(endpoint, delivery, clock.now())
+        let prepared = prepare(endpoint, delivery, clock.wall())
             .and_then(|prepared| Ok((self.client(endpoint, &prepared.url, timeout)?, prepared)));
         async move {
             match prepared {
@@ -138,7 +138,7 @@ async fn exchange(
     let retry_after = response
         .headers()
         .get(RETRY_AFTER)
-        .and_then(|value| notice::parse_retry_after(value.to_str().ok()?, clock.now()));
+        .and_then(|value| notice::parse_retry_after(value.to_str().ok()?, clock.wall()));
     drain(response).await;
     Answer { attempt: notice::Attempt::Status { code, retry_after }, why: format!("status {code}") }
 }

@@ -133,7 +133,7 @@ impl Queue {
         let not_before = tokio_now();
         let waiting = Waiting { ticket, delivery, attempts: 0, not_before, is_in_flight: false };
         if waiting.delivery.sending == Sending::Rehearsal {
-            let now = self.clock.now();
+            let now = self.clock.wall();
             let ending = match rehearse(&self.endpoint, &waiting.delivery, now) {
                 Ok(request) => Ending::Rehearsed { request },
                 Err(why) => Ending::Failed { why, status: None },
