@@ -23,6 +23,7 @@ pub mod telemetry;
 pub mod upstream;
 
 // Doers: they own sockets, tasks and time, and never import each other.
+pub mod archive;
 pub mod driver;
 pub mod journal;
 pub mod notifier;

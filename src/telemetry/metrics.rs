@@ -120,6 +120,10 @@ families! {
     SAMPLES_SERIES = process("bellwether_store_series", Gauge, [], "Series in the embedded store.");
     SAMPLES_BYTES = process("bellwether_store_bytes", Gauge, [], "Bytes of samples in the embedded store.");
     SAMPLES_REFUSED = process("bellwether_store_refused_total", Counter, [], "Samples that the embedded store refused.");
+    ARCHIVE_BYTES = process("bellwether_archive_bytes", Gauge, [], "Bytes of samples on disk.");
+    ARCHIVE_FAILURES = process("bellwether_archive_failures_total", Counter, [], "Times that samples could not be written to disk; each is tried again.");
+    ARCHIVE_LOST = process("bellwether_archive_lost_samples_total", Counter, [], "Samples that are not on disk, as it was not writable or too slow for too long.");
+    ARCHIVE_DAMAGED = process("bellwether_archive_damaged_files_total", Counter, [], "Files of samples that the start found torn or damaged.");
     RULE_EVALUATIONS = process("bellwether_rule_evaluations_total", Counter, ["rule_group"], "Evaluations of a rule group.");
     RULE_FAILURES = process("bellwether_rule_evaluation_failures_total", Counter, ["rule_group"], "Rules that failed to evaluate.");
     RULE_MISSED = process("bellwether_rule_group_iterations_missed_total", Counter, ["rule_group"], "Evaluations that were skipped because the one before took too long.");
@@ -186,8 +190,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + Anomaly::ALL.len()
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), nine single ones
         + 5 + 6 + 4 + 9;
-    // The canary's lateness, nine single ones, the process's own, what a scrape adds.
-    let process = ladder(LAG_BUCKETS, 0) + 9 + 8 + 4;
+    // The canary's lateness, 13 single ones, the process's own, what a scrape adds.
+    let process = ladder(LAG_BUCKETS, 0) + 13 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 4
 }

@@ -133,6 +133,26 @@ impl Telemetry {
         self.process.store(series, bytes, refused);
     }
 
+    /// How many bytes the samples take on disk.
+    pub fn archive_size(&self, bytes: u64) {
+        self.process.archive_bytes.set(bytes as f64);
+    }
+
+    /// Samples could not be written to disk and wait.
+    pub fn archive_failed(&self) {
+        self.process.archive_failures.inc();
+    }
+
+    /// Samples will never be on disk.
+    pub fn archive_lost(&self, samples: usize) {
+        self.process.archive_lost.inc_by(samples as u64);
+    }
+
+    /// The start found files of samples torn or damaged.
+    pub fn archive_damaged(&self, files: usize) {
+        self.process.archive_damaged.inc_by(files as u64);
+    }
+
     /// A rule group was evaluated.
     pub fn rules_evaluated(&self, group: &str, failures: u64, missed: u64, took: Duration) {
         self.process.rules_evaluated(group, failures, missed, took);
