@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::load::{Loaded, load};
 use super::records;
 use super::wiring::{self, Names};
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config;
 use crate::driver::{Driver, Feeds, Hands, Reload};
@@ -68,6 +69,7 @@ pub struct App {
     notifier: Arc<Mutex<Notifier>>,
     server: Server,
     recorder: JoinHandle<()>,
+    archive: Archive,
     renewals: mpsc::Sender<Reload>,
     happenings: broadcast::Sender<Happening>,
     config_text: watch::Sender<Arc<str>>,
@@ -115,6 +117,8 @@ impl App {
         telemetry.configure(&loaded.config.targets);
         wiring::configure_actions(&telemetry, &Names::of(&loaded));
         telemetry.reloaded(true, clock.now());
+        // Read while the rest is set up.
+        let archive = wiring::archive(&loaded, options.storage, clock, telemetry.clone());
 
         let (outcomes, finished) = mpsc::channel(OUTCOMES_MAX);
         let (health, examined) = watch::channel(Health::green(clock.now()));
@@ -139,7 +143,9 @@ impl App {
         let recorder = tokio::spawn(records::keep(journal, recorded, reports, told));
 
         let Reload { settings, cadence, sampler } = wiring::driver_settings(&loaded, address);
-        let engine = Engine::new(settings, &remembered, clock.now());
+        let mut engine = Engine::new(settings, &remembered, clock.now());
+        let (archive, store) = archive.await.context("cannot use what is stored")??;
+        engine.resume(store, clock.now());
         let feeds = Feeds {
             outcomes: finished,
             health: examined,
@@ -150,6 +156,7 @@ impl App {
         let hands = Hands {
             records: decisions,
             send: wiring::sending(&notifier),
+            written: archive.batches(),
             snapshot,
             happenings: happenings.clone(),
             telemetry: telemetry.clone(),
@@ -190,6 +197,7 @@ impl App {
             notifier,
             server,
             recorder,
+            archive,
             renewals,
             happenings,
             config_text,
@@ -278,6 +286,7 @@ impl App {
             Err(_) => tracing::warn!("the driver did not stop in time; queued notices are lost"),
         }
         self.server.stop(left(second).min(second)).await;
+        self.archive.close(left(second / 2).min(second)).await;
         let mut recorder = self.recorder;
         if tokio::time::timeout(left(Duration::ZERO), &mut recorder).await.is_err() {
             tracing::error!("the journal was not closed in time");

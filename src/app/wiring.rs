@@ -1,9 +1,14 @@
 //! From the configuration to the settings of each part.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinHandle;
+
 use super::load::Loaded;
+use crate::archive::{Archive, ArchiveError};
+use crate::clock::Clock;
 use crate::config::{Config, Global};
 use crate::driver::{Cadence, Reload, Sending};
 use crate::engine;
@@ -86,12 +91,28 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         route: config.route.clone(),
         alertmanagers: config.alertmanagers.clone(),
         rollbacks: config.rollbacks.clone(),
-        store: series::Settings {
-            retention: config.storage.retention,
-            size_max_bytes: config.storage.size_max,
-            series_max: config.storage.series_max,
-        },
+        store: store_settings(config),
     }
+}
+
+fn store_settings(config: &Config) -> series::Settings {
+    series::Settings {
+        retention: config.storage.retention,
+        size_max_bytes: config.storage.size_max,
+        series_max: config.storage.series_max,
+    }
+}
+
+/// Reads the samples of earlier runs, which blocks a while.
+pub(super) fn archive(
+    loaded: &Loaded,
+    storage: PathBuf,
+    clock: Clock,
+    telemetry: Telemetry,
+) -> JoinHandle<Result<(Archive, series::Store), ArchiveError>> {
+    let settings = store_settings(&loaded.config);
+    let now = clock.now();
+    tokio::task::spawn_blocking(move || Archive::open(&storage, settings, now, telemetry))
 }
 
 /// Hands deliveries to the notifier.

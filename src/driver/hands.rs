@@ -11,7 +11,7 @@ use crate::model::Timestamp;
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Verdict};
-use crate::series::Store;
+use crate::series::{Store, Written};
 use crate::telemetry::{Sampler, Telemetry};
 
 /// The ends of the channels that the driver reads.
@@ -52,6 +52,8 @@ pub struct Hands {
     pub records: Records,
     /// The notifier.
     pub send: Sending,
+    /// The archive: what one turn stored.
+    pub written: mpsc::Sender<Vec<Written>>,
     /// Readers of the state.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     /// Whoever watches.
@@ -88,6 +90,14 @@ impl Hands {
                 "decision not on record: the journal failed or took over 500 ms; carried out all \
                  the same"
             );
+        }
+    }
+
+    /// Hands what was stored to the archive, which may be behind: sampling doesn't wait for a disk.
+    pub(super) fn keep(&self, written: Vec<Written>) {
+        let samples = written.len();
+        if samples > 0 && self.written.try_send(written).is_err() {
+            self.telemetry.archive_lost(samples);
         }
     }
 

@@ -210,6 +210,7 @@ impl Loop {
             self.look_early(&families, gathering, now).await;
         }
         self.handle(Event::Tick, now).await;
+        self.hands.keep(self.engine.take_written());
         if self.snapshot_due <= now {
             self.snapshot_due = after(self.snapshot_due, SNAPSHOT_INTERVAL, now);
             self.hands.publish(self.engine.snapshot(now));

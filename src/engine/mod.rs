@@ -18,6 +18,7 @@
 mod early;
 mod event;
 mod groups;
+mod history;
 mod outward;
 mod settings;
 mod snapshot;

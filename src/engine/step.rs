@@ -9,12 +9,12 @@ use crate::notice::{self, Dispatcher, Resend};
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
-use crate::series::{Scrape, Store};
+use crate::series::{Scrape, Store, Written};
 
 use super::groups::{self, Scheduled};
 use super::outward::outward;
 use super::snapshot::{Evaluated, GroupStatus, Snapshot, TargetStatus};
-use super::{Action, Event, Happening, Settings, early};
+use super::{Action, Event, Happening, Settings, early, history};
 
 /// How often a firing alert is said again to Alertmanagers: Prometheus's default.
 const RESEND_DELAY: Duration = Duration::from_secs(60);
@@ -87,6 +87,19 @@ impl Engine {
             refused: 0,
             settings,
         }
+    }
+
+    /// Goes on with the samples of an earlier run, before anything is handled. From now on,
+    /// [`Engine::take_written`] tells what is stored.
+    pub fn resume(&mut self, store: Store, now: Timestamp) {
+        self.store = store;
+        self.store.note_writes();
+        self.scrape = history::hand_out(&self.store, &mut self.groups, now);
+    }
+
+    /// The samples that were stored since the last call, whoever wrote them.
+    pub fn take_written(&mut self) -> Vec<Written> {
+        self.store.take_written()
     }
 
     /// Takes in what happened and says what is to be done, in order.

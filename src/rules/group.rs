@@ -52,22 +52,22 @@ pub struct Evaluation {
 /// A group at run time.
 #[derive(Clone, Debug)]
 pub struct Group {
-    spec: GroupSpec,
+    pub(super) spec: GroupSpec,
     interval: Duration,
     query_offset: Duration,
     subquery_step: Duration,
     /// As long as `spec.rules`, in the same order.
-    rules: Vec<Memory>,
+    pub(super) rules: Vec<Memory>,
     /// Series of rules that a reload took away; the next evaluation ends them.
     orphans: BTreeSet<Labels>,
 }
 
 /// What is remembered of one rule.
 #[derive(Clone, Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     /// The series of the last evaluation that did not fail.
-    written: BTreeSet<Labels>,
-    alerts: Alerts,
+    pub(super) written: BTreeSet<Labels>,
+    pub(super) alerts: Alerts,
     /// `None` before the first evaluation.
     last: Option<Timestamp>,
     error: Option<RuleError>,
@@ -99,6 +99,11 @@ impl Group {
     /// How often it is evaluated.
     pub fn interval(&self) -> Duration {
         self.interval
+    }
+
+    /// How far in the past it reads and writes.
+    pub(super) fn query_offset(&self) -> Duration {
+        self.query_offset
     }
 
     /// What it was made of.

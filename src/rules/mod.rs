@@ -8,6 +8,7 @@ mod alert;
 mod evaluation;
 mod file;
 mod group;
+mod inheritance;
 mod spec;
 mod state;
 mod status;

@@ -183,6 +183,15 @@ impl Store {
         live.map(|history| history.labels())
     }
 
+    /// All samples of one series; none where there is no such series.
+    pub fn samples(&self, labels: &Labels) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        if let Some(history) = self.id(labels).and_then(|id| self.series.get(&id)) {
+            history.read(Timestamp::MIN, Timestamp::MAX, &mut samples);
+        }
+        samples
+    }
+
     /// What the store holds.
     pub fn stats(&self) -> Stats {
         Stats {
