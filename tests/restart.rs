@@ -25,10 +25,16 @@ impl Program {
             command.env_remove(name);
         }
         let command = command.args(arguments).stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be run and stopped");
         let (sender, lines) = mpsc::channel();
-        let out: Box<dyn std::io::Read + Send> = Box::new(child.stdout.take().unwrap());
-        let err: Box<dyn std::io::Read + Send> = Box::new(child.stderr.take().unwrap());
+        let out: Box<dyn std::io::Read + Send> =
+            Box::new(child.stdout.take().expect("the program can be run and stopped"));
+        let err: Box<dyn std::io::Read + Send> =
+            Box::new(child.stderr.take().expect("the program can be run and stopped"));
         for stream in [out, err] {
             let sender = sender.clone();
             std::thread::spawn(move || {
@@ -57,8 +63,8 @@ impl Program {
 impl Drop for Program {
     /// SIGKILL: nothing is flushed, nothing is said.
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.kill().expect("the program can be run and stopped");
+        self.child.wait().expect("the program can be run and stopped");
     }
 }
 
