@@ -41,7 +41,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Reads what is there into a store and starts the thread. This blocks, for some 50 ms where
+    /// Reads what is there into a store and starts the thread. This blocks, for some 0.15 s where
     /// there is a day of samples. The data directory is held by the journal's lock.
     pub fn open(
         storage: &Path,
