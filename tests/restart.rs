@@ -77,10 +77,14 @@ impl Stage {
     fn new() -> Self {
         let name = format!("bellwether-restart-{}", std::process::id());
         let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::create_dir_all(&directory).expect("the scratch directory and the simulator work");
         let simulator = Program::start(&["simulate", "--web.listen-address", "127.0.0.1:0"]);
         let (line, _) = simulator.line_with("listening on ");
-        let base_url = line.split_whitespace().last().unwrap().to_owned();
+        let base_url = line
+            .split_whitespace()
+            .last()
+            .expect("the scratch directory and the simulator work")
+            .to_owned();
         let config = format!(
             "global: {{sample_interval: 1s, rollback_sample_interval: 1s, evaluation_interval: 1s, \
              instance: here}}\n\
@@ -91,8 +95,10 @@ impl Stage {
         );
         let rules = "groups: [{name: g, rules: [{record: 'up:sum', expr: sum(up)}, \
                      {alert: Waiting, expr: up == 1, for: 1h}, {alert: Burning, expr: up == 1}]}]\n";
-        std::fs::write(directory.join("bellwether.yml"), config).unwrap();
-        std::fs::write(directory.join("rules.yml"), rules).unwrap();
+        std::fs::write(directory.join("bellwether.yml"), config)
+            .expect("the scratch directory and the simulator work");
+        std::fs::write(directory.join("rules.yml"), rules)
+            .expect("the scratch directory and the simulator work");
         Self { directory, _simulator: simulator }
     }
 
@@ -100,7 +106,8 @@ impl Stage {
     fn run(&self) -> (Program, String, Vec<String>) {
         let file = self.directory.join("bellwether.yml");
         let storage = self.directory.join("data");
-        let [file, storage] = [&file, &storage].map(|path| path.to_str().unwrap());
+        let [file, storage] = [&file, &storage]
+            .map(|path| path.to_str().expect("the scratch directory and the simulator work"));
         let program = Program::start(&[
             "run",
             "--config.file",
@@ -131,16 +138,36 @@ impl Drop for Stage {
 async fn query(url: &str, expr: &str) -> BTreeMap<String, Vec<(i64, f64)>> {
     let url = format!("{url}/api/v1/query");
     let form = form_urlencoded::Serializer::new(String::new()).append_pair("query", expr).finish();
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .expect("bellwether answers as Prometheus does");
     let request = client.post(&url).header("content-type", "application/x-www-form-urlencoded");
-    let body = request.body(form).send().await.unwrap().text().await.unwrap();
-    let answer: Value = serde_json::from_str(&body).unwrap();
+    let body = request
+        .body(form)
+        .send()
+        .await
+        .expect("bellwether answers as Prometheus does")
+        .text()
+        .await
+        .expect("bellwether answers as Prometheus does");
+    let answer: Value = serde_json::from_str(&body).expect("bellwether answers as Prometheus does");
     assert_eq!(answer["status"], "success", "{expr}: {body}");
     let point = |point: &Value| {
-        let at = (point[0].as_f64().unwrap() * 1000.0).round() as i64;
-        (at, point[1].as_str().unwrap().parse().unwrap())
+        let at = (point[0].as_f64().expect("bellwether answers as Prometheus does") * 1000.0)
+            .round() as i64;
+        (
+            at,
+            point[1]
+                .as_str()
+                .expect("bellwether answers as Prometheus does")
+                .parse()
+                .expect("bellwether answers as Prometheus does"),
+        )
     };
-    let series = answer["data"]["result"].as_array().unwrap().iter();
+    let series =
+        answer["data"]["result"].as_array().expect("bellwether answers as Prometheus does").iter();
     series
         .map(|series| {
             let points = match series["values"].as_array() {
