@@ -260,7 +260,7 @@ async fn windows_and_waiting_alerts_go_on_after_kill_9() {
 
 /// Whether a log goes on otherwise than it did, after all but its last record.
 fn is_cut(log: &Path, before: &[u8]) -> bool {
-    let after = std::fs::read(log).unwrap();
+    let after = std::fs::read(log).expect("the log is there");
     let same = after.iter().zip(before).take_while(|(left, right)| left == right).count();
     same < before.len() && same * 2 > before.len()
 }
