@@ -61,18 +61,60 @@ impl<'a> BitReader<'a> {
 
     /// The next `width` bits as a number, or `None` where fewer are left; `width` is at most 64.
     pub(super) fn read(&mut self, width: u8) -> Option<u64> {
-        let mut value = 0;
-        let mut left = usize::from(width);
-        while left > 0 {
-            let byte = *self.bytes.get(self.position / 8)?;
-            let free = 8 - self.position % 8;
-            let taken = left.min(free);
-            let part = (u64::from(byte) >> (free - taken)) & ((1 << taken) - 1);
-            value = (value << taken) | part;
-            self.position += taken;
-            left -= taken;
+        if width <= Self::PEEKED {
+            let value = self.peek(width)?;
+            self.position += usize::from(width);
+            return Some(value);
         }
-        Some(value)
+        let high = self.read(width - 32)?;
+        Some(high << 32 | self.read(32)?)
+    }
+
+    /// How many bits [`Self::ahead`] shows at once, wherever in a byte they begin.
+    const PEEKED: u8 = 57;
+
+    /// The next `width` bits, which stay unread; `None` where fewer are left. `width` is at most
+    /// [`Self::PEEKED`].
+    fn peek(&self, width: u8) -> Option<u64> {
+        // In two shifts: a width of 0 would shift by all 64 bits.
+        self.has(width).then(|| self.ahead() >> 1 >> (63 - width))
+    }
+
+    fn has(&self, width: u8) -> bool {
+        self.position + usize::from(width) <= self.bytes.len() * 8
+    }
+
+    /// The next bits from the highest on, [`Self::PEEKED`] of them; zeros after the end.
+    #[inline]
+    pub(super) fn ahead(&self) -> u64 {
+        let at = self.position / 8;
+        let word = match self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            Some(word) => u64::from_be_bytes(*word),
+            None => self.rest(at),
+        };
+        word << (self.position % 8)
+    }
+
+    /// Goes on by bits that were seen by [`Self::ahead`]; false, and nothing done, where the end is
+    /// nearer.
+    #[inline]
+    #[must_use]
+    pub(super) fn skip(&mut self, width: u8) -> bool {
+        let has = self.has(width);
+        if has {
+            self.position += usize::from(width);
+        }
+        has
+    }
+
+    /// The last bytes, fewer than eight, from the highest on.
+    fn rest(&self, at: usize) -> u64 {
+        let left = self.bytes.len().saturating_sub(at);
+        let word = match self.bytes.last_chunk() {
+            Some(word) => u64::from_be_bytes(*word),
+            None => self.bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        word.checked_shl(64 - 8 * left as u32).unwrap_or_default()
     }
 }
 
@@ -97,6 +139,26 @@ mod tests {
         assert_eq!(reader.read(5), Some(31));
         assert_eq!(reader.read(4), None);
         assert_eq!(BitReader::new(&[]).read(1), None);
+    }
+
+    #[test]
+    fn after_the_end_are_zeros_that_cannot_be_skipped() {
+        for (bytes, read, ahead, left) in [
+            (&[] as &[u8], 0, 0, 0),
+            (&[0xab], 0, 0xab << 56, 8),
+            (&[0xab], 4, 0xb << 60, 4),
+            (&[0xab], 8, 0, 0),
+            (&[1, 2, 3, 4, 5, 6, 7, 8, 9], 16, 0x0304_0506_0708_0900, 56),
+            (&[1, 2, 3, 4, 5, 6, 7, 8, 9], 68, 0x9 << 60, 4),
+        ] {
+            let mut reader = BitReader::new(bytes);
+            for _ in 0..read {
+                assert!(reader.skip(1), "{bytes:?} {read}");
+            }
+            assert_eq!(reader.ahead(), ahead, "{bytes:?} {read}");
+            assert!(!reader.skip(left + 1), "{bytes:?} {read}");
+            assert!(reader.skip(left), "{bytes:?} {read}");
+        }
     }
 
     proptest! {

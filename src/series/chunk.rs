@@ -150,6 +150,11 @@ impl<'a> View<'a> {
         self.bytes.len()
     }
 
+    /// The first of them.
+    pub(super) fn first_byte(&self) -> u8 {
+        self.bytes.first().copied().unwrap_or_default()
+    }
+
     /// The samples in time order.
     pub(super) fn samples(&self) -> Samples<'a> {
         Samples {
@@ -170,13 +175,29 @@ pub(super) struct Samples<'a> {
     state: Option<(Times, Values)>,
 }
 
+impl Samples<'_> {
+    /// Adds what is left with `after < at <= until` to `samples`. Most of a chunk that a short
+    /// window looks into lies before the window and is only stepped over.
+    pub(super) fn read(mut self, after: Timestamp, until: Timestamp, samples: &mut Vec<Sample>) {
+        for sample in &mut self {
+            if sample.at > until {
+                return;
+            }
+            if sample.at > after {
+                samples.push(sample);
+            }
+        }
+    }
+}
+
 impl Iterator for Samples<'_> {
     type Item = Sample;
 
+    #[inline]
     fn next(&mut self) -> Option<Sample> {
         self.left = self.left.checked_sub(1)?;
         let (at, value) = match &mut self.state {
-            Some((times, values)) => (times.read(&mut self.bits)?, values.read(&mut self.bits)?),
+            Some((times, values)) => step(times, values, &mut self.bits)?,
             None => {
                 let value = self.bits.read(64)?;
                 self.state = Some((Times::new(self.first), Values::new(value)));
@@ -185,6 +206,18 @@ impl Iterator for Samples<'_> {
         };
         Some(Sample { at: Timestamp::from_millis(at), value: f64::from_bits(value) })
     }
+}
+
+/// The next time and value. At a steady cadence a sample's codes mostly fit in one look ahead.
+#[inline]
+fn step(times: &mut Times, values: &mut Values, bits: &mut BitReader<'_>) -> Option<(i64, u64)> {
+    let ahead = bits.ahead();
+    if ahead >> 63 == 0
+        && let Some((value, width)) = values.step(ahead << 1)
+    {
+        return bits.skip(1 + width).then(|| (times.step(), value));
+    }
+    Some((times.read(bits)?, values.read(bits)?))
 }
 
 #[cfg(test)]

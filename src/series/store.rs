@@ -18,6 +18,9 @@ use super::index::SeriesId;
 use super::source::{Sink, Source};
 use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
 
+/// How many series a selection looks at together: what they take fits in a processor's cache.
+const BATCH: usize = 64;
+
 /// How much is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -304,11 +307,25 @@ impl Source for Store {
         visit: &mut dyn FnMut(&Labels, &[Sample]),
     ) {
         let mut samples = Vec::new();
-        for (_, history) in self.select_ids(matchers) {
-            samples.clear();
-            history.read(after, until, &mut samples);
-            if !samples.is_empty() {
-                visit(history.labels(), &samples);
+        let mut batch: Vec<&History> = Vec::with_capacity(BATCH);
+        let mut chosen = self.select_ids(matchers).map(|(_, history)| history);
+        loop {
+            batch.clear();
+            batch.extend(chosen.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return;
+            }
+            // Series lie all over memory, which costs more than decoding them. A round of short
+            // looks lets the processor wait for many at a time.
+            for history in &batch {
+                std::hint::black_box(history.glance());
+            }
+            for history in &batch {
+                samples.clear();
+                history.read(after, until, &mut samples);
+                if !samples.is_empty() {
+                    visit(history.labels(), &samples);
+                }
             }
         }
     }

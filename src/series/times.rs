@@ -53,6 +53,13 @@ impl Times {
         bits.write(change, WIDTHS[ones]);
     }
 
+    /// The next timestamp where its code says that the distance stays the same.
+    #[inline]
+    pub(super) fn step(&mut self) -> i64 {
+        self.at = self.at.wrapping_add(self.distance);
+        self.at
+    }
+
     /// Reads the next timestamp; `None` where the bytes end.
     pub(super) fn read(&mut self, bits: &mut BitReader<'_>) -> Option<i64> {
         let mut ones = 0;

@@ -62,6 +62,25 @@ impl Values {
         }
     }
 
+    /// The next value, and how many bits it takes, where the highest bits of `ahead` are a code of
+    /// the short kind: the same, or a step.
+    #[inline]
+    pub(super) fn step(&mut self, ahead: u64) -> Option<(u64, u8)> {
+        let width = match ahead >> 61 {
+            0b000..=0b011 => 1,
+            0b100 => {
+                self.value = stepped(self.value, (ahead >> 56 & 0x1f) + STEP_SHORT);
+                8
+            }
+            0b101 => {
+                self.value = stepped(self.value, (ahead >> 51 & 0x3ff) + STEP_LONG);
+                13
+            }
+            _ => return None,
+        };
+        Some((self.value, width))
+    }
+
     /// Reads the next value; `None` where the bytes end.
     pub(super) fn read(&mut self, bits: &mut BitReader<'_>) -> Option<u64> {
         if bits.read(1)? == 1 {
@@ -87,7 +106,8 @@ fn step_up(from: u64, to: u64) -> Option<u64> {
 }
 
 fn stepped(from: u64, step: u64) -> u64 {
-    (f64::from_bits(from) + step as f64).to_bits()
+    // A step is small; signed numbers are converted faster.
+    (f64::from_bits(from) + step as i64 as f64).to_bits()
 }
 
 /// Which bits changed: `width` of them, at least one, after `leading` zeros.
