@@ -5,6 +5,7 @@
 //! value does satisfy also matches series without the label, so it takes away the lists of the
 //! values it does not match. The lists of one name never overlap: a series has one value of each.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -55,12 +56,12 @@ impl Index {
     pub(super) fn select(&self, matchers: &[Matcher]) -> Vec<SeriesId> {
         let (absent_too, present): (Vec<_>, Vec<_>) =
             matchers.iter().partition(|matcher| matcher.matches(""));
-        let mut chosen: Vec<Vec<SeriesId>> =
+        let mut chosen: Vec<Cow<'_, [SeriesId]>> =
             present.into_iter().map(|matcher| self.with_value(matcher)).collect();
         // From the shortest on, so that each step has the least to look up.
-        chosen.sort_by_key(Vec::len);
+        chosen.sort_by_key(|list| list.len());
         let mut chosen = chosen.into_iter();
-        let mut ids = chosen.next().unwrap_or_else(|| self.all.clone());
+        let mut ids = chosen.next().map_or_else(|| self.all.clone(), Cow::into_owned);
         for list in chosen {
             ids.retain(|id| list.binary_search(id).is_ok());
         }
@@ -75,28 +76,28 @@ impl Index {
     }
 
     /// The series whose value of the label is there and satisfies the matcher.
-    fn with_value(&self, matcher: &Matcher) -> Vec<SeriesId> {
-        let Some(values) = self.lists.get(matcher.name()) else { return Vec::new() };
+    fn with_value(&self, matcher: &Matcher) -> Cow<'_, [SeriesId]> {
+        let Some(values) = self.lists.get(matcher.name()) else { return Cow::default() };
         if matcher.op() == MatchOp::Equal {
-            return values.get(matcher.value()).cloned().unwrap_or_default();
+            return values.get(matcher.value()).map(Cow::from).unwrap_or_default();
         }
         joined(values.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, ids)| ids))
     }
 
     /// The series whose value of the label is there and does not satisfy the matcher.
-    fn against(&self, matcher: &Matcher) -> Vec<SeriesId> {
-        let Some(values) = self.lists.get(matcher.name()) else { return Vec::new() };
+    fn against(&self, matcher: &Matcher) -> Cow<'_, [SeriesId]> {
+        let Some(values) = self.lists.get(matcher.name()) else { return Cow::default() };
         if matcher.op() == MatchOp::NotEqual {
-            return values.get(matcher.value()).cloned().unwrap_or_default();
+            return values.get(matcher.value()).map(Cow::from).unwrap_or_default();
         }
         joined(values.iter().filter(|(value, _)| !matcher.matches(value)).map(|(_, ids)| ids))
     }
 }
 
-fn joined<'a>(lists: impl Iterator<Item = &'a Vec<SeriesId>>) -> Vec<SeriesId> {
+fn joined<'a>(lists: impl Iterator<Item = &'a Vec<SeriesId>>) -> Cow<'a, [SeriesId]> {
     let mut ids: Vec<SeriesId> = lists.flatten().copied().collect();
     ids.sort_unstable();
-    ids
+    ids.into()
 }
 
 #[cfg(test)]
