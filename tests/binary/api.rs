@@ -183,7 +183,8 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     let only = bench.data("/api/v1/rules?type=record").await;
     assert_eq!(only["groups"][0]["rules"].as_array().unwrap().len(), 2);
     let failures = "bellwether_rule_evaluation_failures_total";
-    bench.service.reaches(failures, &[("rule_group", "shapes")], 1.0).await;
+    let key = format!("{};shapes", group["file"].as_str().unwrap());
+    bench.service.reaches(failures, &[("rule_group", &key)], 1.0).await;
 
     let data = bench.data("/api/v1/alerts").await;
     let alert = &data["alerts"][0];

@@ -1,5 +1,7 @@
 //! Secrets are asked for where they are needed and shown nowhere; mistakes are told all at once.
 
+use std::path::{Path, PathBuf};
+
 use super::program::{Program, Scratch};
 use super::receiver::{Manner, Receiver};
 use super::rollback::SECRET;
@@ -135,12 +137,18 @@ async fn no_secret_is_written_anywhere_even_at_the_finest_log_level() {
         }
     }
     // The journal keeps what a rehearsal would have sent, without what guards it.
-    for file in std::fs::read_dir(scratch.path("data")).unwrap() {
-        let path = file.unwrap().path();
+    for path in files(Path::new(&scratch.path("data"))) {
         let bytes = std::fs::read(&path).unwrap();
         for secret in [KEY, TOKEN, CREDENTIALS, URL_TOKEN, signing] {
             let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
             assert!(!is_there, "{secret} in {}", path.display());
         }
     }
+}
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the directory is there");
+    let paths = entries.map(|entry| entry.expect("an entry can be read").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
