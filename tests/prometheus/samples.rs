@@ -38,7 +38,7 @@ const EXPRESSIONS: [&str; 40] = [
     "sum without (error_type, slo) (bellwether_probe_runs_total)",
     "avg by (target, kind) (bellwether_probe_threshold_seconds)",
     "count by (__name__, job, instance) ({__name__=~\"bellwether_probe_.+\"})",
-    "topk(2, sum by (target, error_type) (bellwether_probe_runs_total))",
+    "sum by (target, error_type) (bellwether_probe_runs_total) > 0",
     "bottomk(1, bellwether_probe_fired_total)",
     "quantile(0.5, bellwether_probe_phase_seconds_count)",
     "stddev by (target) (bellwether_probe_phase_seconds_sum)",
