@@ -25,7 +25,8 @@ async fn main() -> anyhow::Result<()> {
     let own = std::env::temp_dir().join(format!("bellwether-archive-start-{}", std::process::id()));
     let directory = std::env::args().nth(1).map_or(own.clone(), PathBuf::from);
     let telemetry = Telemetry::new();
-    let (archive, store) = Archive::open(&directory, SETTINGS, START, telemetry.clone())?;
+    let (archive, store) =
+        Archive::open(&directory, SETTINGS, Vec::new(), START, telemetry.clone())?;
     let began = Instant::now();
     let samples = write_a_day(&archive, store).await?;
     archive.close(DAY).await;
@@ -35,7 +36,8 @@ async fn main() -> anyhow::Result<()> {
     println!("wrote {samples} samples in {:?}: {bytes} bytes", began.elapsed());
     for _ in 0..5 {
         let began = Instant::now();
-        let (archive, store) = Archive::open(&directory, SETTINGS, START + DAY, telemetry.clone())?;
+        let (archive, store) =
+            Archive::open(&directory, SETTINGS, Vec::new(), START + DAY, telemetry.clone())?;
         let took = began.elapsed();
         let stats = store.stats();
         println!("start: {took:?} for {} samples of {} series", stats.samples, stats.series);

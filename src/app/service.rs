@@ -24,6 +24,7 @@ use crate::notice::Delivery;
 use crate::notifier::Notifier;
 use crate::probe::Health;
 use crate::prober::Prober;
+use crate::rules;
 use crate::server::{ReloadRequest, Server, Views};
 use crate::telemetry::Telemetry;
 use crate::upstream;
@@ -260,6 +261,7 @@ impl App {
         wiring::configure_actions(&self.telemetry, &Names::of(&loaded));
         let endpoints = wiring::endpoints(&loaded.config);
         self.notifier.lock().unwrap_or_else(PoisonError::into_inner).reload(endpoints);
+        self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.reload(loaded.config.targets.clone());
         self.prober.watch_reference(loaded.config.global.reference_url.clone());

@@ -14,6 +14,7 @@ use crate::driver::{Cadence, Reload, Sending};
 use crate::engine;
 use crate::notice::{Endpoint, endpoints as all_endpoints};
 use crate::notifier::Notifier;
+use crate::rules;
 use crate::series;
 use crate::telemetry::{Sampler, Telemetry, metrics};
 
@@ -111,8 +112,8 @@ pub(super) fn archive(
     telemetry: Telemetry,
 ) -> JoinHandle<Result<(Archive, series::Store), ArchiveError>> {
     let settings = store_settings(&loaded.config);
-    let now = clock.now();
-    tokio::task::spawn_blocking(move || Archive::open(&storage, settings, now, telemetry))
+    let (watches, now) = (rules::watches(&loaded.rules), clock.now());
+    tokio::task::spawn_blocking(move || Archive::open(&storage, settings, watches, now, telemetry))
 }
 
 /// Hands deliveries to the notifier.

@@ -13,16 +13,18 @@ const FRAME_LENGTH: usize = 8;
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
+    Digests,
     Chunks,
     Log,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Chunks, Self::Log];
+    pub(super) const ALL: [Self; 3] = [Self::Digests, Self::Chunks, Self::Log];
 
     /// The end of a file's name.
     pub(super) fn extension(self) -> &'static str {
         match self {
+            Self::Digests => "digests",
             Self::Chunks => "chunks",
             Self::Log => "log",
         }
@@ -30,6 +32,7 @@ impl Kind {
 
     fn word(self) -> &'static [u8; 8] {
         match self {
+            Self::Digests => b"bwdigest",
             Self::Chunks => b"bwchunks",
             Self::Log => b"bwticks\0",
         }

@@ -3,7 +3,8 @@
 //! `storage.path/samples/` holds one *log*, to which each turn of the driver appends what it stored,
 //! and one file of *chunks* for every half hour before that. A log is quick to append to and slow to
 //! read, so when it is half an hour old its samples are packed into chunks as the store holds them,
-//! which a start takes up without reading them.
+//! which a start takes up without reading them. When chunks are too old, files of *digests* take their
+//! place for those series that rules ask for longer windows; a day's worth of these is joined.
 //!
 //! - A record is written in one call and holds its length and checksum. `kill -9` loses at most the
 //!   turn that is under way. What was written is the system's after that; it is synced to the disk
@@ -16,20 +17,22 @@
 //! - A disk that is full or read-only stops neither sampling nor a rollback: what can't be written
 //!   waits in memory (up to 4 MB, some two hours), is tried again with each turn and then dropped,
 //!   oldest last; each trouble is logged once and counted.
-//! - All files together take `storage.size_max`, and reach back `storage.retention`; the oldest
-//!   leave first.
+//! - All files together take `storage.size_max`, samples reach back `storage.retention` and digests
+//!   as far as rules do; the oldest leave first.
 //!
 //! One thread writes: files block, and the threads that tokio keeps for that may all be waiting for
 //! a name server.
 
 mod bytes;
 mod chunks;
+mod digests;
 mod error;
 mod files;
 mod frame;
 mod log;
 mod open;
 mod output;
+mod table;
 mod writer;
 
 #[cfg(test)]

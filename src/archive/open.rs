@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{fs, io};
 
-use super::chunks::{self, Packed};
 use super::error::ArchiveError;
 use super::files::{Files, Name};
 use super::frame::{HEADER_LENGTH, Header, Kind, VERSION, frame_at, has_frame_behind, read_header};
 use super::log::State;
+use super::table::{self, Entry, Table};
 use crate::model::{Labels, Timestamp};
-use crate::series::{Packer, Restoring, Settings, Store};
+use crate::series::{Chunk, Digest, Packer, Restoring, Settings, Store, Watch};
 
 /// What the start found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub(super) tail: Option<Tail>,
     /// The number of the next log.
     pub(super) next: u64,
-    /// When the last sample of each file of chunks is, by its number.
-    pub(super) ends: BTreeMap<u64, Timestamp>,
+    /// When the last sample of each file of chunks or digests is.
+    pub(super) ends: BTreeMap<Name, Timestamp>,
 }
 
 /// The end of the last log.
@@ -55,6 +55,7 @@ pub(super) struct Tail {
 pub(super) fn open(
     files: &Files,
     settings: Settings,
+    watches: Vec<Watch>,
     now: Timestamp,
 ) -> Result<Opened, ArchiveError> {
     let names = files.list().unwrap_or_else(|error| {
@@ -63,8 +64,9 @@ pub(super) fn open(
     });
     refuse_newer(files, &names)?;
     let next = names.last().map_or(1, |name| name.number + 1);
-    let kept_from = now - settings.retention;
-    let restoring = Restoring::new(settings, now);
+    let reach = watches.iter().map(|watch| watch.reach).max().unwrap_or_default();
+    let kept_from = now - settings.retention.max(reach);
+    let restoring = Restoring::new(settings, watches, now);
     let mut reader = Reader {
         files,
         now,
@@ -74,7 +76,9 @@ pub(super) fn open(
         ends: BTreeMap::new(),
     };
     let mut tail = None;
-    for name in names {
+    let (digests, others): (Vec<Name>, _) =
+        names.into_iter().partition(|name| name.kind == Kind::Digests);
+    for name in digests.into_iter().chain(others) {
         tail = reader.take(name);
     }
     let Reader { restoring, mut report, ends, .. } = reader;
@@ -116,7 +120,7 @@ struct Reader<'a> {
     kept_from: Timestamp,
     restoring: Restoring,
     report: Report,
-    ends: BTreeMap<u64, Timestamp>,
+    ends: BTreeMap<Name, Timestamp>,
 }
 
 impl Reader<'_> {
@@ -135,26 +139,48 @@ impl Reader<'_> {
         };
         self.report.files += 1;
         match name.kind {
+            Kind::Digests => {
+                let take = |restoring: &mut Restoring, labels: &Labels, digests| {
+                    restoring.add_past(labels, digests);
+                };
+                self.take_table::<Digest>(name, &file, take);
+                None
+            }
             Kind::Chunks => {
-                self.take_chunks(name, &file);
+                let take = |restoring: &mut Restoring, labels: &Labels, chunks| {
+                    restoring.add(labels, chunks);
+                };
+                if self.take_table::<Chunk>(name, &file, take) {
+                    self.remove_log_of(name);
+                }
                 None
             }
             Kind::Log => self.take_log(name, &file),
         }
     }
 
-    fn take_chunks(&mut self, name: Name, file: &[u8]) {
-        let Some(content) = chunks::decode(file, self.kept_from) else {
+    /// Takes up a file of series. False where it was damaged.
+    fn take_table<E: Entry>(
+        &mut self,
+        name: Name,
+        file: &[u8],
+        take: impl Fn(&mut Restoring, &Labels, Vec<E>),
+    ) -> bool {
+        let Some(content) = table::decode::<E>(file, self.kept_from) else {
             let aside = self.files.set_aside(name, self.now);
             self.is_aside(name, aside);
-            return;
+            return false;
         };
-        self.ends.insert(name.number, content.last);
-        for (labels, chunks) in content.series {
-            self.restoring.add(&labels, chunks);
+        self.ends.insert(name, content.last);
+        for (labels, entries) in content.series {
+            take(&mut self.restoring, &labels, entries);
         }
-        // The process ended between the writing of the chunks and the removal of their log.
-        let log = Name { kind: Kind::Log, ..name };
+        true
+    }
+
+    /// The process may have ended between the writing of the chunks and the removal of their log.
+    fn remove_log_of(&mut self, chunks: Name) {
+        let log = Name { kind: Kind::Log, ..chunks };
         if self.files.path(log).exists()
             && let Err(error) = self.files.remove(log)
         {
@@ -226,7 +252,7 @@ pub(super) enum End {
 /// What a log holds, up to where it is sound.
 #[derive(Debug)]
 pub(super) struct LogContent {
-    pub(super) packed: Packed,
+    pub(super) packed: Table<Chunk>,
     pub(super) state: State,
     pub(super) length: usize,
     pub(super) started: Option<Timestamp>,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::frame::{HEADER_LENGTH, Kind, header_of};
 use super::open::{End, read_log};
 use super::*;
-use crate::model::{Labels, Sample, Timestamp};
-use crate::series::{Settings, Source as _, Store, Written};
+use crate::model::{Labels, Matcher, Sample, Timestamp};
+use crate::series::{Settings, Source as _, Store, Watch, Written};
 use crate::telemetry::Telemetry;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -57,7 +57,8 @@ impl Directory {
     }
 
     fn open_with(&self, settings: Settings, now: i64) -> (Archive, Store) {
-        Archive::open(&self.0, settings, Timestamp::from_millis(now), Telemetry::new()).unwrap()
+        let now = Timestamp::from_millis(now);
+        Archive::open(&self.0, settings, Vec::new(), now, Telemetry::new()).unwrap()
     }
 
     /// Writes turns in a run of its own, from one time on and a second apart.
@@ -94,11 +95,15 @@ fn turn(at: i64) -> Vec<(Labels, f64)> {
 }
 
 async fn write(archive: &Archive, store: &mut Store, at: i64) {
+    append(store, at);
+    archive.batches().send(store.take_written()).await.unwrap();
+}
+
+fn append(store: &mut Store, at: i64) {
     let at = Timestamp::from_millis(at);
     for (labels, value) in turn(at.millis()) {
         assert_eq!(store.append(&labels, Sample { at, value }), Ok(()));
     }
-    archive.batches().send(store.take_written()).await.unwrap();
 }
 
 type Content = BTreeMap<String, Vec<(i64, u64)>>;
@@ -309,7 +314,8 @@ async fn a_later_programs_file_is_refused_and_nothing_is_touched() {
     let newer = directory.samples().join("00000009.chunks");
     fs::write(&newer, [&header_of(Kind::Chunks, 2), b"who knows".as_slice()].concat()).unwrap();
     let now = Timestamp::from_millis(START + 10_000);
-    let error = Archive::open(&directory.0, SETTINGS, now, Telemetry::new()).unwrap_err();
+    let error =
+        Archive::open(&directory.0, SETTINGS, Vec::new(), now, Telemetry::new()).unwrap_err();
     let error = error.to_string();
     assert!(error.contains("have version `2`, but this bellwether knows up to `1`"), "{error}");
     assert_eq!(fs::read(&path).unwrap().len(), ends[2] + 3);
@@ -358,7 +364,7 @@ async fn samples_wait_for_a_disk_that_can_be_written() {
     let telemetry = Telemetry::new();
     let now = Timestamp::from_millis(START);
     let (archive, mut store) =
-        Archive::open(&directory.0, SETTINGS, now, telemetry.clone()).unwrap();
+        Archive::open(&directory.0, SETTINGS, Vec::new(), now, telemetry.clone()).unwrap();
     store.note_writes();
     for at in seconds(START, 10) {
         write(&archive, &mut store, at).await;
@@ -423,4 +429,63 @@ async fn the_end_waits_for_what_is_queued() {
     let (_archive, store) = directory.open(START + 500_000);
     assert_eq!(content(&store)["a"].len(), 500);
     assert!(Path::new(&directory.0).exists());
+}
+
+/// How many samples of a series a window over everything tells of.
+fn counted(store: &Store, name: &str) -> u64 {
+    let matchers = [Matcher::parse(&format!("__name__={name}")).unwrap()];
+    let mut count = 0;
+    store.look(&matchers, Timestamp::MIN, Timestamp::MAX, &mut |_, series| {
+        let seen = series.window(Timestamp::MIN, Timestamp::MAX);
+        count += seen.middle.map_or(0, |middle| u64::from(middle.count));
+        count += (seen.head.len() + seen.tail.len()) as u64;
+    });
+    count
+}
+
+/// A turn every 15 s for 30 hours, of which one hour is kept and one series is watched.
+#[tokio::test]
+async fn what_leaves_is_still_told_of_where_it_is_watched() {
+    let directory = Directory::new();
+    let (hour, day) = (3_600_000, 86_400_000);
+    let settings = Settings { retention: Duration::from_secs(3600), ..SETTINGS };
+    let watches =
+        vec![Watch { matchers: vec![Matcher::parse("__name__=a").unwrap()], reach: 10 * DAY }];
+    let open = |now: i64| {
+        let (now, telemetry) = (Timestamp::from_millis(now), Telemetry::new());
+        Archive::open(&directory.0, settings.clone(), watches.clone(), now, telemetry).unwrap()
+    };
+    let (archive, mut store) = open(START);
+    store.note_writes();
+    for turn in 0..7200 {
+        append(&mut store, START + turn * 15_000);
+        // Each batch costs a sync of the disk.
+        if turn % 20 == 19 {
+            archive.batches().send(store.take_written()).await.unwrap();
+        }
+    }
+    archive.close(Duration::from_secs(60)).await;
+    let of_kind = |kind: &str| directory.names().iter().filter(|name| name.ends_with(kind)).count();
+    // Every half hour leaves a file, and the 49th makes one of all.
+    assert!((2..20).contains(&of_kind(".digests")), "{:?}", directory.names());
+    assert!((2..5).contains(&of_kind(".chunks")), "{:?}", directory.names());
+
+    let (archive, store) = open(START + 30 * hour);
+    assert_eq!(counted(&store, "a"), 7200);
+    assert!((240..=500).contains(&counted(&store, "b")), "{}", counted(&store, "b"));
+    archive.close(Duration::from_secs(60)).await;
+
+    // The process ended after many files were joined and before they were removed.
+    let digests = directory.names().into_iter().find(|name| name.ends_with(".digests")).unwrap();
+    let copy = directory.samples().join("00000002.digests");
+    fs::copy(directory.samples().join(digests), copy).unwrap();
+    // Whoever was down for two days goes on with what there was.
+    let (archive, mut store) = open(START + 2 * day);
+    assert_eq!((counted(&store, "a"), counted(&store, "b")), (7200, 0));
+    store.expire(Timestamp::from_millis(START + 12 * day));
+    assert_eq!(store.stats().series, 0);
+    archive.close(Duration::from_secs(60)).await;
+    let (archive, store) = directory.open_with(settings.clone(), START + 2 * day);
+    assert_eq!(store.stats().series, 0, "nobody watches any more");
+    archive.close(Duration::from_secs(60)).await;
 }

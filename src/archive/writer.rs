@@ -5,16 +5,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::chunks;
 use super::error::ArchiveError;
 use super::files::{Files, Name};
 use super::frame::Kind;
 use super::open::{self, Opened, Report, read_log};
 use super::output::Output;
-use crate::model::Timestamp;
-use crate::series::{Settings, Store, Written};
+use super::table::{self, Table};
+use crate::model::{Labels, Timestamp};
+use crate::series::{Chunk, Digest, Past, Settings, Store, Watch, Written, watched_reach};
 use crate::telemetry::Telemetry;
 
 /// What one turn of the driver stored.
@@ -29,6 +29,8 @@ const LOG_SPAN: Duration = Duration::from_secs(30 * 60);
 const LOG_BYTES_MAX: u64 = 8 << 20;
 /// How much a power cut may cost.
 const SYNC_INTERVAL: Duration = Duration::from_secs(15);
+/// A day of half hours: with more files of digests, they are joined.
+const DIGEST_FILES_MAX: usize = 48;
 /// Between two tries to pack logs or to remove files.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -36,29 +38,35 @@ const RETRY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Archive {
     batches: mpsc::Sender<Batch>,
+    watches: watch::Sender<Vec<Watch>>,
     ended: oneshot::Receiver<()>,
     report: Report,
 }
 
 impl Archive {
     /// Reads what is there into a store and starts the thread. This blocks, for some 0.15 s where
-    /// there is a day of samples. The data directory is held by the journal's lock.
+    /// there is a day of samples. The data directory is held by the journal's lock. Of the series that
+    /// are watched, digests are kept as far as windows reach.
     pub fn open(
         storage: &Path,
         settings: Settings,
+        watches: Vec<Watch>,
         now: Timestamp,
         telemetry: Telemetry,
     ) -> Result<(Self, Store), ArchiveError> {
         let files = Files::within(storage);
-        let Opened { store, report, tail, next, ends } = open::open(&files, settings.clone(), now)?;
+        let opened = open::open(&files, settings.clone(), watches.clone(), now)?;
+        let Opened { store, report, tail, next, ends } = opened;
         telemetry.archive_damaged(report.torn.len() + report.set_aside.len() + report.failed);
         let output = match tail {
             Some(tail) => Output::resume(files.clone(), tail),
             None => Output::new(files.clone(), next),
         };
+        let (watches, watched) = watch::channel(watches);
         let writer = Writer {
             files,
             settings,
+            watched,
             telemetry,
             output,
             next,
@@ -78,12 +86,17 @@ impl Archive {
         };
         let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(run);
         thread.map_err(ArchiveError::Thread)?;
-        Ok((Self { batches, ended, report }, store))
+        Ok((Self { batches, watches, ended, report }, store))
     }
 
     /// Where batches go. The archive ends when the last of these is gone.
     pub fn batches(&self) -> mpsc::Sender<Batch> {
         self.batches.clone()
+    }
+
+    /// From now on keeps digests of these series.
+    pub fn watch(&self, watches: Vec<Watch>) {
+        self.watches.send_replace(watches);
     }
 
     /// What the start found.
@@ -103,12 +116,13 @@ impl Archive {
 struct Writer {
     files: Files,
     settings: Settings,
+    watched: watch::Receiver<Vec<Watch>>,
     telemetry: Telemetry,
     output: Output,
     /// The number of the next log.
     next: u64,
-    /// When the last sample of each file of chunks is.
-    ends: BTreeMap<u64, Timestamp>,
+    /// When the last sample of each file of chunks or digests is.
+    ends: BTreeMap<Name, Timestamp>,
     /// How many bytes all files but the log took when they were last looked at.
     others: u64,
     synced_at: Timestamp,
@@ -227,18 +241,16 @@ impl Writer {
 
     fn pack(&mut self, log: Name) -> io::Result<()> {
         let content = read_log(&std::fs::read(self.files.path(log))?);
-        if let Some((file, last)) = chunks::encode(&content.packed) {
-            self.files.put(Name { kind: Kind::Chunks, ..log }, &file)?;
-            self.ends.insert(log.number, last);
+        if let Some((file, last)) = table::encode(&content.packed) {
+            let chunks = Name { kind: Kind::Chunks, ..log };
+            self.files.put(chunks, &file)?;
+            self.ends.insert(chunks, last);
         }
         self.files.remove(log)
     }
 
     fn expire(&mut self, now: Timestamp) -> io::Result<()> {
-        let kept_from = now - self.settings.retention;
-        for (number, _) in self.ends.extract_if(.., |_, last| *last < kept_from) {
-            self.files.remove(Name { number, kind: Kind::Chunks })?;
-        }
+        self.retire(now)?;
         let mut names = self.files.list()?.into_iter();
         for path in self.files.sweep(false)? {
             tracing::warn!(path = %path.display(), "a damaged file that was set aside is removed: newer ones are kept");
@@ -256,7 +268,91 @@ impl Writer {
                 break;
             }
             self.files.remove(oldest)?;
-            self.ends.remove(&oldest.number);
+            self.ends.remove(&oldest);
+        }
+        Ok(())
+    }
+
+    /// Puts digests in place of the chunks that are too old, and removes digests that no window
+    /// reaches.
+    fn retire(&mut self, now: Timestamp) -> io::Result<()> {
+        let watches = self.watched.borrow().clone();
+        let reach = watches.iter().map(|watch| watch.reach).max().unwrap_or_default();
+        let (kept_from, reached_from) = (now - self.settings.retention, now - reach);
+        let ends: Vec<(Name, Timestamp)> = self.ends.iter().map(|(n, end)| (*n, *end)).collect();
+        for (name, end) in ends {
+            let is_over = match name.kind {
+                Kind::Digests => end < reached_from,
+                Kind::Chunks | Kind::Log => end < kept_from,
+            };
+            if !is_over {
+                continue;
+            }
+            if name.kind == Kind::Chunks && end >= reached_from {
+                self.digest(name, &watches)?;
+            }
+            self.files.remove(name)?;
+            self.ends.remove(&name);
+        }
+        self.join_digests(&watches, reached_from)
+    }
+
+    /// Writes the digests of what a file of chunks holds of watched series.
+    fn digest(&mut self, chunks: Name, watches: &[Watch]) -> io::Result<()> {
+        let file = std::fs::read(self.files.path(chunks))?;
+        // A damaged one is found, and set aside, by the next start.
+        let Some(content) = table::decode::<Chunk>(&file, Timestamp::MIN) else { return Ok(()) };
+        let watched = content
+            .series
+            .into_iter()
+            .filter(|(labels, _)| !watched_reach(watches, labels).is_zero());
+        let digests = watched.map(|(labels, chunks)| {
+            let digests =
+                chunks.iter().map(|chunk| Digest::of_all(&chunk.samples().collect::<Vec<_>>()));
+            (labels, digests.filter(|digest| digest.count > 0).collect())
+        });
+        let digests: Table<Digest> = digests.collect();
+        self.put_digests(Name { kind: Kind::Digests, ..chunks }, &digests)
+    }
+
+    fn put_digests(&mut self, name: Name, digests: &Table<Digest>) -> io::Result<()> {
+        if let Some((file, last)) = table::encode(digests) {
+            self.files.put(name, &file)?;
+            self.ends.insert(name, last);
+        }
+        Ok(())
+    }
+
+    /// Makes one file of many. It takes the place of the first: where the process ends before the
+    /// others are removed, what they hold is known already when they are read.
+    fn join_digests(&mut self, watches: &[Watch], reached_from: Timestamp) -> io::Result<()> {
+        let is_digests = |name: &&Name| name.kind == Kind::Digests;
+        let names: Vec<Name> = self.ends.keys().filter(is_digests).copied().collect();
+        if names.len() <= DIGEST_FILES_MAX {
+            return Ok(());
+        }
+        let mut pasts: BTreeMap<Labels, Past> = BTreeMap::new();
+        for name in &names {
+            let file = std::fs::read(self.files.path(*name))?;
+            let content = table::decode::<Digest>(&file, reached_from);
+            for (labels, digests) in content.into_iter().flat_map(|content| content.series) {
+                let reach = watched_reach(watches, &labels);
+                if !reach.is_zero() {
+                    let past = pasts.entry(labels).or_default();
+                    let reached = digests.into_iter().filter(|run| run.last.at >= reached_from);
+                    reached.for_each(|run| past.add(run, reach));
+                }
+            }
+        }
+        let joined: Table<Digest> =
+            pasts.into_iter().map(|(labels, past)| (labels, past.runs().collect())).collect();
+        let (first, others) = names.split_at(1);
+        for name in first {
+            self.put_digests(*name, &joined)?;
+        }
+        for name in others {
+            self.files.remove(*name)?;
+            self.ends.remove(name);
         }
         Ok(())
     }

@@ -64,13 +64,15 @@ impl Engine {
         );
         let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
         rollbacks.restore(now, records);
+        let mut store = Store::new(settings.store.clone());
+        store.watch(rules::watches(&settings.rules));
         let targets = settings
             .targets
             .iter()
             .map(|target| (target.id.clone(), TargetStatus::new(Arc::clone(target))));
         Self {
             context: context(&settings),
-            store: Store::new(settings.store.clone()),
+            store,
             scrape: Scrape::default(),
             sampled: Scrape::default(),
             sampled_before: Vec::new(),
@@ -94,6 +96,7 @@ impl Engine {
     pub fn resume(&mut self, store: Store, now: Timestamp) {
         self.store = store;
         self.store.note_writes();
+        self.store.watch(rules::watches(&self.settings.rules));
         self.scrape = history::hand_out(&self.store, &mut self.groups, now);
     }
 
@@ -370,6 +373,7 @@ impl Engine {
             scheduled.group.end(now, &mut self.store);
         }
         self.groups = groups;
+        self.store.watch(rules::watches(&settings.rules));
         let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
         rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));
         self.rollbacks = rollbacks;

@@ -13,6 +13,7 @@ mod spec;
 mod state;
 mod status;
 pub mod template;
+mod watches;
 
 pub use alert::{Alert, AlertState};
 pub use evaluation::{Context, RuleError, Transition};
@@ -21,3 +22,4 @@ pub use group::{Defaults, Evaluation, Group, RuleFailure};
 pub use spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
 pub use state::Holds;
 pub use status::{Health, RuleKind, RuleStatus};
+pub use watches::watches;

@@ -5,27 +5,43 @@
 //! the chunk that ended first leaves, whosesoever it is. A series without chunks is forgotten with
 //! its labels; if it comes back, it starts anew.
 //!
+//! Of a series that long windows are asked of, the digest of a chunk stays when the chunk leaves, and
+//! its last chunk stays as long as the digests: an ended series counts in a window of 30 days. The
+//! digests leave when no window reaches them any more; all of them together may take half the room.
+//!
 //! Each series' oldest chunk is at its front, so a call costs one look at each series and a heap of
 //! them when room is short. Between two calls the store may outgrow its size by what was appended.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use super::history::History;
+use super::index::SeriesId;
 use super::store::Store;
 use crate::model::Timestamp;
 
 impl Store {
     /// Drops what is older than the retention, then the oldest of what is too much.
     pub fn expire(&mut self, now: Timestamp) {
-        let kept_from = now - self.settings.retention;
+        let retention = self.settings.retention;
         let mut gone = BTreeSet::new();
-        for (id, history) in &mut self.series {
-            while history.oldest() < kept_from {
-                if !Arc::make_mut(history).drop_oldest(&mut self.held) {
-                    gone.insert(*id);
+        for id in self.ids() {
+            while let Some(history) = self.series.get(&id) {
+                let is_last = history.is_open_only();
+                let kept = if is_last { retention.max(history.reach()) } else { retention };
+                if history.oldest() >= now - kept {
                     break;
                 }
+                if !self.drop_oldest(id) {
+                    gone.insert(id);
+                    break;
+                }
+            }
+            while let Some(history) = self.series.get_mut(&id)
+                && history.oldest_past().is_some_and(|oldest| oldest < now - history.reach())
+            {
+                Arc::make_mut(history).drop_oldest_past(&mut self.held);
             }
         }
         self.forget(gone);
@@ -35,21 +51,50 @@ impl Store {
     }
 
     fn make_room(&mut self) {
-        let ends = self.series.iter().map(|(id, history)| Reverse((history.oldest(), *id)));
-        let mut oldest: BinaryHeap<_> = ends.collect();
-        let mut gone = BTreeSet::new();
-        while self.is_too_large()
-            && let Some(Reverse((_, id))) = oldest.pop()
+        let past_max = usize::try_from(self.settings.size_max_bytes / 2).unwrap_or(usize::MAX);
+        let mut pasts = heap(&self.series, History::oldest_past);
+        while self.held.past_bytes > past_max
+            && let Some(Reverse((_, id))) = pasts.pop()
         {
             let Some(history) = self.series.get_mut(&id) else { continue };
-            if Arc::make_mut(history).drop_oldest(&mut self.held) {
-                oldest.push(Reverse((history.oldest(), id)));
+            Arc::make_mut(history).drop_oldest_past(&mut self.held);
+            pasts.extend(history.oldest_past().map(|oldest| Reverse((oldest, id))));
+        }
+        let mut chunks = heap(&self.series, |history| Some(history.oldest()));
+        let mut gone = BTreeSet::new();
+        while self.is_too_large()
+            && let Some(Reverse((_, id))) = chunks.pop()
+        {
+            if self.drop_oldest(id) {
+                let oldest = self.series.get(&id).map(|history| history.oldest());
+                chunks.extend(oldest.map(|oldest| Reverse((oldest, id))));
             } else {
                 gone.insert(id);
             }
         }
         self.forget(gone);
     }
+
+    /// Drops a series' oldest chunk. False where nothing is left: the series must be forgotten.
+    fn drop_oldest(&mut self, id: SeriesId) -> bool {
+        let Some(history) = self.series.get_mut(&id) else { return true };
+        Arc::make_mut(history).drop_oldest(&mut self.held)
+    }
+
+    fn ids(&self) -> Vec<SeriesId> {
+        self.series.keys().copied().collect()
+    }
+}
+
+type Ends = BinaryHeap<Reverse<(Timestamp, SeriesId)>>;
+
+/// The series by when something of theirs ends, the first on top.
+fn heap(
+    series: &BTreeMap<SeriesId, Arc<History>>,
+    end: impl Fn(&History) -> Option<Timestamp>,
+) -> Ends {
+    let ends = series.iter().filter_map(|(id, history)| Some((end(history)?, *id)));
+    ends.map(Reverse).collect()
 }
 
 #[cfg(test)]

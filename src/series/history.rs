@@ -6,20 +6,34 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chunk::{Chunk, OpenChunk, View};
+use super::digest::Digest;
+use super::digests::Digests;
+use super::past::Past;
+use super::source::Seen;
 use super::store::Refused;
-use crate::model::{Label, Labels, Sample, Timestamp};
+use crate::model::{Label, Labels, Sample, Timestamp, is_stale};
 
 /// What all series together hold; kept in step by each change, so that nobody has to count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
     pub(super) samples: usize,
     pub(super) chunks: usize,
+    /// All bytes, those of digests among them.
     pub(super) bytes: usize,
+    /// The bytes of the digests of what has left.
+    pub(super) past_bytes: usize,
 }
 
 impl Held {
+    /// Counts what a change made of a series' digests.
+    fn changed(&mut self, before: Sizes, after: Sizes) {
+        self.bytes = (self.bytes + after.all).saturating_sub(before.all);
+        self.past_bytes = (self.past_bytes + after.past).saturating_sub(before.past);
+    }
+
     fn add(&mut self, view: View<'_>, overhead: usize) {
         self.samples += view.count();
         self.chunks += 1;
@@ -46,31 +60,115 @@ pub(super) enum Appended {
 #[derive(Clone, Debug)]
 pub(super) struct History {
     labels: Labels,
-    full: Arc<VecDeque<Chunk>>,
+    sealed: Arc<Sealed>,
     open: OpenChunk,
+    /// The digest of the open chunk, where long windows are asked for.
+    recent: Option<Box<Digest>>,
+}
+
+/// What takes no more samples.
+#[derive(Clone, Debug, Default)]
+struct Sealed {
+    chunks: VecDeque<Chunk>,
+    /// Where long windows are asked for.
+    known: Option<Box<Known>>,
+}
+
+/// What is known of a series beside its samples.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// A digest for each chunk.
+    digests: Digests,
+    /// What was before the first chunk.
+    past: Past,
+    /// How far back the past reaches.
+    reach: Duration,
+}
+
+impl Known {
+    fn sizes(&self) -> Sizes {
+        let past = self.past.size_bytes();
+        let recent = size_of::<Digest>();
+        Sizes { all: size_of::<Self>() + recent + self.digests.size_bytes() + past, past }
+    }
+}
+
+/// What is counted of a series' digests, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    all: usize,
+    past: usize,
+}
+
+/// A part of a series as the functions of a window read it; no stale markers.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// The samples before the middle, or all of them where there is no middle.
+    pub(super) head: Vec<Sample>,
+    /// What lies in the window as a whole and was not read.
+    pub(super) middle: Option<Digest>,
+    /// The samples behind it.
+    pub(super) tail: Vec<Sample>,
+}
+
+impl Part {
+    pub(super) fn seen(&self) -> Seen<'_> {
+        Seen { head: &self.head, middle: self.middle.as_ref(), tail: &self.tail }
+    }
 }
 
 impl History {
     /// Starts a series with its first sample.
     pub(super) fn new(labels: Labels, sample: Sample, held: &mut Held) -> Self {
-        let history = Self { labels, full: Arc::default(), open: OpenChunk::new(sample) };
+        let open = OpenChunk::new(sample);
+        let history = Self { labels, sealed: Arc::default(), open, recent: None };
         held.add(history.open.view(), history.overhead());
         history
     }
 
-    /// A series that was stored elsewhere.
+    /// A series that was stored elsewhere, with its past and how far windows reach, where somebody
+    /// asks for long ones.
     pub(super) fn restored(
         labels: Labels,
-        full: VecDeque<Chunk>,
+        chunks: VecDeque<Chunk>,
         open: OpenChunk,
+        past: Option<(Past, Duration)>,
         held: &mut Held,
     ) -> Self {
-        for chunk in &full {
+        for chunk in &chunks {
             held.add(chunk.view(), size_of::<Chunk>());
         }
-        let history = Self { labels, full: Arc::new(full), open };
+        let mut sealed = Sealed { chunks, known: None };
+        if let Some((past, reach)) = past {
+            let known = Known { digests: sealed.digests(), past, reach };
+            held.changed(Sizes::default(), known.sizes());
+            sealed.known = Some(Box::new(known));
+        }
+        let recent = sealed.known.is_some().then(|| Box::new(digest(open.view())));
+        let history = Self { labels, sealed: Arc::new(sealed), open, recent };
         held.add(history.open.view(), history.overhead());
         history
+    }
+
+    /// From now on keeps what windows of this length need; nothing where it is zero.
+    pub(super) fn watch(&mut self, reach: Duration, held: &mut Held) {
+        let sealed = Arc::make_mut(&mut self.sealed);
+        let before = sealed.sizes();
+        let known = sealed.known.take().filter(|_| !reach.is_zero());
+        if !reach.is_zero() {
+            let digests = || Known { digests: sealed.digests(), ..Known::default() };
+            let mut known = known.unwrap_or_else(|| Box::new(digests()));
+            known.reach = reach;
+            sealed.known = Some(known);
+        }
+        held.changed(before, sealed.sizes());
+        let open = &self.open;
+        self.recent = (!reach.is_zero()).then(|| Box::new(digest(open.view())));
+    }
+
+    /// How far back windows reach, where somebody asks for long ones.
+    pub(super) fn reach(&self) -> Duration {
+        self.sealed.known.as_ref().map_or(Duration::ZERO, |known| known.reach)
     }
 
     /// The last sample.
@@ -98,7 +196,11 @@ impl History {
         if !self.open.push(sample) {
             let full = std::mem::replace(&mut self.open, OpenChunk::new(sample)).seal();
             held.add(full.view(), size_of::<Chunk>());
-            Arc::make_mut(&mut self.full).push_back(full);
+            let next = Box::new(Digest::of_all(&[sample]));
+            let recent = self.recent.as_mut().map(|recent| std::mem::replace(recent, next));
+            Arc::make_mut(&mut self.sealed).push(full, recent, held);
+        } else if let Some(recent) = &mut self.recent {
+            recent.append(&Digest::of_all(&[sample]));
         }
         held.add(self.open.view(), overhead);
         Ok(Appended::Added)
@@ -107,7 +209,7 @@ impl History {
     /// Reads a little of everything that a query will need, and says nothing of use.
     pub(super) fn glance(&self) -> usize {
         let label = self.labels.iter().next().map_or(0, |label| label.value.len());
-        let full = self.full.back().map_or(0, |chunk| chunk.view().first_byte());
+        let full = self.sealed.chunks.back().map_or(0, |chunk| chunk.view().first_byte());
         label + usize::from(full) + usize::from(self.open.view().first_byte())
     }
 
@@ -129,34 +231,98 @@ impl History {
         })
     }
 
-    /// When the oldest chunk ends.
-    pub(super) fn oldest(&self) -> Timestamp {
-        self.full.front().map_or(self.open.view(), Chunk::view).last()
-    }
-
-    /// Drops the oldest chunk. False where that was the last one: the series must be forgotten,
-    /// and nothing it had is counted any more.
-    #[must_use]
-    pub(super) fn drop_oldest(&mut self, held: &mut Held) -> bool {
-        match Arc::make_mut(&mut self.full).pop_front() {
-            Some(chunk) => held.take(chunk.view(), size_of::<Chunk>()),
-            None => {
-                held.take(self.open.view(), self.overhead());
-                return false;
+    /// The samples with `after < at <= until`, read as far as they must be.
+    pub(super) fn part(&self, after: Timestamp, until: Timestamp, part: &mut Part) {
+        part.head.clear();
+        part.tail.clear();
+        part.middle = None;
+        let Sealed { chunks, known } = &*self.sealed;
+        if let Some(known) = known {
+            let from = chunks.partition_point(|chunk| chunk.first() <= after);
+            let to = chunks.partition_point(|chunk| chunk.last() <= until);
+            let before = known.past.within(after, until);
+            let whole = if from < to { known.digests.joined(from..to) } else { None };
+            let (first, last) = (self.open.view().first(), self.open.view().last());
+            let is_open_whole = after < first && last <= until;
+            let open = self.recent.as_deref().copied().filter(|_| is_open_whole);
+            let middle = [before, whole, open].into_iter().flatten().reduce(joined);
+            part.middle = middle.filter(|middle| middle.count > 0 && !middle.overflows());
+            if part.middle.is_some() {
+                let across = chunks.range(from.saturating_sub(1)..from).map(Chunk::view);
+                let across = across.filter(|view| view.last() > after);
+                across.for_each(|view| view.samples().read(after, until, &mut part.head));
+                let behind = chunks.range(to.max(from)..).map(Chunk::view);
+                let open = Some(self.open.view()).filter(|_| !is_open_whole);
+                let behind = behind.chain(open).take_while(|view| view.first() <= until);
+                behind.for_each(|view| view.samples().read(after, until, &mut part.tail));
             }
         }
+        if part.middle.is_none() {
+            self.read(after, until, &mut part.head);
+        }
+        for samples in [&mut part.head, &mut part.tail] {
+            if samples.iter().any(|sample| is_stale(sample.value)) {
+                samples.retain(|sample| !is_stale(sample.value));
+            }
+        }
+    }
+
+    /// When the oldest chunk ends.
+    pub(super) fn oldest(&self) -> Timestamp {
+        self.sealed.chunks.front().map_or(self.open.view(), Chunk::view).last()
+    }
+
+    /// Whether the open chunk is all that is left.
+    pub(super) fn is_open_only(&self) -> bool {
+        self.sealed.chunks.is_empty()
+    }
+
+    /// Drops the oldest chunk; where long windows are asked for, its digest stays. False where that
+    /// was the last one: the series must be forgotten, and nothing it had is counted any more.
+    #[must_use]
+    pub(super) fn drop_oldest(&mut self, held: &mut Held) -> bool {
+        let sealed = Arc::make_mut(&mut self.sealed);
+        let Some(chunk) = sealed.chunks.pop_front() else {
+            held.changed(sealed.sizes(), Sizes::default());
+            sealed.known = None;
+            held.take(self.open.view(), self.overhead());
+            return false;
+        };
+        held.take(chunk.view(), size_of::<Chunk>());
+        let before = sealed.sizes();
+        if let Some(known) = &mut sealed.known
+            && let Some(digest) = known.digests.pop_front()
+        {
+            known.past.push(digest, known.reach);
+        }
+        held.changed(before, sealed.sizes());
         true
+    }
+
+    /// When the oldest digest of the past ends.
+    pub(super) fn oldest_past(&self) -> Option<Timestamp> {
+        self.sealed.known.as_ref()?.past.oldest()
+    }
+
+    /// Drops the oldest digest of the past.
+    pub(super) fn drop_oldest_past(&mut self, held: &mut Held) {
+        let sealed = Arc::make_mut(&mut self.sealed);
+        let before = sealed.sizes();
+        if let Some(known) = &mut sealed.known {
+            known.past.drop_oldest();
+        }
+        held.changed(before, sealed.sizes());
     }
 
     /// The chunks that overlap `after < at <= until`.
     fn views(&self, after: Timestamp, until: Timestamp) -> impl Iterator<Item = View<'_>> {
         // Whoever asks for what the open chunk has alone does not look at the full ones.
         let start = if self.open.view().first() <= after {
-            self.full.len()
+            self.sealed.chunks.len()
         } else {
-            self.full.partition_point(|chunk| chunk.view().last() <= after)
+            self.sealed.chunks.partition_point(|chunk| chunk.view().last() <= after)
         };
-        let full = self.full.range(start..).map(Chunk::view);
+        let full = self.sealed.chunks.range(start..).map(Chunk::view);
         full.chain([self.open.view()])
             .skip_while(move |view| view.last() <= after)
             .take_while(move |view| view.first() <= until)
@@ -168,6 +334,37 @@ impl History {
     fn overhead(&self) -> usize {
         size_of::<Self>() + self.labels.len() * (size_of::<Label>() + 8) + 128
     }
+}
+
+impl Sealed {
+    fn push(&mut self, chunk: Chunk, digest: Option<Box<Digest>>, held: &mut Held) {
+        let before = self.sizes();
+        if let (Some(known), Some(digest)) = (&mut self.known, digest) {
+            known.digests.push(*digest);
+        }
+        held.changed(before, self.sizes());
+        self.chunks.push_back(chunk);
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.known.as_ref().map(|known| known.sizes()).unwrap_or_default()
+    }
+
+    fn digests(&self) -> Digests {
+        let mut digests = Digests::default();
+        self.chunks.iter().for_each(|chunk| digests.push(digest(chunk.view())));
+        digests
+    }
+}
+
+fn digest(view: View<'_>) -> Digest {
+    let samples: Vec<Sample> = view.samples().collect();
+    Digest::of_all(&samples)
+}
+
+fn joined(mut before: Digest, behind: Digest) -> Digest {
+    before.append(&behind);
+    before
 }
 
 #[cfg(test)]

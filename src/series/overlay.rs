@@ -6,11 +6,13 @@
 //! Only where it led to a rollback does the engine store what that rests on.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::history::{History, Part};
 use super::index::SeriesId;
-use super::source::{Sink, Source};
+use super::source::{Look, Plain, Seen, Sink, Source};
 use super::store::Store;
-use crate::model::{Labels, Matcher, Sample, Timestamp};
+use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
 
 /// The store with values of one instant on top. Where both have a sample at the same time, the one
 /// laid over it counts. Series that the store does not know are found too; of those, as many are
@@ -77,6 +79,36 @@ impl Source for Overlay<'_> {
                 visit(history.labels(), &samples);
             }
         }
+        self.select_own(matchers, after, until, visit);
+    }
+
+    fn look(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+        visit: &mut dyn FnMut(&Labels, &mut dyn Look),
+    ) {
+        let mut part = Part::default();
+        for (id, history) in self.store.select_ids(matchers) {
+            let laid = self.known.get(&id);
+            visit(history.labels(), &mut Laid { history, laid, part: &mut part });
+        }
+        self.select_own(matchers, after, until, &mut |labels, samples| {
+            visit(labels, &mut Plain::new(samples));
+        });
+    }
+}
+
+impl Overlay<'_> {
+    fn select_own(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+        visit: &mut dyn FnMut(&Labels, &[Sample]),
+    ) {
+        let mut samples = Vec::new();
         for (labels, laid) in &self.own {
             if matchers.iter().all(|matcher| matcher.matches_labels(labels)) {
                 samples.clear();
@@ -86,6 +118,42 @@ impl Source for Overlay<'_> {
                 }
             }
         }
+    }
+}
+
+/// A series of the store with values laid over it, through windows.
+struct Laid<'a> {
+    history: &'a History,
+    laid: Option<&'a BTreeMap<Timestamp, f64>>,
+    part: &'a mut Part,
+}
+
+impl Look for Laid<'_> {
+    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_> {
+        let last = self.history.last().at;
+        let begin = self.laid.and_then(|laid| laid.keys().next());
+        match (begin, self.laid) {
+            // Values laid among the samples, which a query offset may do, are seldom and few.
+            (Some(begin), Some(laid)) if *begin < last => {
+                *self.part = Part::default();
+                self.history.read(after, until, &mut self.part.head);
+                lay_over(&mut self.part.head, laid, after, until);
+                self.part.head.retain(|sample| !is_stale(sample.value));
+            }
+            (Some(begin), Some(laid)) => {
+                let before = *begin - Duration::from_millis(1);
+                self.history.part(after, until.min(before), self.part);
+                let behind = laid.iter().map(|(at, value)| Sample { at: *at, value: *value });
+                let seen = behind.filter(|sample| {
+                    after < sample.at && sample.at <= until && !is_stale(sample.value)
+                });
+                let is_whole = self.part.middle.is_none();
+                let rest = if is_whole { &mut self.part.head } else { &mut self.part.tail };
+                rest.extend(seen);
+            }
+            (None, _) | (_, None) => self.history.part(after, until, self.part),
+        }
+        self.part.seen()
     }
 }
 
@@ -117,11 +185,9 @@ fn lay_over(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::store::Settings;
     use super::*;
-    use crate::model::{is_stale, stale_marker};
+    use crate::model::stale_marker;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)

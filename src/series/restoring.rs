@@ -9,22 +9,36 @@
 //! that ran ahead; they are left out, as a series would refuse everything until time has caught up.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use super::chunk::{Chunk, OpenChunk};
+use super::digest::Digest;
 use super::packer::Packer;
+use super::past::Past;
 use super::store::{Settings, Store};
-use crate::model::{Labels, Timestamp};
+use super::watch::{Watch, watched_reach};
+use crate::model::{Labels, Sample, Timestamp, stale_marker};
 
 /// Gathers chunks.
 #[derive(Debug)]
 pub struct Restoring {
     settings: Settings,
+    watches: Vec<Watch>,
     now: Timestamp,
     /// Never iterated: its order is the hash's own.
     places: HashMap<Labels, usize>,
-    series: Vec<(Labels, VecDeque<Chunk>)>,
+    series: Vec<Gathered>,
     left_out: u64,
     from_future: u64,
+}
+
+/// A series as far as it was stored.
+#[derive(Debug)]
+struct Gathered {
+    labels: Labels,
+    chunks: VecDeque<Chunk>,
+    past: Past,
+    reach: Duration,
 }
 
 /// The store, and what is not in it.
@@ -39,10 +53,11 @@ pub struct Restored {
 }
 
 impl Restoring {
-    /// Nothing yet.
-    pub fn new(settings: Settings, now: Timestamp) -> Self {
+    /// Nothing yet. What left its chunks already is told of where it is watched.
+    pub fn new(settings: Settings, watches: Vec<Watch>, now: Timestamp) -> Self {
         Self {
             settings,
+            watches,
             now,
             places: HashMap::new(),
             series: Vec::new(),
@@ -51,55 +66,74 @@ impl Restoring {
         }
     }
 
+    /// Adds digests of what is older than a series' chunks, in time order. They come before all
+    /// chunks; those that came already are left out.
+    pub fn add_past(&mut self, labels: &Labels, digests: impl IntoIterator<Item = Digest>) {
+        let kept_from = self.now - self.settings.retention;
+        let Some(gathered) = self.place(labels).filter(|gathered| !gathered.reach.is_zero()) else {
+            return;
+        };
+        for digest in digests {
+            // A clock that ran ahead must not hide the samples that are kept.
+            if digest.last.at < kept_from {
+                gathered.past.add(digest, gathered.reach);
+            }
+        }
+    }
+
     /// Adds a series' chunks, which are in time order among themselves.
     pub fn add(&mut self, labels: &Labels, chunks: impl IntoIterator<Item = Chunk>) {
+        let (now, kept_from) = (self.now, self.now - self.settings.retention);
+        let (mut left_out, mut from_future) = (0, 0);
+        match self.place(labels) {
+            None => left_out = chunks.into_iter().map(|chunk| u64::from(chunk.count())).sum(),
+            Some(gathered) => {
+                for chunk in chunks {
+                    gathered.add(chunk, now, kept_from, &mut left_out, &mut from_future);
+                }
+            }
+        }
+        self.left_out += left_out;
+        self.from_future += from_future;
+    }
+
+    fn place(&mut self, labels: &Labels) -> Option<&mut Gathered> {
         let place = match self.places.get(labels) {
             Some(place) => *place,
             None if self.series.len() < self.settings.series_max => {
                 let place = self.series.len();
                 self.places.insert(labels.clone(), place);
-                self.series.push((labels.clone(), VecDeque::new()));
+                self.series.push(Gathered {
+                    labels: labels.clone(),
+                    chunks: VecDeque::new(),
+                    past: Past::default(),
+                    reach: watched_reach(&self.watches, labels),
+                });
                 place
             }
-            None => {
-                let lost = chunks.into_iter().map(|chunk| u64::from(chunk.count()));
-                self.left_out += lost.sum::<u64>();
-                return;
-            }
+            None => return None,
         };
-        let Some((_, held)) = self.series.get_mut(place) else { return };
-        let kept_from = self.now - self.settings.retention;
-        for chunk in chunks {
-            if chunk.last() < kept_from {
-                continue;
-            }
-            // What was written later holds.
-            while let Some(before) = held.pop_back_if(|before| before.last() >= chunk.first()) {
-                let earlier = part(&before, |at| at < chunk.first());
-                self.left_out += missing(&before, &earlier);
-                held.extend(earlier);
-            }
-            if chunk.last() > self.now {
-                let past = part(&chunk, |at| at <= self.now);
-                self.from_future += missing(&chunk, &past);
-                held.extend(past);
-            } else {
-                held.push_back(chunk);
-            }
-        }
+        self.series.get_mut(place)
     }
 
     /// The store. Its limits hold from the start.
     pub fn finish(self) -> Restored {
         let mut store = Store::new(self.settings);
+        store.watches = self.watches;
         let mut left_out = self.left_out;
-        for (labels, mut chunks) in self.series {
+        for gathered in self.series {
+            let Gathered { labels, mut chunks, past, .. } = gathered;
+            // Nothing but a past is a series that has ended.
+            let mut open = past.last().map(ended);
             while let Some(last) = chunks.pop_back() {
-                if let Some(open) = reopen(&last) {
-                    store.insert(&labels, chunks, open);
+                if let Some(reopened) = reopen(&last) {
+                    open = Some(reopened);
                     break;
                 }
                 left_out += u64::from(last.count());
+            }
+            if let Some(open) = open {
+                store.insert(&labels, chunks, open, past);
             }
         }
         store.expire(self.now);
@@ -107,10 +141,57 @@ impl Restoring {
     }
 }
 
+impl Gathered {
+    fn add(
+        &mut self,
+        chunk: Chunk,
+        now: Timestamp,
+        kept_from: Timestamp,
+        left_out: &mut u64,
+        from_future: &mut u64,
+    ) {
+        // What the past knows already is not told twice.
+        let known = self.past.last().filter(|last| chunk.first() <= *last);
+        let chunk = match known {
+            Some(last) if chunk.last() <= last => return,
+            Some(last) => match part(&chunk, |at| at > last) {
+                Some(rest) => rest,
+                None => return,
+            },
+            None => chunk,
+        };
+        if chunk.last() < kept_from {
+            if !self.reach.is_zero() {
+                let samples: Vec<Sample> = chunk.samples().collect();
+                self.past.push(Digest::of_all(&samples), self.reach);
+            }
+            return;
+        }
+        // What was written later holds.
+        while let Some(before) = self.chunks.pop_back_if(|before| before.last() >= chunk.first()) {
+            let earlier = part(&before, |at| at < chunk.first());
+            *left_out += missing(&before, &earlier);
+            self.chunks.extend(earlier);
+        }
+        if chunk.last() > now {
+            let past = part(&chunk, |at| at <= now);
+            *from_future += missing(&chunk, &past);
+            self.chunks.extend(past);
+        } else {
+            self.chunks.push_back(chunk);
+        }
+    }
+}
+
+/// The open chunk of a series that ended at a time.
+fn ended(last: Timestamp) -> OpenChunk {
+    OpenChunk::new(Sample { at: last + Duration::from_millis(1), value: stale_marker() })
+}
+
 /// The samples of a chunk at chosen times, which may be none.
 fn part(chunk: &Chunk, is_chosen: impl Fn(Timestamp) -> bool) -> Option<Chunk> {
     let mut packer = Packer::default();
-    for sample in chunk.samples().take_while(|sample| is_chosen(sample.at)) {
+    for sample in chunk.samples().filter(|sample| is_chosen(sample.at)) {
         packer.push(sample);
     }
     packer.finish().pop()
@@ -134,11 +215,8 @@ fn reopen(chunk: &Chunk) -> Option<OpenChunk> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::source::Source;
     use super::*;
-    use crate::model::{Sample, stale_marker};
 
     const FOREVER: Settings =
         Settings { retention: Duration::MAX, size_max_bytes: u64::MAX, series_max: 2 };
@@ -172,7 +250,7 @@ mod tests {
     #[test]
     fn a_restored_store_goes_on_where_it_was() {
         let mut plain = Store::new(FOREVER);
-        let mut restoring = Restoring::new(FOREVER, at(9999));
+        let mut restoring = Restoring::new(FOREVER, Vec::new(), at(9999));
         for (name, count) in [("a", 1), ("b", 500)] {
             for time in 0..count {
                 let sample = Sample { at: at(time * 10), value: time as f64 };
@@ -198,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_was_written_later_holds() {
-        let mut restoring = Restoring::new(FOREVER, at(999));
+        let mut restoring = Restoring::new(FOREVER, Vec::new(), at(999));
         restoring.add(&series("a"), chunks([10, 20, 30], 1.0));
         restoring.add(&series("a"), chunks([40, 50], 1.0));
         restoring.add(&series("a"), chunks([20, 35], 2.0));
@@ -209,7 +287,7 @@ mod tests {
 
     #[test]
     fn samples_from_the_future_are_left_out_and_counted() {
-        let mut restoring = Restoring::new(FOREVER, at(25));
+        let mut restoring = Restoring::new(FOREVER, Vec::new(), at(25));
         restoring.add(&series("a"), chunks([10, 20, 30], 1.0));
         restoring.add(&series("b"), chunks([40, 50], 1.0));
         let mut restored = restoring.finish();
@@ -223,7 +301,7 @@ mod tests {
     #[test]
     fn limits_hold_from_the_start() {
         let settings = Settings { retention: Duration::from_millis(100), ..FOREVER };
-        let mut restoring = Restoring::new(settings, at(1000));
+        let mut restoring = Restoring::new(settings, Vec::new(), at(1000));
         restoring.add(&series("a"), chunks([800, 899], 1.0));
         restoring.add(&series("b"), chunks([800, 900], 1.0));
         restoring.add(&series("c"), chunks([950, 960, 970], 1.0));
@@ -235,7 +313,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_samples_do_no_harm() {
-        let mut restoring = Restoring::new(FOREVER, at(1000));
+        let mut restoring = Restoring::new(FOREVER, Vec::new(), at(1000));
         for (count, bytes) in [(120, vec![0xff; 8]), (1, vec![0x5a; 99]), (120, vec![0xa5; 999])] {
             let chunk = Chunk::from_parts(at(1), at(2), count, bytes.into());
             restoring.add(&series("a"), chunk);

@@ -1,6 +1,9 @@
 //! The ports between whoever holds samples and whoever asks.
 
-use crate::model::{Labels, Matcher, Sample, Timestamp};
+use std::borrow::Cow;
+
+use super::digest::Digest;
+use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
 
 /// Anything that PromQL can read: the embedded store, the store with live values laid over it, a
 /// test's own data.
@@ -15,6 +18,20 @@ pub trait Source {
         until: Timestamp,
         visit: &mut dyn FnMut(&Labels, &[Sample]),
     );
+
+    /// Visits the same series, each with a way to look at windows that lie between `after` and
+    /// `until`. A source that knows more than its samples may visit series that have none left.
+    fn look(
+        &self,
+        matchers: &[Matcher],
+        after: Timestamp,
+        until: Timestamp,
+        visit: &mut dyn FnMut(&Labels, &mut dyn Look),
+    ) {
+        self.select(matchers, after, until, &mut |labels, samples| {
+            visit(labels, &mut Plain::new(samples));
+        });
+    }
 }
 
 /// Anything that recorded series can be written to, so that a later rule of the same evaluation
@@ -22,4 +39,53 @@ pub trait Source {
 pub trait Sink: Source {
     /// Adds a sample. What can't be stored (too old, too many series) is counted by the sink.
     fn append(&mut self, labels: &Labels, sample: Sample);
+}
+
+/// One series, through windows.
+pub trait Look {
+    /// What lies in the window with `after < at <= until`.
+    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_>;
+}
+
+/// The content of a window, in time order and without stale markers: samples, or samples with a
+/// middle part that was not read.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The samples before the middle, or all where there is none.
+    pub head: &'a [Sample],
+    /// Samples that nobody read; one at least.
+    pub middle: Option<&'a Digest>,
+    /// The samples behind the middle.
+    pub tail: &'a [Sample],
+}
+
+impl Seen<'_> {
+    /// The digest of everything, given the middle.
+    pub fn digest(&self, middle: &Digest) -> Digest {
+        let mut digest = Digest::of_all(self.head);
+        digest.append(middle);
+        digest.append(&Digest::of_all(self.tail));
+        digest
+    }
+}
+
+/// Samples without a middle.
+pub(super) struct Plain<'a>(Cow<'a, [Sample]>);
+
+impl<'a> Plain<'a> {
+    pub(super) fn new(samples: &'a [Sample]) -> Self {
+        if !samples.iter().any(|sample| is_stale(sample.value)) {
+            return Self(Cow::Borrowed(samples));
+        }
+        let present = samples.iter().filter(|sample| !is_stale(sample.value));
+        Self(Cow::Owned(present.copied().collect()))
+    }
+}
+
+impl Look for Plain<'_> {
+    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_> {
+        let from = self.0.partition_point(|sample| sample.at <= after);
+        let to = self.0.partition_point(|sample| sample.at <= until).max(from);
+        Seen { head: &self.0[from..to], middle: None, tail: &[] }
+    }
 }

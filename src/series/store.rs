@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use super::catalog::Catalog;
 use super::chunk::{Chunk, OpenChunk};
-use super::history::{Appended, Held, History};
+use super::history::{Appended, Held, History, Part};
 use super::index::SeriesId;
-use super::source::{Sink, Source};
+use super::past::Past;
+use super::source::{Look, Seen, Sink, Source};
+use super::watch::{self, Watch};
 use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
 
 /// How many series a selection looks at together: what they take fits in a processor's cache.
@@ -106,6 +108,7 @@ pub struct Store {
     pub(super) held: Held,
     pub(super) refused: Refusals,
     catalog: Arc<Catalog>,
+    pub(super) watches: Vec<Watch>,
     /// What was stored since somebody took it; `None` where nobody ever will.
     written: Option<Vec<Written>>,
 }
@@ -119,6 +122,7 @@ impl Store {
             held: Held::default(),
             refused: Refusals::default(),
             catalog: Arc::default(),
+            watches: Vec::new(),
             written: None,
         }
     }
@@ -248,7 +252,12 @@ impl Store {
         if let Some(written) = &mut self.written {
             written.push(Written { series: id.0, labels: labels.clone(), sample });
         }
-        self.series.insert(id, Arc::new(History::new(labels, sample, &mut self.held)));
+        let mut history = History::new(labels, sample, &mut self.held);
+        let reach = watch::watched_reach(&self.watches, history.labels());
+        if !reach.is_zero() {
+            history.watch(reach, &mut self.held);
+        }
+        self.series.insert(id, Arc::new(history));
         Ok((id, Appended::Added))
     }
 
@@ -262,9 +271,17 @@ impl Store {
     }
 
     /// Puts in a series that is not there yet.
-    pub(super) fn insert(&mut self, labels: &Labels, full: VecDeque<Chunk>, open: OpenChunk) {
+    pub(super) fn insert(
+        &mut self,
+        labels: &Labels,
+        full: VecDeque<Chunk>,
+        open: OpenChunk,
+        past: Past,
+    ) {
         let (id, labels) = Arc::make_mut(&mut self.catalog).add(labels);
-        let history = History::restored(labels, full, open, &mut self.held);
+        let reach = watch::watched_reach(&self.watches, &labels);
+        let past = (!reach.is_zero()).then_some((past, reach));
+        let history = History::restored(labels, full, open, past, &mut self.held);
         self.series.insert(id, Arc::new(history));
     }
 
@@ -298,6 +315,26 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Visits the series that satisfy all matchers. Series lie all over memory, which costs more
+    /// than decoding them: a round of short looks lets the processor wait for many at a time.
+    fn visit(&self, matchers: &[Matcher], mut visit: impl FnMut(&History)) {
+        let mut batch: Vec<&History> = Vec::with_capacity(BATCH);
+        let mut chosen = self.select_ids(matchers).map(|(_, history)| history);
+        loop {
+            batch.clear();
+            batch.extend(chosen.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return;
+            }
+            for history in &batch {
+                std::hint::black_box(history.glance());
+            }
+            batch.iter().for_each(|history| visit(history));
+        }
+    }
+}
+
 impl Source for Store {
     fn select(
         &self,
@@ -307,27 +344,39 @@ impl Source for Store {
         visit: &mut dyn FnMut(&Labels, &[Sample]),
     ) {
         let mut samples = Vec::new();
-        let mut batch: Vec<&History> = Vec::with_capacity(BATCH);
-        let mut chosen = self.select_ids(matchers).map(|(_, history)| history);
-        loop {
-            batch.clear();
-            batch.extend(chosen.by_ref().take(BATCH));
-            if batch.is_empty() {
-                return;
+        self.visit(matchers, |history| {
+            samples.clear();
+            history.read(after, until, &mut samples);
+            if !samples.is_empty() {
+                visit(history.labels(), &samples);
             }
-            // Series lie all over memory, which costs more than decoding them. A round of short
-            // looks lets the processor wait for many at a time.
-            for history in &batch {
-                std::hint::black_box(history.glance());
-            }
-            for history in &batch {
-                samples.clear();
-                history.read(after, until, &mut samples);
-                if !samples.is_empty() {
-                    visit(history.labels(), &samples);
-                }
-            }
-        }
+        });
+    }
+
+    fn look(
+        &self,
+        matchers: &[Matcher],
+        _after: Timestamp,
+        _until: Timestamp,
+        visit: &mut dyn FnMut(&Labels, &mut dyn Look),
+    ) {
+        let mut part = Part::default();
+        self.visit(matchers, |history| {
+            visit(history.labels(), &mut Windows { history, part: &mut part });
+        });
+    }
+}
+
+/// A series' windows.
+struct Windows<'a> {
+    history: &'a History,
+    part: &'a mut Part,
+}
+
+impl Look for Windows<'_> {
+    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_> {
+        self.history.part(after, until, self.part);
+        self.part.seen()
     }
 }
 

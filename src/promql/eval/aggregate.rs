@@ -5,8 +5,9 @@ use super::super::plan::{Key, PartId};
 use super::super::tree::Aggregator;
 use super::block::{ABSENT, Block, Naming, Row, is_absent};
 use super::group::Groups;
-use super::summation::{Mean, Spread, Sum};
+use super::summation::{Mean, Spread};
 use super::{Evaluation, Grid};
+use crate::series::Sum;
 
 /// The groups of a block's rows.
 pub(super) struct Grouped {

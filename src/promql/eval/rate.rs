@@ -1,7 +1,7 @@
 //! Rates, differences and regressions over a window of samples.
 
-use super::summation::Sum;
 use crate::model::Sample;
+use crate::series::{Digest, Seen, Sum};
 
 /// The kinds of differences that reach to the edges of their window.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,28 +33,71 @@ pub(super) fn growth(kind: Growth, samples: &[Sample], range_ms: i64, end: i64) 
             previous = sample.value;
         }
     }
-    let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1000.0;
-    let (first_at, last_at) = (first.at.millis(), last.at.millis());
-    let mut to_start = seconds(end.saturating_sub(range_ms), first_at);
-    let mut to_end = seconds(last_at, end);
-    let sampled = seconds(first_at, last_at);
-    let gap = sampled / (samples.len() - 1) as f64;
-    let threshold = gap * 1.1;
-    if to_start >= threshold {
-        to_start = gap / 2.0;
+    let run = Run { first: *first, last: *last, count: samples.len() as f64 };
+    Some(run.stretched(kind, grown, range_ms, end))
+}
+
+/// The same, where the middle of the window was not read.
+pub(super) fn growth_around(
+    kind: Growth,
+    middle: &Digest,
+    seen: &Seen<'_>,
+    range_ms: i64,
+    end: i64,
+) -> Option<f64> {
+    let first = *seen.head.first().unwrap_or(&middle.first);
+    let last = *seen.tail.last().unwrap_or(&middle.last);
+    let count = seen.head.len() as f64 + f64::from(middle.count) + seen.tail.len() as f64;
+    let mut grown = last.value - first.value;
+    if kind != Growth::Delta {
+        let mut previous = first.value;
+        let mut lost = middle.dropped;
+        let mut pass = |value: f64, resume: f64| {
+            if value < previous {
+                lost += previous;
+            }
+            previous = resume;
+        };
+        seen.head.iter().for_each(|sample| pass(sample.value, sample.value));
+        pass(middle.first.value, middle.last.value);
+        seen.tail.iter().for_each(|sample| pass(sample.value, sample.value));
+        grown += lost;
     }
-    if kind != Growth::Delta && grown > 0.0 && first.value >= 0.0 {
-        let to_zero = sampled * (first.value / grown);
-        to_start = to_start.min(to_zero);
+    (count > 1.0).then(|| Run { first, last, count }.stretched(kind, grown, range_ms, end))
+}
+
+/// The samples inside a window: two at least.
+struct Run {
+    first: Sample,
+    last: Sample,
+    count: f64,
+}
+
+impl Run {
+    fn stretched(&self, kind: Growth, grown: f64, range_ms: i64, end: i64) -> f64 {
+        let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1000.0;
+        let (first_at, last_at) = (self.first.at.millis(), self.last.at.millis());
+        let mut to_start = seconds(end.saturating_sub(range_ms), first_at);
+        let mut to_end = seconds(last_at, end);
+        let sampled = seconds(first_at, last_at);
+        let gap = sampled / (self.count - 1.0);
+        let threshold = gap * 1.1;
+        if to_start >= threshold {
+            to_start = gap / 2.0;
+        }
+        if kind != Growth::Delta && grown > 0.0 && self.first.value >= 0.0 {
+            let to_zero = sampled * (self.first.value / grown);
+            to_start = to_start.min(to_zero);
+        }
+        if to_end >= threshold {
+            to_end = gap / 2.0;
+        }
+        let mut factor = (sampled + to_start + to_end) / sampled;
+        if kind == Growth::Rate {
+            factor /= range_ms as f64 / 1000.0;
+        }
+        grown * factor
     }
-    if to_end >= threshold {
-        to_end = gap / 2.0;
-    }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if kind == Growth::Rate {
-        factor /= range_ms as f64 / 1000.0;
-    }
-    Some(grown * factor)
 }
 
 /// The difference of the last two samples; of a counter each second, and its last value after a reset.

@@ -5,6 +5,7 @@ use super::super::{EvalError, Series};
 use super::block::{ABSENT, Block, Naming, Row};
 use super::{Evaluation, Grid, millis};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
+use crate::series::{Look, Seen};
 
 /// What a selector yields for the sample it finds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,12 @@ impl Windows {
 
     fn last(&self) -> i64 {
         self.end(self.grid.count.saturating_sub(1))
+    }
+
+    /// What lies in a step's window.
+    pub fn seen<'s>(&self, series: &'s mut dyn Look, step: usize) -> Seen<'s> {
+        let (start, end) = (self.start(step), self.end(step));
+        series.window(Timestamp::from_millis(start), Timestamp::from_millis(end))
     }
 
     /// Calls back with each step and its samples. The samples stand in time order and so do the
@@ -141,6 +148,24 @@ impl Evaluation<'_> {
             fixed: self.fixed(select.at),
             grid,
         }
+    }
+
+    /// Visits each series of a range selector with a way to look at its windows.
+    pub(super) fn each_look(
+        &self,
+        select: &Select,
+        grid: Grid,
+        visit: &mut dyn FnMut(&Windows, Row, &mut dyn Look),
+    ) {
+        let windows = self.windows(select, grid);
+        if grid.count == 0 {
+            return;
+        }
+        let after = Timestamp::from_millis(windows.start(0));
+        let until = Timestamp::from_millis(windows.last());
+        self.source.look(&select.matchers, after, until, &mut |labels, series| {
+            visit(&windows, Row { labels: labels.clone(), drops_name: false }, series);
+        });
     }
 
     /// Visits each series of a range vector with its windows; stale markers are gone from the

@@ -1,40 +1,8 @@
-//! Sums and means that keep small terms beside large ones.
+//! Means, variances and quantiles.
 //!
-//! Neumaier's variant of Kahan's summation: the rounding error of each addition is carried along and
-//! added at the end. A mean is the sum by the count, until the sum overflows; from there on it moves
-//! term by term.
+//! A mean is the sum by the count, until the sum overflows; from there on it moves term by term.
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
-    sum: f64,
-    error: f64,
-}
-
-impl Sum {
-    pub fn of(value: f64) -> Self {
-        Self { sum: value, error: 0.0 }
-    }
-
-    pub fn add(&mut self, term: f64) {
-        let sum = self.sum + term;
-        if sum.is_infinite() {
-            self.error = 0.0;
-        } else if self.sum.abs() >= term.abs() {
-            self.error += (self.sum - sum) + term;
-        } else {
-            self.error += (term - sum) + self.sum;
-        }
-        self.sum = sum;
-    }
-
-    pub fn total(self) -> f64 {
-        self.sum + self.error
-    }
-
-    fn scaled(self, factor: f64) -> Self {
-        Self { sum: self.sum * factor, error: self.error * factor }
-    }
-}
+use crate::series::Sum;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mean {
@@ -54,13 +22,13 @@ impl Mean {
         if !self.is_incremental {
             let mut sum = self.sum;
             sum.add(term);
-            if !sum.sum.is_infinite() {
+            if !sum.rounded.is_infinite() {
                 self.sum = sum;
                 return;
             }
             self.is_incremental = true;
             self.sum = Sum {
-                sum: self.sum.sum / (self.count - 1.0),
+                rounded: self.sum.rounded / (self.count - 1.0),
                 error: self.sum.error / (self.count - 1.0),
             };
         }
@@ -73,7 +41,7 @@ impl Mean {
         if self.is_incremental {
             self.sum.total()
         } else {
-            self.sum.sum / self.count + self.sum.error / self.count
+            self.sum.rounded / self.count + self.sum.error / self.count
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Functions of a range vector: each series by itself, each window by itself.
 
 use super::super::function::Window;
-use super::super::plan::{PartId, Work};
+use super::super::plan::{PartId, Select, Work};
 use super::super::{EvalError, Severity, format};
-use super::block::{ABSENT, Block, is_absent};
+use super::block::{ABSENT, Block, Row, is_absent};
 use super::rate::{self, Growth};
-use super::summation::{Mean, Sum, Variance, quantile};
+use super::select::Windows;
+use super::summation::{Mean, Variance, quantile};
 use super::{Evaluation, Grid};
 use crate::model::{Labels, MatchOp, Matcher, Sample};
+use crate::series::{Seen, Sum};
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     pub(super) fn window(
         &mut self,
         window: Window,
@@ -18,41 +20,36 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Block, EvalError> {
         let scalars = scalar.map(|scalar| self.scalar(scalar, grid)).transpose()?;
-        let mut block = Block::new(grid.count);
-        let mut scratch = Vec::new();
         let samples_max = self.options.samples_max;
-        let mut is_too_large = false;
-        self.each_window(operand, grid, &mut |windows, row, samples| {
-            if is_too_large {
-                return;
-            }
-            is_too_large = block.values.len().saturating_add(grid.count) > samples_max;
-            let before = block.values.len();
-            let mut is_present = false;
-            windows.slide(samples, |step, samples| {
-                let value = if samples.is_empty() {
-                    ABSENT
-                } else {
-                    let call = Call {
-                        range_ms: windows.range_ms,
-                        end: windows.end(step),
-                        now: grid.at(step),
-                        scalar: scalars.as_ref().map_or(f64::NAN, |scalars| scalars[step]),
-                    };
-                    call.value(window, samples, &mut scratch).unwrap_or(ABSENT)
-                };
-                is_present |= !is_absent(value);
-                block.values.push(value);
+        let mut rows = Rows { block: Block::new(grid.count), samples_max, is_too_large: false };
+        let mut scratch = Vec::new();
+        let call = |windows: &Windows, step: usize| Call {
+            range_ms: windows.range_ms,
+            end: windows.end(step),
+            now: grid.at(step),
+            scalar: scalars.as_ref().map_or(f64::NAN, |scalars| scalars[step]),
+        };
+        if let Some(select) = self.long_windows(window, operand, grid) {
+            self.each_look(select, grid, &mut |windows, row, series| {
+                rows.push(row, |values| {
+                    for step in 0..grid.count {
+                        let seen = windows.seen(series, step);
+                        let value = call(windows, step).around(window, &seen, &mut scratch);
+                        values.push(value.unwrap_or(ABSENT));
+                    }
+                });
             });
-            if is_present {
-                block.rows.push(row);
-            } else {
-                block.values.truncate(before);
-            }
-        })?;
-        if is_too_large {
-            return Err(EvalError::TooManySamples);
+        } else {
+            self.each_window(operand, grid, &mut |windows, row, samples| {
+                rows.push(row, |values| {
+                    windows.slide(samples, |step, samples| {
+                        let value = call(windows, step).value(window, samples, &mut scratch);
+                        values.push(value.unwrap_or(ABSENT));
+                    });
+                });
+            })?;
         }
+        let mut block = rows.finish()?;
         self.remark(window, operand, scalar, scalars.as_deref(), &block);
         if matches!(window, Window::First | Window::Last) {
             return Ok(block);
@@ -62,6 +59,16 @@ impl Evaluation<'_> {
             return Ok(block);
         }
         block.drop_names(self.naming)
+    }
+
+    /// The selector of windows of which the source may know more than their samples, where the
+    /// function can go by that. At many steps, short windows that overlap are read once.
+    fn long_windows(&self, window: Window, operand: PartId, grid: Grid) -> Option<&'a Select> {
+        const LONG_MS: i64 = 2 * 60 * 60 * 1000;
+        let plan = self.plan;
+        let Work::Range(select) = &plan.part(operand).work else { return None };
+        let is_worth_it = grid.count == 1 || select.range_ms >= LONG_MS;
+        (is_worth_it && follows_from_digests(window)).then_some(select)
     }
 
     /// The name that a selector demands, so that none of its series needs to be asked for its own.
@@ -127,6 +134,61 @@ impl Evaluation<'_> {
     }
 }
 
+/// Whether a function's value follows from a digest of the samples.
+fn follows_from_digests(window: Window) -> bool {
+    match window {
+        Window::Avg
+        | Window::Changes
+        | Window::Count
+        | Window::Delta
+        | Window::First
+        | Window::Increase
+        | Window::Last
+        | Window::Max
+        | Window::Min
+        | Window::Present
+        | Window::Rate
+        | Window::Resets
+        | Window::Stddev
+        | Window::Stdvar
+        | Window::Sum => true,
+        Window::Deriv
+        | Window::Idelta
+        | Window::Irate
+        | Window::PredictLinear
+        | Window::Quantile => false,
+    }
+}
+
+/// The rows of a result as they come.
+struct Rows {
+    block: Block,
+    samples_max: usize,
+    is_too_large: bool,
+}
+
+impl Rows {
+    /// Adds a row unless `fill` finds no value at any step.
+    fn push(&mut self, row: Row, fill: impl FnOnce(&mut Vec<f64>)) {
+        let Block { rows, values, steps, .. } = &mut self.block;
+        let before = values.len();
+        self.is_too_large |= before.saturating_add(*steps) > self.samples_max;
+        if self.is_too_large {
+            return;
+        }
+        fill(values);
+        if values[before..].iter().all(|value| is_absent(*value)) {
+            values.truncate(before);
+        } else {
+            rows.push(row);
+        }
+    }
+
+    fn finish(self) -> Result<Block, EvalError> {
+        if self.is_too_large { Err(EvalError::TooManySamples) } else { Ok(self.block) }
+    }
+}
+
 /// One window's place in time, and the function's further argument.
 struct Call {
     range_ms: i64,
@@ -137,6 +199,36 @@ struct Call {
 }
 
 impl Call {
+    /// The value for a window whose middle may not have been read.
+    fn around(&self, window: Window, seen: &Seen<'_>, scratch: &mut Vec<f64>) -> Option<f64> {
+        let Some(middle) = seen.middle else { return self.value(window, seen.head, scratch) };
+        let growth = |kind| rate::growth_around(kind, middle, seen, self.range_ms, self.end);
+        let digest = || seen.digest(middle);
+        match window {
+            Window::Rate => growth(Growth::Rate),
+            Window::Increase => growth(Growth::Increase),
+            Window::Delta => growth(Growth::Delta),
+            Window::Changes => Some(f64::from(digest().changes)),
+            Window::Resets => Some(f64::from(digest().resets)),
+            Window::Count => Some(f64::from(digest().count)),
+            Window::Present => Some(1.0),
+            Window::First => Some(seen.head.first().unwrap_or(&middle.first).value),
+            Window::Last => Some(seen.tail.last().unwrap_or(&middle.last).value),
+            Window::Min => Some(digest().min),
+            Window::Max => Some(digest().max),
+            Window::Sum => Some(digest().sum.total()),
+            Window::Avg => Some(digest().mean()),
+            Window::Stddev => Some(digest().variance().sqrt()),
+            Window::Stdvar => Some(digest().variance()),
+            // Never asked for a window that was not read.
+            Window::Deriv
+            | Window::Idelta
+            | Window::Irate
+            | Window::PredictLinear
+            | Window::Quantile => None,
+        }
+    }
+
     fn value(&self, window: Window, samples: &[Sample], scratch: &mut Vec<f64>) -> Option<f64> {
         let (first, last) = (samples.first()?, samples.last()?);
         let values = samples.iter().map(|sample| sample.value);
