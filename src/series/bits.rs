@@ -29,6 +29,11 @@ impl BitWriter {
         }
     }
 
+    /// How many bits were written.
+    pub(super) fn position(&self) -> u32 {
+        (self.bytes.len() * 8) as u32 - u32::from(self.free)
+    }
+
     /// What was written so far; unused bits of the last byte are zero.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -51,6 +56,11 @@ pub(super) struct BitReader<'a> {
 impl<'a> BitReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
+    }
+
+    /// Reads from a place on.
+    pub(super) fn at(bytes: &'a [u8], position: usize) -> Self {
+        Self { bytes, position }
     }
 
     /// How many bits were read.

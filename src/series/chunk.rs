@@ -10,6 +10,9 @@ use super::times::Times;
 use super::values::Values;
 use crate::model::{Sample, Timestamp};
 
+/// Between two samples at which reading may begin.
+const MARKED: u16 = 32;
+
 /// How many samples a chunk takes: Prometheus's number. More would compress little better (the
 /// first sample costs 8 bytes of about 200) and cost every short query more decoding.
 const SAMPLES_MAX: u16 = 120;
@@ -65,7 +68,13 @@ impl Chunk {
 
     /// The chunk's samples, still compressed.
     pub(super) fn view(&self) -> View<'_> {
-        View { first: self.first, last: self.last, count: self.count, bytes: &self.bytes }
+        self.marked_view(&[])
+    }
+
+    /// The same, with the marks that it had while it was open.
+    pub(super) fn marked_view<'a>(&'a self, marks: &'a [Mark]) -> View<'a> {
+        let Self { first, last, count, bytes } = self;
+        View { first: *first, last: *last, count: *count, bytes, marks }
     }
 }
 
@@ -77,6 +86,18 @@ pub(super) struct OpenChunk {
     times: Times,
     values: Values,
     bits: BitWriter,
+    marks: Vec<Mark>,
+}
+
+/// A place inside a chunk from which samples can be read without those before it.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    times: Times,
+    values: Values,
+    /// How many bits stand before it.
+    position: u32,
+    /// How many samples do.
+    count: u16,
 }
 
 impl OpenChunk {
@@ -85,18 +106,30 @@ impl OpenChunk {
         let (first, value) = (sample.at.millis(), sample.value.to_bits());
         let mut bits = BitWriter::default();
         bits.write(value, 64);
-        Self { first, count: 1, times: Times::new(first), values: Values::new(value), bits }
+        let (times, values) = (Times::new(first), Values::new(value));
+        Self { first, count: 1, times, values, bits, marks: Vec::new() }
     }
 
     /// Appends a sample; false, and nothing done, where the chunk is full.
     pub(super) fn push(&mut self, sample: Sample) -> bool {
         let fits = self.count < SAMPLES_MAX;
         if fits {
+            if self.count.is_multiple_of(MARKED) {
+                self.mark();
+            }
             self.times.write(&mut self.bits, sample.at.millis());
             self.values.write(&mut self.bits, sample.value.to_bits());
             self.count += 1;
         }
         fits
+    }
+
+    fn mark(&mut self) {
+        let (times, values) = (self.times.clone(), self.values.clone());
+        // Seldom more than three, of which each would cost as much as a dozen samples.
+        self.marks.reserve_exact(1);
+        let position = self.bits.position();
+        self.marks.push(Mark { times, values, position, count: self.count });
     }
 
     /// The last sample.
@@ -110,13 +143,14 @@ impl OpenChunk {
     /// The chunk's samples, still compressed.
     pub(super) fn view(&self) -> View<'_> {
         let (first, last) = (self.first, self.times.last());
-        View { first, last, count: self.count, bytes: self.bits.bytes() }
+        View { first, last, count: self.count, bytes: self.bits.bytes(), marks: &self.marks }
     }
 
-    /// Closes the chunk.
-    pub(super) fn seal(self) -> Chunk {
+    /// Closes the chunk; its marks may be kept elsewhere.
+    pub(super) fn seal(self) -> (Chunk, Vec<Mark>) {
         let (first, last) = (self.first, self.times.last());
-        Chunk { first, last, count: self.count, bytes: self.bits.into_bytes() }
+        let chunk = Chunk { first, last, count: self.count, bytes: self.bits.into_bytes() };
+        (chunk, self.marks)
     }
 }
 
@@ -127,6 +161,7 @@ pub(super) struct View<'a> {
     last: i64,
     count: u16,
     bytes: &'a [u8],
+    marks: &'a [Mark],
 }
 
 impl<'a> View<'a> {
@@ -145,14 +180,39 @@ impl<'a> View<'a> {
         usize::from(self.count)
     }
 
-    /// How many bytes they take.
+    /// How many bytes they take, with their marks.
     pub(super) fn size_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + size_of_val(self.marks)
     }
 
     /// The first of them.
     pub(super) fn first_byte(&self) -> u8 {
         self.bytes.first().copied().unwrap_or_default()
+    }
+
+    /// Adds the samples with `after < at <= until` to `samples`. Most of a chunk that a short window
+    /// looks into lies before the window: it is skipped as far as a mark tells, and stepped over.
+    pub(super) fn read(&self, after: Timestamp, until: Timestamp, samples: &mut Vec<Sample>) {
+        for sample in self.samples_from(after) {
+            if sample.at > until {
+                return;
+            }
+            if sample.at > after {
+                samples.push(sample);
+            }
+        }
+    }
+
+    /// The samples after a time, and maybe some before it.
+    fn samples_from(&self, after: Timestamp) -> Samples<'a> {
+        let mark = self.marks.iter().rev().find(|mark| mark.times.last() <= after.millis());
+        let Some(mark) = mark else { return self.samples() };
+        Samples {
+            bits: BitReader::at(self.bytes, mark.position as usize),
+            first: self.first,
+            left: self.count - mark.count,
+            state: Some((mark.times.clone(), mark.values.clone())),
+        }
     }
 
     /// The samples in time order.
@@ -173,21 +233,6 @@ pub(super) struct Samples<'a> {
     left: u16,
     /// What the next sample is told from; `None` before the first one.
     state: Option<(Times, Values)>,
-}
-
-impl Samples<'_> {
-    /// Adds what is left with `after < at <= until` to `samples`. Most of a chunk that a short
-    /// window looks into lies before the window and is only stepped over.
-    pub(super) fn read(mut self, after: Timestamp, until: Timestamp, samples: &mut Vec<Sample>) {
-        for sample in &mut self {
-            if sample.at > until {
-                return;
-            }
-            if sample.at > after {
-                samples.push(sample);
-            }
-        }
-    }
 }
 
 impl Iterator for Samples<'_> {
@@ -238,7 +283,7 @@ mod tests {
         for (at, value) in points {
             let sample = Sample { at: Timestamp::from_millis(*at), value: f64::from_bits(*value) };
             if !open.as_mut().is_some_and(|chunk| chunk.push(sample)) {
-                chunks.extend(open.replace(OpenChunk::new(sample)).map(OpenChunk::seal));
+                chunks.extend(open.replace(OpenChunk::new(sample)).map(|open| open.seal().0));
             }
         }
         let tail = open.iter().flat_map(|chunk| chunk.view().samples());
@@ -280,9 +325,9 @@ mod tests {
         }
         // 8 bytes, then 4 + 20 + 1 bits for the first distance, then 118 times 2 bits.
         assert_eq!(chunk.view().count(), 120);
-        assert_eq!(chunk.view().size_bytes(), 8 + (25_usize + 118 * 2).div_ceil(8));
+        assert_eq!(chunk.view().bytes.len(), 8 + (25_usize + 118 * 2).div_ceil(8));
         assert!(!chunk.push(Sample { at: Timestamp::from_millis(i64::MAX), value: 0.5 }));
-        assert_eq!(chunk.seal().view().samples().count(), 120);
+        assert_eq!(chunk.seal().0.view().samples().count(), 120);
     }
 
     #[test]
@@ -360,12 +405,44 @@ mod tests {
         }
 
         #[test]
+        fn what_is_read_from_a_mark_is_what_is_read_from_the_start(
+            start in -1_000_000_000_i64..1_000_000_000,
+            steps in prop::collection::vec((1_i64..100_000, value_bits()), 1..120),
+            after in 0_usize..120,
+            until in 0_usize..120,
+        ) {
+            let mut at = start;
+            let mut times = Vec::new();
+            let mut open: Option<OpenChunk> = None;
+            for (distance, bits) in steps {
+                at += distance;
+                times.push(Timestamp::from_millis(at));
+                let sample = Sample { at: Timestamp::from_millis(at), value: f64::from_bits(bits) };
+                match &mut open {
+                    Some(open) => prop_assert!(open.push(sample)),
+                    None => open = Some(OpenChunk::new(sample)),
+                }
+            }
+            let time = |position: usize| times[position.min(times.len() - 1)];
+            let (after, until) = (time(after), time(until));
+            let open = open.unwrap();
+            let mut found = Vec::new();
+            open.view().read(after, until, &mut found);
+            let inside = |sample: &Sample| after < sample.at && sample.at <= until;
+            prop_assert_eq!(bits_of(found), bits_of(open.view().samples().filter(inside)));
+            let (chunk, marks) = open.clone().seal();
+            let mut found = Vec::new();
+            chunk.marked_view(&marks).read(after, until, &mut found);
+            prop_assert_eq!(bits_of(found), bits_of(open.view().samples().filter(inside)));
+        }
+
+        #[test]
         fn any_bytes_decode_without_a_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             first in any::<i64>(),
             count in any::<u16>(),
         ) {
-            let view = View { first, last: first, count, bytes: &bytes };
+            let view = View { first, last: first, count, bytes: &bytes, marks: &[] };
             prop_assert!(view.samples().count() <= usize::from(count));
         }
     }

@@ -5,10 +5,11 @@
 //! with the series' copies until one of both sides fills or drops a chunk.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chunk::{Chunk, OpenChunk, View};
+use super::chunk::{Chunk, Mark, OpenChunk, View};
 use super::digest::Digest;
 use super::digests::Digests;
 use super::past::Past;
@@ -62,6 +63,8 @@ pub(super) struct History {
     labels: Labels,
     sealed: Arc<Sealed>,
     open: OpenChunk,
+    /// Those of the last sealed chunk: short windows reach into it while the open one is young.
+    marks: Vec<Mark>,
     /// The digest of the open chunk, where long windows are asked for.
     recent: Option<Box<Digest>>,
 }
@@ -121,7 +124,8 @@ impl History {
     /// Starts a series with its first sample.
     pub(super) fn new(labels: Labels, sample: Sample, held: &mut Held) -> Self {
         let open = OpenChunk::new(sample);
-        let history = Self { labels, sealed: Arc::default(), open, recent: None };
+        let (sealed, marks) = (Arc::default(), Vec::new());
+        let history = Self { labels, sealed, open, marks, recent: None };
         held.add(history.open.view(), history.overhead());
         history
     }
@@ -145,7 +149,8 @@ impl History {
             sealed.known = Some(Box::new(known));
         }
         let recent = sealed.known.is_some().then(|| Box::new(digest(open.view())));
-        let history = Self { labels, sealed: Arc::new(sealed), open, recent };
+        let (sealed, marks) = (Arc::new(sealed), Vec::new());
+        let history = Self { labels, sealed, open, marks, recent };
         held.add(history.open.view(), history.overhead());
         history
     }
@@ -194,7 +199,9 @@ impl History {
         let overhead = self.overhead();
         held.take(self.open.view(), overhead);
         if !self.open.push(sample) {
-            let full = std::mem::replace(&mut self.open, OpenChunk::new(sample)).seal();
+            let full = std::mem::replace(&mut self.open, OpenChunk::new(sample));
+            let (full, marks) = full.seal();
+            self.marks = marks;
             held.add(full.view(), size_of::<Chunk>());
             let next = Box::new(Digest::of_all(&[sample]));
             let recent = self.recent.as_mut().map(|recent| std::mem::replace(recent, next));
@@ -216,7 +223,7 @@ impl History {
     /// Adds the samples with `after < at <= until` to `samples`, in time order.
     pub(super) fn read(&self, after: Timestamp, until: Timestamp, samples: &mut Vec<Sample>) {
         for view in self.views(after, until) {
-            view.samples().read(after, until, samples);
+            view.read(after, until, samples);
         }
     }
 
@@ -248,13 +255,13 @@ impl History {
             let middle = [before, whole, open].into_iter().flatten().reduce(joined);
             part.middle = middle.filter(|middle| middle.count > 0 && !middle.overflows());
             if part.middle.is_some() {
-                let across = chunks.range(from.saturating_sub(1)..from).map(Chunk::view);
+                let across = self.sealed_views(from.saturating_sub(1)..from);
                 let across = across.filter(|view| view.last() > after);
-                across.for_each(|view| view.samples().read(after, until, &mut part.head));
-                let behind = chunks.range(to.max(from)..).map(Chunk::view);
+                across.for_each(|view| view.read(after, until, &mut part.head));
+                let behind = self.sealed_views(to.max(from)..chunks.len());
                 let open = Some(self.open.view()).filter(|_| !is_open_whole);
                 let behind = behind.chain(open).take_while(|view| view.first() <= until);
-                behind.for_each(|view| view.samples().read(after, until, &mut part.tail));
+                behind.for_each(|view| view.read(after, until, &mut part.tail));
             }
         }
         if part.middle.is_none() {
@@ -322,17 +329,29 @@ impl History {
         } else {
             self.sealed.chunks.partition_point(|chunk| chunk.view().last() <= after)
         };
-        let full = self.sealed.chunks.range(start..).map(Chunk::view);
+        let full = self.sealed_views(start..self.sealed.chunks.len());
         full.chain([self.open.view()])
             .skip_while(move |view| view.last() <= after)
             .take_while(move |view| view.first() <= until)
     }
 
+    fn sealed_views(&self, positions: Range<usize>) -> impl Iterator<Item = View<'_>> {
+        let chunks = &self.sealed.chunks;
+        positions.filter_map(|position| {
+            let is_last = position + 1 == chunks.len();
+            let marks = if is_last { self.marks.as_slice() } else { &[] };
+            chunks.get(position).map(|chunk| chunk.marked_view(marks))
+        })
+    }
+
     /// About how many bytes a series takes beside its chunks' bytes and its labels' text: itself,
-    /// its labels, its place in the list of each, its places in the store's two maps, and counts of
-    /// references.
+    /// its labels, its place in the list of each, its places in the store's two maps, counts of
+    /// references, and the marks of its last sealed chunk.
     fn overhead(&self) -> usize {
-        size_of::<Self>() + self.labels.len() * (size_of::<Label>() + 8) + 128
+        size_of::<Self>()
+            + 3 * size_of::<Mark>()
+            + self.labels.len() * (size_of::<Label>() + 8)
+            + 128
     }
 }
 

@@ -17,7 +17,7 @@ impl Packer {
             return false;
         }
         if !self.open.as_mut().is_some_and(|open| open.push(sample)) {
-            self.full.extend(self.open.replace(OpenChunk::new(sample)).map(OpenChunk::seal));
+            self.full.extend(self.open.replace(OpenChunk::new(sample)).map(|open| open.seal().0));
         }
         true
     }
@@ -30,7 +30,7 @@ impl Packer {
     /// The chunks in time order; the last one may be short.
     pub fn finish(self) -> Vec<Chunk> {
         let mut chunks = self.full;
-        chunks.extend(self.open.map(OpenChunk::seal));
+        chunks.extend(self.open.map(|open| open.seal().0));
         chunks
     }
 }
