@@ -136,7 +136,9 @@ pub(super) fn matcher(node: &Node) -> Result<Matcher, Mistake> {
     Matcher::parse(text).map_err(|error| match error {
         MatcherError::Malformed(_) => refuse(node, "which is not a matcher")
             .remedy("write `severity=\"critical\"` or `target=~\"a|b\"`"),
-        error @ MatcherError::Regex { .. } => refuse(node, format!("where {error}")),
+        error @ (MatcherError::Regex { .. } | MatcherError::Room(_)) => {
+            refuse(node, format!("where {error}"))
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::Labels;
 
@@ -43,6 +43,12 @@ pub enum MatcherError {
         /// What the expression's own parser said, on one line.
         reason: String,
     },
+    /// It compiles, but the expressions before it have taken the room.
+    #[error(
+        "`{0}` takes more than what is left of the 64 MiB that compiled regular expressions may take \
+         together; use fewer of them, or repeat less"
+    )]
+    Room(String),
     /// Not `name`, an operator and a value.
     #[error("`{0}` is not a matcher such as `severity=\"critical\"` or `target=~\"a|b\"`")]
     Malformed(String),
@@ -58,12 +64,63 @@ pub struct Matcher {
     regex: Option<Regex>,
 }
 
+/// Room for compiled regular expressions that come in one text. A few bytes such as `\w{200}` become
+/// megabytes, and a text may hold thousands of them.
+#[derive(Debug)]
+pub struct RegexRoom {
+    left_bytes: usize,
+}
+
+impl Default for RegexRoom {
+    fn default() -> Self {
+        Self { left_bytes: 64 << 20 }
+    }
+}
+
+impl RegexRoom {
+    /// As the `regex` crate limits each by itself.
+    const ONE_MAX_BYTES: usize = 10 << 20;
+    /// What a usual one takes.
+    const ONE_MIN_BYTES: usize = 4 << 10;
+
+    /// Compiles a regular expression, anchored at both ends and with `.` for line breaks too.
+    pub fn compile(&mut self, pattern: &str) -> Result<Regex, MatcherError> {
+        // The crate tells no sizes, so each is tried with little room and then with more.
+        let mut limit = Self::ONE_MIN_BYTES;
+        loop {
+            if limit > self.left_bytes {
+                return Err(MatcherError::Room(pattern.to_owned()));
+            }
+            match anchored(pattern, limit) {
+                Err(regex::Error::CompiledTooBig(_)) if limit < Self::ONE_MAX_BYTES => {
+                    limit = limit.saturating_mul(4).min(Self::ONE_MAX_BYTES);
+                }
+                Err(error) => return Err(refusal(pattern, &error)),
+                Ok(regex) => {
+                    self.left_bytes -= limit;
+                    return Ok(regex);
+                }
+            }
+        }
+    }
+}
+
 impl Matcher {
     /// Builds a matcher, compiling its regular expression.
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, MatcherError> {
+        Self::within(name, op, value, &mut RegexRoom::default())
+    }
+
+    /// Builds a matcher, one of many that share the room for their regular expressions.
+    pub fn within(
+        name: &str,
+        op: MatchOp,
+        value: &str,
+        room: &mut RegexRoom,
+    ) -> Result<Self, MatcherError> {
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(compile(value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(room.compile(value)?),
         };
         Ok(Self { name: Arc::from(name), op, value: Arc::from(value), regex })
     }
@@ -116,14 +173,17 @@ impl Matcher {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, MatcherError> {
+fn anchored(pattern: &str, limit_bytes: usize) -> Result<Regex, regex::Error> {
+    let compile = |pattern: &str| RegexBuilder::new(pattern).size_limit(limit_bytes).build();
     // Compiled alone first: `a)(b` would balance inside the anchoring group.
-    Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?s:{pattern})$"))).map_err(|error| {
-        let text = error.to_string();
-        let reason =
-            text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        MatcherError::Regex { pattern: pattern.to_owned(), reason }
-    })
+    compile(pattern)?;
+    compile(&format!("^(?s:{pattern})$"))
+}
+
+fn refusal(pattern: &str, error: &regex::Error) -> MatcherError {
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    MatcherError::Regex { pattern: pattern.to_owned(), reason }
 }
 
 /// Takes off double quotes and their escapes; text without quotes stays as it is.
@@ -166,6 +226,29 @@ impl fmt::Display for Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regular_expressions_of_one_text_share_their_room() {
+        let mut room = RegexRoom::default();
+        // Usual ones are small: at 4 KiB each, thousands fit.
+        for number in 0..100 {
+            let pattern = format!("a{number}.*|b[0-9]+");
+            assert!(room.compile(&pattern).is_ok(), "{number}");
+        }
+        assert!(room.left_bytes >= (64 << 20) - 100 * (16 << 10), "{}", room.left_bytes);
+        // Of those that repeat all letters of all scripts a few.
+        let mut room = RegexRoom::default();
+        let fits = (0..2_000).take_while(|_| room.compile("\\w{40}").is_ok()).count();
+        assert!((4..400).contains(&fits), "{fits}");
+        assert_eq!(room.compile("\\w{40}").err(), Some(MatcherError::Room("\\w{40}".to_owned())));
+        // One alone has its own limit, whatever the room.
+        let error = RegexRoom::default().compile("\\w{999}").expect_err("too large").to_string();
+        assert_eq!(
+            error,
+            "`\\w{999}` is not a regular expression: Compiled regex exceeds size limit of 10485760 \
+             bytes."
+        );
+    }
 
     #[test]
     fn matchers_read_as_alertmanager_writes_them() {

@@ -17,7 +17,7 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use http::{Authorization, BasicAuth, HeaderValue, HttpSettings, TlsSettings};
 pub use id::{ProviderId, TargetId};
 pub use labels::{Label, Labels};
-pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use matcher::{MatchOp, Matcher, MatcherError, RegexRoom};
 pub use mistake::{Mistake, Place};
 pub use money::Money;
 pub use sample::{STALE_BITS, Sample, is_stale, stale_marker};

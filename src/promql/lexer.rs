@@ -58,7 +58,11 @@ pub(super) fn error(text: &str, byte: usize, message: impl Into<String>) -> Pars
 /// Splits a text into tokens; the last one is [`Token::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, ParseError> {
     if text.len() > BYTES_MAX {
-        let message = format!("the expression is longer than {} KiB", BYTES_MAX / 1024);
+        let message = format!(
+            "the expression is longer than {} KiB; record parts of it by rules of their own, or \
+             select by a regular expression instead of a chain",
+            BYTES_MAX / 1024
+        );
         return Err(error(text, 0, message));
     }
     let mut lexer = Lexer { text, at: 0, has_colons: false };

@@ -14,6 +14,7 @@ use super::function;
 use super::lexer::{Token, error, tokens};
 use super::tree::{Aggregator, Id, Kind, Node, Operator, Span, Tree, ValueType};
 use super::{ParseError, unquote};
+use crate::model::RegexRoom;
 
 /// How deep an expression may nest. Written ones stay below 20; a thread's stack holds far more.
 const DEPTH_MAX: usize = 128;
@@ -21,7 +22,8 @@ const DEPTH_MAX: usize = 128;
 /// Parses a whole text.
 pub(super) fn parse(text: &str) -> Result<Tree, ParseError> {
     let tokens = tokens(text)?;
-    let mut parser = Parser { text, tokens, next: 0, tree: Tree::default(), depth: 0 };
+    let regexes = RegexRoom::default();
+    let mut parser = Parser { text, tokens, next: 0, tree: Tree::default(), depth: 0, regexes };
     if parser.peek() == &Token::End {
         return Err(parser.unexpected("an expression is due"));
     }
@@ -39,6 +41,8 @@ struct Parser<'a> {
     next: usize,
     tree: Tree,
     depth: usize,
+    /// Shared by all matchers.
+    regexes: RegexRoom,
 }
 
 impl Parser<'_> {
@@ -125,7 +129,10 @@ impl Parser<'_> {
     fn expression(&mut self, power: u8) -> Result<Id, ParseError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            let message = format!("the expression nests deeper than {DEPTH_MAX} levels");
+            let message = format!(
+                "the expression nests deeper than {DEPTH_MAX} levels; record inner parts by rules of \
+                 their own"
+            );
             return Err(self.error(self.here(), message));
         }
         let mut left = self.operand()?;
@@ -416,10 +423,17 @@ mod tests {
             "1^".repeat(50_000),
         ] {
             let message = parse(&text).expect_err("no expression").message;
-            assert_eq!(message, "the expression nests deeper than 128 levels");
+            assert_eq!(
+                message,
+                "the expression nests deeper than 128 levels; record inner parts by rules of their own"
+            );
         }
         let message = parse(&"1+".repeat(200_000)).expect_err("too long").message;
-        assert_eq!(message, "the expression is longer than 256 KiB");
+        assert_eq!(
+            message,
+            "the expression is longer than 256 KiB; record parts of it by rules of their own, or \
+             select by a regular expression instead of a chain"
+        );
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Binary operators, their modifiers, and which operands they take.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::super::ParseError;
 use super::super::lexer::Token;
 use super::super::tree::{Group, Id, Kind, Matching, Operator, Span, ValueType};
@@ -76,7 +79,9 @@ impl Parser<'_> {
         let span = self.here();
         self.advance();
         let include = if self.peek() == &Token::OpenParen { self.labels()? } else { Vec::new() };
-        if let Some(label) = include.iter().find(|label| is_on && labels.contains(label)) {
+        // A set, since both lists may be as long as the text allows.
+        let matched: BTreeSet<&Arc<str>> = labels.iter().filter(|_| is_on).collect();
+        if let Some(label) = include.iter().find(|label| matched.contains(label)) {
             let message = format!("label `{label}` stands in `on` and in the grouping");
             return Err(self.error(span, message));
         }

@@ -34,7 +34,8 @@ impl Parser<'_> {
             if selection.matchers.iter().any(|matcher| matcher.name() == Labels::NAME) {
                 return Err(self.error(span, "the metric's name is set twice"));
             }
-            selection.matchers.push(self.build(Labels::NAME, MatchOp::Equal, &name, span)?);
+            let matcher = self.build(Labels::NAME, MatchOp::Equal, &name, span)?;
+            selection.matchers.push(matcher);
         }
         if selection.matchers.iter().all(|matcher| matcher.matches("")) {
             let message =
@@ -94,13 +95,14 @@ impl Parser<'_> {
     }
 
     fn build(
-        &self,
+        &mut self,
         label: &str,
         op: MatchOp,
         value: &str,
         span: Span,
     ) -> Result<Matcher, ParseError> {
-        Matcher::new(label, op, value).map_err(|why| self.error(span, why.to_string()))
+        Matcher::within(label, op, value, &mut self.regexes)
+            .map_err(|why| self.error(span, why.to_string()))
     }
 
     /// What may follow an operand: a range, a subquery, `offset`, `@`.

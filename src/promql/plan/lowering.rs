@@ -1,5 +1,7 @@
 //! A tree into a plan: a loop, because children stand before their parents.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -9,11 +11,12 @@ use super::super::format::quote;
 use super::super::function::{Routine, Window};
 use super::super::tree::{Grouping, Id, Kind, Matching, Selection, Shift, Tree};
 use super::{Key, LabelReplace, Matched, Part, PartId, Plan, Select, Subquery, Work};
-use crate::model::{Labels, MatchOp};
+use crate::model::{Labels, MatchOp, RegexRoom};
 
 /// Lowers a checked tree.
 pub(super) fn lower(tree: &Tree) -> Plan {
-    let mut lowering = Lowering { tree, parts: Vec::new(), of_node: Vec::new() };
+    let mut lowering =
+        Lowering { tree, parts: Vec::new(), of_node: Vec::new(), regexes: RegexRoom::default() };
     for node in 0..tree.nodes.len() {
         let part = lowering.node(Id(u32::try_from(node).unwrap_or(u32::MAX)));
         lowering.of_node.push(part);
@@ -26,6 +29,7 @@ struct Lowering<'a> {
     tree: &'a Tree,
     parts: Vec<Part>,
     of_node: Vec<PartId>,
+    regexes: RegexRoom,
 }
 
 impl Lowering<'_> {
@@ -144,7 +148,7 @@ impl Lowering<'_> {
         self.push(work, is_invariant, id)
     }
 
-    fn routine(&self, routine: Routine, arguments: &[Id], parts: &[PartId]) -> Work {
+    fn routine(&mut self, routine: Routine, arguments: &[Id], parts: &[PartId]) -> Work {
         match (routine, parts) {
             (Routine::Map(map), [vector, scalars @ ..]) => {
                 Work::Map { map, vector: *vector, scalars: scalars.to_vec() }
@@ -181,7 +185,7 @@ impl Lowering<'_> {
                 target: self.text(arguments[1]),
                 replacement: self.text(arguments[2]),
                 source: self.text(arguments[3]),
-                regex: anchored(&self.text(arguments[4])),
+                regex: self.regex(&self.text(arguments[4])),
             })),
             (Routine::Scalar, [vector]) => Work::ScalarOf(*vector),
             (Routine::Sort, [vector]) => Work::Sort { vector: *vector, is_descending: false },
@@ -195,6 +199,10 @@ impl Lowering<'_> {
         }
     }
 
+    fn regex(&mut self, pattern: &str) -> Result<Regex, String> {
+        self.regexes.compile(pattern).map_err(|_| quote(pattern))
+    }
+
     /// What `absent()` can say about the series that is missing: labels that its selector demands
     /// by `=`. A later condition on the same label takes it away, as in Prometheus.
     fn absent_labels(&self, operand: PartId) -> Labels {
@@ -202,24 +210,20 @@ impl Lowering<'_> {
         else {
             return Labels::empty();
         };
-        let mut labels: Vec<(&str, &str)> = Vec::new();
-        let mut named: Vec<&str> = Vec::new();
+        // Of each name the value, `None` once something takes it away.
+        let mut labels: BTreeMap<&str, Option<&str>> = BTreeMap::new();
         for matcher in select.matchers.iter().filter(|matcher| matcher.name() != Labels::NAME) {
-            let (name, value) = (matcher.name(), matcher.value());
-            if matcher.op() == MatchOp::Equal && !named.contains(&name) {
-                named.push(name);
-                labels.push((name, value));
-            } else {
-                labels.retain(|(earlier, _)| *earlier != name);
+            let value = Some(matcher.value()).filter(|_| matcher.op() == MatchOp::Equal);
+            match labels.entry(matcher.name()) {
+                Entry::Vacant(entry) if value.is_some() => {
+                    entry.insert(value);
+                }
+                Entry::Vacant(_) => {}
+                Entry::Occupied(mut entry) => {
+                    entry.insert(None);
+                }
             }
         }
-        Labels::from_pairs(labels)
+        Labels::from_pairs(labels.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
-}
-
-fn anchored(pattern: &str) -> Result<Regex, String> {
-    // Compiled alone first: `a)(b` would balance inside the anchoring group.
-    Regex::new(pattern)
-        .and_then(|_| Regex::new(&format!("^(?s:{pattern})$")))
-        .map_err(|_| quote(pattern))
 }
