@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use super::Annotation;
+use super::{Annotation, Interrupt};
 use crate::model::{Labels, Sample, Timestamp};
 
 /// How queries are evaluated; the defaults are Prometheus's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
     /// How old a sample may be and still stand for its series.
     pub lookback: Duration,
     /// The step of a subquery that names none.
     pub subquery_step: Duration,
-    /// How many samples a query may hold at once, in each of its parts.
+    /// How many samples a query may hold at once, in all of its parts together; each takes 8 bytes.
+    /// Labels that the query makes count as well, by their length.
     pub samples_max: usize,
     /// Whether names fall only at the end of a query instead of at each function, so that
     /// `label_replace` can still read them. Prometheus releases have it off; its conformance suite
@@ -21,9 +22,11 @@ pub struct Options {
     /// Whether `__type__` and `__unit__` are metadata that fall together with the name. Off unless
     /// whoever fills the store writes them so.
     pub type_and_unit_labels: bool,
+    /// Asked now and then whether to go on.
+    pub interrupt: Interrupt<'a>,
 }
 
-impl Default for Options {
+impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             lookback: Duration::from_secs(300),
@@ -31,6 +34,7 @@ impl Default for Options {
             samples_max: 50_000_000,
             delayed_name_removal: false,
             type_and_unit_labels: false,
+            interrupt: Interrupt::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod aggregate;
 mod binary;
 mod block;
+mod budget;
 mod calendar;
 mod group;
 mod histogram;
@@ -33,16 +34,22 @@ use super::{ValueType, lexer};
 use crate::model::{Labels, Sample, Timestamp};
 use crate::series::Source;
 use block::{Block, Naming, Row};
+use budget::Budget;
+
+/// How many remarks are kept. People read the first few; a bad quantile that changes with each step
+/// would make one for each.
+const ANNOTATIONS_MAX: usize = 1_000;
 
 /// Evaluates an expression at one time.
 pub fn instant(
     expr: &Expr,
     source: &dyn Source,
     at: Timestamp,
-    options: &Options,
+    options: &Options<'_>,
 ) -> Result<Answer, EvalError> {
     let grid = Grid { start: at.millis(), step: 1, count: 1 };
-    let mut evaluation = Evaluation::new(expr, source, options, grid);
+    let budget = Budget::new(options);
+    let mut evaluation = Evaluation::new(expr, source, options, &budget, grid);
     let root = expr.plan().root;
     let value = match &expr.plan().part(root).work {
         Work::Range(select) => Value::Matrix(evaluation.raw(select)?),
@@ -66,7 +73,7 @@ pub fn range(
     start: Timestamp,
     end: Timestamp,
     step: Duration,
-    options: &Options,
+    options: &Options<'_>,
 ) -> Result<Answer, EvalError> {
     let value_type = expr.value_type();
     if !matches!(value_type, ValueType::Scalar | ValueType::Vector) {
@@ -80,7 +87,8 @@ pub fn range(
         return Err(EvalError::ZeroStep);
     }
     let grid = Grid::new(start.millis(), end.millis(), step_ms.max(1));
-    let mut evaluation = Evaluation::new(expr, source, options, grid);
+    let budget = Budget::new(options);
+    let mut evaluation = Evaluation::new(expr, source, options, &budget, grid);
     evaluation.end = end.millis();
     evaluation.is_range = true;
     evaluation.check_size(1, grid.count)?;
@@ -175,7 +183,8 @@ struct Evaluation<'a> {
     plan: &'a Plan,
     text: &'a str,
     source: &'a dyn Source,
-    options: &'a Options,
+    options: &'a Options<'a>,
+    budget: &'a Budget<'a>,
     naming: Naming,
     /// The bounds of the outermost query.
     start: i64,
@@ -185,12 +194,19 @@ struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(expr: &'a Expr, source: &'a dyn Source, options: &'a Options, grid: Grid) -> Self {
+    fn new(
+        expr: &'a Expr,
+        source: &'a dyn Source,
+        options: &'a Options<'a>,
+        budget: &'a Budget<'a>,
+        grid: Grid,
+    ) -> Self {
         Self {
             plan: expr.plan(),
             text: expr.text(),
             source,
             options,
+            budget,
             naming: Naming {
                 is_delayed: options.delayed_name_removal,
                 has_types: options.type_and_unit_labels,
@@ -203,14 +219,15 @@ impl<'a> Evaluation<'a> {
     }
 
     fn annotate(&mut self, severity: Severity, part: PartId, message: String) {
+        if self.annotations.len() >= ANNOTATIONS_MAX {
+            return;
+        }
         let (line, column) = lexer::place(self.text, self.plan.part(part).start as usize);
         self.annotations.insert(Annotation { severity, message, line, column });
     }
 
     fn check_size(&self, rows: usize, steps: usize) -> Result<(), EvalError> {
-        let fits =
-            rows.checked_mul(steps).is_some_and(|samples| samples <= self.options.samples_max);
-        if fits { Ok(()) } else { Err(EvalError::TooManySamples) }
+        self.budget.check(rows, steps)
     }
 
     /// The time a selector looks at, before its offset.
@@ -239,20 +256,29 @@ impl<'a> Evaluation<'a> {
 
     fn part(&mut self, id: PartId, grid: Grid) -> Result<Frame, EvalError> {
         let part = self.plan.part(id);
-        if let Work::Number(value) = part.work {
-            return Ok(Frame::Scalar(vec![value; grid.count]));
-        }
-        if part.is_invariant && grid.count > 1 {
-            let frame = self.work(id, Grid { count: 1, ..grid })?;
-            return self.spread(frame, grid.count);
-        }
-        self.work(id, grid)
+        let before = self.budget.held();
+        let frame = match part.work {
+            Work::Number(value) => {
+                self.check_size(1, grid.count)?;
+                Frame::Scalar(vec![value; grid.count])
+            }
+            _ if part.is_invariant && grid.count > 1 => {
+                let frame = self.work(id, Grid { count: 1, ..grid })?;
+                self.spread(frame, grid.count)?
+            }
+            _ => self.work(id, grid)?,
+        };
+        self.budget.keep(before, &frame)?;
+        Ok(frame)
     }
 
     /// The frame of one step, at many.
     fn spread(&self, frame: Frame, count: usize) -> Result<Frame, EvalError> {
         Ok(match frame {
-            Frame::Scalar(values) => Frame::Scalar(values.repeat(count)),
+            Frame::Scalar(values) => {
+                self.check_size(1, count)?;
+                Frame::Scalar(values.repeat(count))
+            }
             Frame::Text(text) => Frame::Text(text),
             Frame::Vector(block) => {
                 self.check_size(block.rows.len(), count)?;
@@ -264,59 +290,65 @@ impl<'a> Evaluation<'a> {
         })
     }
 
+    // Each level of nesting stands on the stack with this: results pass through as they are, so that
+    // it takes little.
     fn work(&mut self, id: PartId, grid: Grid) -> Result<Frame, EvalError> {
         let plan = self.plan;
-        Ok(Frame::Vector(match &plan.part(id).work {
+        let block = match &plan.part(id).work {
             Work::Number(value) => return Ok(Frame::Scalar(vec![*value; grid.count])),
             Work::Text(text) => return Ok(Frame::Text(std::sync::Arc::clone(text))),
-            Work::Time => {
-                let seconds = (0..grid.count).map(|step| grid.at(step) as f64 / 1000.0);
-                return Ok(Frame::Scalar(seconds.collect()));
-            }
+            Work::Time => return self.time(grid),
             Work::ScalarOf(vector) => {
-                return Ok(Frame::Scalar(self.vector(*vector, grid)?.into_scalar()));
+                return self.vector(*vector, grid).map(|block| Frame::Scalar(block.into_scalar()));
             }
             Work::Binary { .. } => return self.chain(id, grid),
-            Work::Instant(select) => self.instant_vector(select, grid, select::Yield::Value)?,
             Work::Negate(vector) => return self.negate(*vector, grid),
             Work::Keep(part) => return self.part(*part, grid),
-            Work::Map { map, vector, scalars } => self.map(*map, *vector, scalars, grid)?,
+            Work::Instant(select) => self.instant_vector(select, grid, select::Yield::Value),
+            Work::Map { map, vector, scalars } => self.map(*map, *vector, scalars, grid),
             Work::Window { window, operand, scalar } => {
-                self.window(*window, *operand, *scalar, grid)?
+                self.window(*window, *operand, *scalar, grid)
             }
-            Work::Calendar { calendar, vector } => self.calendar(*calendar, *vector, grid)?,
+            Work::Calendar { calendar, vector } => self.calendar(*calendar, *vector, grid),
             Work::Absent { vector, labels } => {
-                let present = self.vector(*vector, grid)?.presence();
-                Block::absent(labels, &present)
+                self.vector(*vector, grid).map(|operand| Block::absent(labels, &operand.presence()))
             }
-            Work::AbsentOverTime { operand, labels } => {
-                // The one that keeps names: series that differ in them only must not collide.
-                let present = self.window(super::function::Window::Last, *operand, None, grid)?;
-                Block::absent(labels, &present.presence())
-            }
+            // The one that keeps names: series that differ in them only must not collide.
+            Work::AbsentOverTime { operand, labels } => self
+                .window(super::function::Window::Last, *operand, None, grid)
+                .map(|operand| Block::absent(labels, &operand.presence())),
             Work::Quantile { quantile, vector } => {
-                self.histogram_quantile(*quantile, *vector, grid)?
+                self.histogram_quantile(*quantile, *vector, grid)
             }
             Work::Fraction { lower, upper, vector } => {
-                self.histogram_fraction(*lower, *upper, *vector, grid)?
+                self.histogram_fraction(*lower, *upper, *vector, grid)
             }
             Work::LabelJoin { vector, target, separator, sources } => {
-                self.label_join(*vector, target, separator, sources, grid)?
+                self.label_join(*vector, target, separator, sources, grid)
             }
-            Work::LabelReplace(replace) => self.label_replace(replace, grid)?,
-            Work::Sort { vector, is_descending } => self.sort(id, *vector, *is_descending, grid)?,
-            Work::Timestamp(vector) => self.timestamp(*vector, grid)?,
-            Work::VectorOf(scalar) => {
-                let values = self.scalar(*scalar, grid)?;
-                let row = Row { labels: Labels::empty(), drops_name: false };
-                Block { rows: vec![row], values, steps: grid.count, is_ordered: false }
-            }
+            Work::LabelReplace(replace) => self.label_replace(replace, grid),
+            Work::Sort { vector, is_descending } => self.sort(id, *vector, *is_descending, grid),
+            Work::Timestamp(vector) => self.timestamp(*vector, grid),
+            Work::VectorOf(scalar) => self.vector_of(*scalar, grid),
             Work::Aggregate { operator, key, parameter, vector } => {
-                self.aggregate(*operator, key, *parameter, *vector, grid)?
+                self.aggregate(*operator, key, *parameter, *vector, grid)
             }
             // Evaluated by the function around them, or by `instant`.
-            Work::Range(_) | Work::Subquery(_) => Block::new(grid.count),
-        }))
+            Work::Range(_) | Work::Subquery(_) => Ok(Block::new(grid.count)),
+        };
+        block.map(Frame::Vector)
+    }
+
+    fn time(&self, grid: Grid) -> Result<Frame, EvalError> {
+        self.check_size(1, grid.count)?;
+        let seconds = (0..grid.count).map(|step| grid.at(step) as f64 / 1000.0);
+        Ok(Frame::Scalar(seconds.collect()))
+    }
+
+    fn vector_of(&mut self, scalar: PartId, grid: Grid) -> Result<Block, EvalError> {
+        let values = self.scalar(scalar, grid)?;
+        let row = Row { labels: Labels::empty(), drops_name: false };
+        Ok(Block { rows: vec![row], values, steps: grid.count, is_ordered: false })
     }
 }
 

@@ -75,6 +75,18 @@ pub enum EvalError {
     /// `label_replace` got something that is no regular expression.
     #[error("invalid regular expression in label_replace(): {0}")]
     Regex(String),
+    /// It took longer than whoever asked wanted to wait.
+    #[error("query timed out in expression evaluation")]
+    Timeout,
+    /// Whoever asked is no longer there.
+    #[error("query was canceled in expression evaluation")]
+    Canceled,
+    /// Its work would keep others waiting for too long.
+    #[error(
+        "the query looks at more than {0} samples in all; shorten its ranges, lengthen the steps of \
+         its subqueries or select fewer series"
+    )]
+    TooMuchWork(u64),
     /// The query would hold more samples than it may.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,

@@ -4,6 +4,7 @@ use super::super::EvalError;
 use super::super::plan::{Key, PartId};
 use super::super::tree::Aggregator;
 use super::block::{ABSENT, Block, Naming, Row, is_absent};
+use super::budget::Budget;
 use super::group::Groups;
 use super::summation::{Mean, Spread};
 use super::{Evaluation, Grid};
@@ -60,15 +61,16 @@ impl Evaluation<'_> {
         }
         let block = self.vector(vector, grid)?;
         let grouped = Grouped::new(&block, key, self.naming);
-        self.check_size(grouped.rows.len(), grid.count)?;
+        let budget = self.budget;
         let values = match operator {
-            Aggregator::Sum => fold(&block, &grouped, Sum::of, Sum::add, Sum::total),
-            Aggregator::Avg => fold(&block, &grouped, Mean::of, Mean::add, Mean::value),
+            Aggregator::Sum => fold(budget, &block, &grouped, Sum::of, Sum::add, Sum::total),
+            Aggregator::Avg => fold(budget, &block, &grouped, Mean::of, Mean::add, Mean::value),
             Aggregator::Count => {
-                fold(&block, &grouped, |_| 1.0, |count, _| *count += 1.0, |count| count)
+                fold(budget, &block, &grouped, |_| 1.0, |count, _| *count += 1.0, |count| count)
             }
-            Aggregator::Group => fold(&block, &grouped, |_| 1.0, |_, _| {}, |one| one),
+            Aggregator::Group => fold(budget, &block, &grouped, |_| 1.0, |_, _| {}, |one| one),
             Aggregator::Min => fold(
+                budget,
                 &block,
                 &grouped,
                 |value| value,
@@ -80,6 +82,7 @@ impl Evaluation<'_> {
                 |min| min,
             ),
             Aggregator::Max => fold(
+                budget,
                 &block,
                 &grouped,
                 |value| value,
@@ -90,31 +93,40 @@ impl Evaluation<'_> {
                 },
                 |max| max,
             ),
-            Aggregator::Stddev => variances(&block, &grouped, f64::sqrt),
-            Aggregator::Stdvar => variances(&block, &grouped, |variance| variance),
+            Aggregator::Stddev => variances(budget, &block, &grouped, f64::sqrt),
+            Aggregator::Stdvar => variances(budget, &block, &grouped, |variance| variance),
             // Handled above: they have a parameter.
             Aggregator::Topk
             | Aggregator::Bottomk
             | Aggregator::Quantile
-            | Aggregator::CountValues => Vec::new(),
-        };
+            | Aggregator::CountValues => Ok(Vec::new()),
+        }?;
         Ok(Block { rows: grouped.rows, values, steps: grid.count, is_ordered: false })
     }
 }
 
-fn variances(block: &Block, grouped: &Grouped, finish: fn(f64) -> f64) -> Vec<f64> {
-    fold(block, grouped, Spread::of, Spread::add, |spread| finish(spread.variance()))
+fn variances(
+    budget: &Budget<'_>,
+    block: &Block,
+    grouped: &Grouped,
+    finish: fn(f64) -> f64,
+) -> Result<Vec<f64>, EvalError> {
+    fold(budget, block, grouped, Spread::of, Spread::add, |spread| finish(spread.variance()))
 }
 
 /// Folds the values of each group at each step.
 fn fold<A: Clone>(
+    budget: &Budget<'_>,
     block: &Block,
     grouped: &Grouped,
     first: impl Fn(f64) -> A,
     add: impl Fn(&mut A, f64),
     finish: impl Fn(A) -> f64,
-) -> Vec<f64> {
+) -> Result<Vec<f64>, EvalError> {
     let steps = block.steps;
+    // What is folded takes more room than what comes of it.
+    let width = size_of::<Option<A>>().div_ceil(size_of::<f64>());
+    budget.check(grouped.rows.len().saturating_mul(width), steps)?;
     let mut folded: Vec<Option<A>> = vec![None; grouped.rows.len() * steps];
     for ((_, values), group) in block.iter().zip(&grouped.of_row) {
         let slots = &mut folded[group * steps..(group + 1) * steps];
@@ -128,5 +140,5 @@ fn fold<A: Clone>(
             }
         }
     }
-    folded.into_iter().map(|slot| slot.map_or(ABSENT, &finish)).collect()
+    Ok(folded.into_iter().map(|slot| slot.map_or(ABSENT, &finish)).collect())
 }

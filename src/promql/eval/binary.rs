@@ -71,6 +71,7 @@ impl Evaluation<'_> {
                 break;
             }
         }
+        let before = self.budget.held();
         let mut frame = self.part(bottom, grid)?;
         for (operator, is_bool, matching, right) in chain.into_iter().rev() {
             let right = self.part(right, grid)?;
@@ -102,6 +103,7 @@ impl Evaluation<'_> {
                 // The parser has checked the types.
                 (frame, _) => frame,
             };
+            self.budget.keep(before, &frame)?;
         }
         Ok(frame)
     }

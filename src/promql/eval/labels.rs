@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::EvalError;
 use super::super::plan::{LabelReplace, PartId};
-use super::block::{Block, Row};
+use super::block::{Block, Naming, Row};
 use super::{Evaluation, Grid};
 use crate::model::{Label, Labels};
 
@@ -18,11 +18,15 @@ impl Evaluation<'_> {
         check_target("label_replace", &replace.target)?;
         let block = self.vector(replace.vector, grid)?;
         let mut value = String::new();
+        // Each group that is put in is a part of the source.
+        let groups = replace.replacement.matches('$').count();
         self.relabel(block, &replace.target, |row, naming| {
-            let captures = regex.captures(row.get(&replace.source, naming))?;
+            let source = row.get(&replace.source, naming);
+            let Some(captures) = regex.captures(source) else { return Ok(None) };
+            self.budget.label(replace.replacement.len() + groups.saturating_mul(source.len()))?;
             value.clear();
             captures.expand(&replace.replacement, &mut value);
-            Some(Arc::from(value.as_str()))
+            Ok(Some(Arc::from(value.as_str())))
         })
     }
 
@@ -38,7 +42,9 @@ impl Evaluation<'_> {
         let block = self.vector(vector, grid)?;
         self.relabel(block, target, |row, naming| {
             let values: Vec<&str> = sources.iter().map(|source| row.get(source, naming)).collect();
-            Some(Arc::from(values.join(separator)))
+            let length = values.iter().map(|value| value.len() + separator.len()).sum();
+            self.budget.label(length)?;
+            Ok(Some(Arc::from(values.join(separator))))
         })
     }
 
@@ -47,11 +53,11 @@ impl Evaluation<'_> {
         &self,
         mut block: Block,
         target: &Arc<str>,
-        mut value: impl FnMut(&Row, super::block::Naming) -> Option<Arc<str>>,
+        mut value: impl FnMut(&Row, Naming) -> Result<Option<Arc<str>>, EvalError>,
     ) -> Result<Block, EvalError> {
         let naming = self.naming;
         for row in &mut block.rows {
-            let Some(value) = value(row, naming) else { continue };
+            let Some(value) = value(row, naming)? else { continue };
             let kept = row.view(naming).iter().filter(|label| label.name != *target).cloned();
             let labels = kept.chain([Label { name: Arc::clone(target), value }]).collect();
             // A name that is set here is no longer to fall; a hidden one is gone for good.

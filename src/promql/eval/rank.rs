@@ -46,6 +46,7 @@ impl Evaluation<'_> {
         let mut kept = Block { values: vec![ABSENT; block.values.len()], ..block.clone() };
         let mut order = Vec::new();
         for (step, count) in counts.iter().enumerate() {
+            self.budget.spend(4 * block.rows.len())?;
             let count = if *count < 1.0 { 0 } else { *count as usize };
             for group in &groups {
                 let value = |row: usize| block.row(row)[step];
@@ -89,6 +90,7 @@ impl Evaluation<'_> {
         let mut values = vec![ABSENT; grouped.rows.len() * grid.count];
         let mut of_group: Vec<Vec<f64>> = vec![Vec::new(); grouped.rows.len()];
         for (step, q) in quantiles.iter().enumerate() {
+            self.budget.spend(block.rows.len())?;
             for ((_, row), group) in block.iter().zip(&grouped.of_row) {
                 if !is_absent(row[step]) {
                     of_group[*group].push(row[step]);

@@ -83,7 +83,8 @@ impl Evaluation<'_> {
             if error.is_some() {
                 return;
             }
-            error = self.check_size(block.rows.len() + 1, grid.count).err();
+            let room = self.check_size(block.rows.len() + 1, grid.count);
+            error = room.and_then(|()| self.budget.visit(samples.len(), grid.count)).err();
             let before = block.values.len();
             let mut is_present = false;
             windows.slide(samples, |_, window| {
@@ -128,15 +129,20 @@ impl Evaluation<'_> {
         let windows = self.windows(select, grid);
         let mut series = Vec::new();
         let mut count: usize = 0;
+        let mut stopped = Ok(());
         self.select(select, &windows, &mut |labels, samples| {
-            count = count.saturating_add(samples.len());
+            if stopped.is_err() {
+                return;
+            }
+            count += samples.len();
+            stopped = self.check_size(count, 1).and_then(|()| self.budget.visit(samples.len(), 0));
             let samples: Vec<Sample> =
                 samples.iter().filter(|sample| !is_stale(sample.value)).copied().collect();
-            if count <= self.options.samples_max && !samples.is_empty() {
+            if stopped.is_ok() && !samples.is_empty() {
                 series.push(Series { labels: labels.clone(), samples });
             }
         });
-        self.check_size(count, 1)?;
+        stopped?;
         series.sort_by(|left, right| left.labels.cmp(&right.labels));
         Ok(series)
     }

@@ -4,6 +4,7 @@ use super::super::function::Window;
 use super::super::plan::{PartId, Select, Work};
 use super::super::{EvalError, Severity, format};
 use super::block::{ABSENT, Block, Row, is_absent};
+use super::budget::Budget;
 use super::rate::{self, Growth};
 use super::select::Windows;
 use super::summation::{Mean, Variance, quantile};
@@ -20,8 +21,7 @@ impl<'a> Evaluation<'a> {
         grid: Grid,
     ) -> Result<Block, EvalError> {
         let scalars = scalar.map(|scalar| self.scalar(scalar, grid)).transpose()?;
-        let samples_max = self.options.samples_max;
-        let mut rows = Rows { block: Block::new(grid.count), samples_max, is_too_large: false };
+        let mut rows = Rows::new(window, grid, self.budget);
         let mut scratch = Vec::new();
         let call = |windows: &Windows, step: usize| Call {
             range_ms: windows.range_ms,
@@ -31,20 +31,23 @@ impl<'a> Evaluation<'a> {
         };
         if let Some(select) = self.long_windows(window, operand, grid) {
             self.each_look(select, grid, &mut |windows, row, series| {
-                rows.push(row, |values| {
+                rows.push(row, 0, |rows| {
                     for step in 0..grid.count {
                         let seen = windows.seen(series, step);
-                        let value = call(windows, step).around(window, &seen, &mut scratch);
-                        values.push(value.unwrap_or(ABSENT));
+                        let samples = seen.head.len() + seen.tail.len();
+                        rows.put(samples, || {
+                            call(windows, step).around(window, &seen, &mut scratch)
+                        });
                     }
                 });
             });
         } else {
             self.each_window(operand, grid, &mut |windows, row, samples| {
-                rows.push(row, |values| {
+                rows.push(row, samples.len(), |rows| {
                     windows.slide(samples, |step, samples| {
-                        let value = call(windows, step).value(window, samples, &mut scratch);
-                        values.push(value.unwrap_or(ABSENT));
+                        rows.put(samples.len(), || {
+                            call(windows, step).value(window, samples, &mut scratch)
+                        });
                     });
                 });
             })?;
@@ -161,31 +164,50 @@ fn follows_from_digests(window: Window) -> bool {
 }
 
 /// The rows of a result as they come.
-struct Rows {
+struct Rows<'a> {
     block: Block,
-    samples_max: usize,
-    is_too_large: bool,
+    budget: &'a Budget<'a>,
+    /// Work for each sample of a window.
+    weight: usize,
+    stopped: Result<(), EvalError>,
 }
 
-impl Rows {
-    /// Adds a row unless `fill` finds no value at any step.
-    fn push(&mut self, row: Row, fill: impl FnOnce(&mut Vec<f64>)) {
-        let Block { rows, values, steps, .. } = &mut self.block;
-        let before = values.len();
-        self.is_too_large |= before.saturating_add(*steps) > self.samples_max;
-        if self.is_too_large {
+impl<'a> Rows<'a> {
+    fn new(window: Window, grid: Grid, budget: &'a Budget<'a>) -> Self {
+        // A quantile sorts its window.
+        let weight = if window == Window::Quantile { 8 } else { 1 };
+        Self { block: Block::new(grid.count), budget, weight, stopped: Ok(()) }
+    }
+
+    /// Adds a row of as many samples unless `fill` puts no value at any step.
+    fn push(&mut self, row: Row, samples: usize, fill: impl FnOnce(&mut Self)) {
+        if self.stopped.is_ok() {
+            let room = self.budget.check(self.block.rows.len() + 1, self.block.steps);
+            self.stopped = room.and_then(|()| self.budget.visit(samples, 0));
+        }
+        if self.stopped.is_err() {
             return;
         }
-        fill(values);
-        if values[before..].iter().all(|value| is_absent(*value)) {
-            values.truncate(before);
+        let before = self.block.values.len();
+        fill(self);
+        if self.block.values[before..].iter().all(|value| is_absent(*value)) {
+            self.block.values.truncate(before);
         } else {
-            rows.push(row);
+            self.block.rows.push(row);
         }
     }
 
+    /// The next step's value, from a window of as many samples.
+    fn put(&mut self, samples: usize, value: impl FnOnce() -> Option<f64>) {
+        if self.stopped.is_ok() {
+            self.stopped = self.budget.spend(self.weight * samples);
+        }
+        let value = if self.stopped.is_ok() { value() } else { None };
+        self.block.values.push(value.unwrap_or(ABSENT));
+    }
+
     fn finish(self) -> Result<Block, EvalError> {
-        if self.is_too_large { Err(EvalError::TooManySamples) } else { Ok(self.block) }
+        self.stopped.map(|()| self.block)
     }
 }
 
