@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::model::{Timestamp, parse_duration};
+use crate::promql::EvalError;
 
 /// A form body larger than this is refused.
 const BODY_MAX_BYTES: usize = 1 << 20;
@@ -31,7 +32,7 @@ impl ApiError {
     }
 
     /// An expression that parses and can't be evaluated: 422.
-    pub(super) fn execution(message: impl Into<String>) -> Self {
+    fn execution(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             kind: "execution",
@@ -39,9 +40,24 @@ impl ApiError {
         }
     }
 
-    /// It took too long: 503, as Prometheus answers it.
-    pub(super) fn timeout() -> Self {
-        let message = "query timed out in expression evaluation".to_owned();
+    /// An evaluation without a result. Timeouts are 503 and cancellations 499, as in Prometheus.
+    pub(super) fn evaluation(error: &EvalError) -> Self {
+        let message = error.to_string();
+        match error {
+            EvalError::Timeout => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", message }
+            }
+            EvalError::Canceled => {
+                let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+                Self { status, kind: "canceled", message }
+            }
+            _ => Self::execution(message),
+        }
+    }
+
+    /// It got no turn in time: 503, as Prometheus answers it.
+    pub(super) fn queue_timeout() -> Self {
+        let message = "query timed out in query queue".to_owned();
         Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", message }
     }
 

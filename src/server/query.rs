@@ -4,6 +4,7 @@
 //! a slow one delays no sample, no rule and no rollback.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -12,11 +13,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value as Body, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::parameters::{ApiError, Parameters};
 use crate::clock::Clock;
 use crate::model::{Labels, MatchOp, Matcher, Timestamp};
-use crate::promql::{self, Answer, Options, Severity, Value};
+use crate::promql::{self, Answer, EvalError, Interrupt, Options, Severity, Value};
 use crate::series::Store;
 
 /// At most this many queries at once; others wait their turn.
@@ -49,24 +51,45 @@ impl Queries {
     async fn run<T: Send + 'static>(
         &self,
         parameters: &Parameters,
-        work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+        work: impl FnOnce(&Store, Interrupt<'_>) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let limit = parameters.timeout(TIMEOUT)?;
+        let deadline = Instant::now() + parameters.timeout(TIMEOUT)?;
+        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
+        let turn = turn.await.map_err(|_| ApiError::queue_timeout())?;
+        let turn = turn.map_err(|_| ApiError::unavailable())?;
         let answered = async {
-            let turns = Arc::clone(&self.turns);
-            let turn = turns.acquire_owned().await.map_err(|_| ApiError::unavailable())?;
             let (answer, answered) = oneshot::channel();
             self.samples.send(answer).await.map_err(|_| ApiError::unavailable())?;
             let store = answered.await.map_err(|_| ApiError::unavailable())?;
-            // Nobody can stop the work, so its turn lasts as long as it does, whoever waits.
+            let waiting = Waiting::default();
+            let is_over = Arc::clone(&waiting.is_over);
+            // Its turn lasts as long as the work does, which is soon over once nobody waits.
             let work = move || {
-                let result = work(&store);
+                let question = || match is_over.load(Ordering::Relaxed) {
+                    true => Err(EvalError::Canceled),
+                    false => Ok(()),
+                };
+                let result = work(&store, Interrupt::new(&question));
                 drop(turn);
                 result
             };
             tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::internal())?
         };
-        tokio::time::timeout(limit, answered).await.map_err(|_| ApiError::timeout())?
+        let timed_out = |_| ApiError::evaluation(&EvalError::Timeout);
+        timeout_at(deadline, answered).await.map_err(timed_out)?
+    }
+}
+
+/// Somebody waits for an answer. Dropped when the answer is there, when the time is up, and when the
+/// client goes away.
+#[derive(Default)]
+struct Waiting {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -74,11 +97,11 @@ async fn instant(
     State(queries): State<Queries>,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let expr = parse(&parameters)?;
+    let expr = parse(&parameters).await?;
     let at = parameters.time("time")?.unwrap_or_else(|| queries.clock.now());
-    let evaluate = move |store: &Store| {
-        promql::instant(&expr, store, at, &Options::default())
-            .map_err(|error| ApiError::execution(error.to_string()))
+    let evaluate = move |store: &Store, interrupt: Interrupt<'_>| {
+        let options = Options { interrupt, ..Options::default() };
+        promql::instant(&expr, store, at, &options).map_err(|error| ApiError::evaluation(&error))
     };
     Ok(answer(&queries.run(&parameters, evaluate).await?, at))
 }
@@ -87,7 +110,7 @@ async fn range(
     State(queries): State<Queries>,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let expr = parse(&parameters)?;
+    let expr = parse(&parameters).await?;
     let missing = |name: &str| {
         ApiError::bad_data(format!(
             "invalid parameter \"{name}\": cannot parse \"\" to a valid timestamp"
@@ -107,21 +130,24 @@ async fn range(
              query resolution (?step=XX)",
         ));
     }
-    let evaluate = move |store: &Store| {
-        promql::range(&expr, store, start, end, step, &Options::default())
-            .map_err(|error| ApiError::execution(error.to_string()))
+    let evaluate = move |store: &Store, interrupt: Interrupt<'_>| {
+        let options = Options { interrupt, ..Options::default() };
+        promql::range(&expr, store, start, end, step, &options)
+            .map_err(|error| ApiError::evaluation(&error))
     };
     Ok(answer(&queries.run(&parameters, evaluate).await?, end))
 }
 
 async fn format_query(parameters: Parameters) -> Result<Response, ApiError> {
-    Ok(success(json!(parse(&parameters)?.to_string())))
+    Ok(success(json!(parse(&parameters).await?.to_string())))
 }
 
-fn parse(parameters: &Parameters) -> Result<promql::Expr, ApiError> {
-    let text = parameters.get("query").unwrap_or_default();
-    promql::parse(text)
-        .map_err(|error| ApiError::bad_data(format!("invalid parameter \"query\": {error}")))
+/// Off the threads that probe as well: thousands of regular expressions take a while to compile.
+async fn parse(parameters: &Parameters) -> Result<promql::Expr, ApiError> {
+    let text = parameters.get("query").unwrap_or_default().to_owned();
+    let parsed = tokio::task::spawn_blocking(move || promql::parse(&text));
+    let parsed = parsed.await.map_err(|_| ApiError::internal())?;
+    parsed.map_err(|error| ApiError::bad_data(format!("invalid parameter \"query\": {error}")))
 }
 
 /// `match[]`, and the window from `start` to `end`, which is everything where they are absent.
@@ -172,7 +198,7 @@ async fn series(
     if selection.sets.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let found = queries.run(&parameters, move |store| Ok(selection.series(store))).await?;
+    let found = queries.run(&parameters, move |store, _| Ok(selection.series(store))).await?;
     let limit = parameters.limit("limit")?;
     let shown = found.iter().take(limit).map(metric).collect();
     Ok(cut(shown, found.len() > limit))
@@ -184,7 +210,7 @@ async fn label_names(
 ) -> Result<Response, ApiError> {
     let selection = Selection::read(&parameters)?;
     let names = queries
-        .run(&parameters, move |store| {
+        .run(&parameters, move |store, _| {
             let found = selection.series(store);
             let names: std::collections::BTreeSet<String> =
                 found.iter().flatten().map(|label| label.name.to_string()).collect();
@@ -207,7 +233,7 @@ async fn label_values(
         selection.sets.push(vec![present]);
     }
     let values = queries
-        .run(&parameters, move |store| {
+        .run(&parameters, move |store, _| {
             let found = selection.series(store);
             let values: std::collections::BTreeSet<String> =
                 found.iter().filter_map(|labels| labels.get(&name)).map(str::to_owned).collect();

@@ -251,6 +251,62 @@ async fn an_engine_that_does_not_answer_ends_the_query_in_time() {
     assert_eq!((status, body["errorType"].as_str()), (503, Some("timeout")));
 }
 
+/// A query whose work would take from seconds to minutes: 86,400 windows of 3,600 values to sort.
+fn slow(timeout: &str) -> String {
+    let query = "max_over_time(quantile_over_time(0.5, vector(time() % 7)[1h:1s])[1d:1s])";
+    let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    format!("/api/v1/query?query={query}&timeout={timeout}")
+}
+
+#[tokio::test]
+async fn a_query_that_timed_out_gives_its_turn_back() {
+    let mut house = House::start().await;
+    house.answer_questions();
+    let path = slow("100ms");
+    let (first, second, third, fourth) =
+        tokio::join!(house.json(&path), house.json(&path), house.json(&path), house.json(&path));
+    for (status, body) in [first, second, third, fourth] {
+        assert_eq!((status, body["errorType"].as_str()), (503, Some("timeout")));
+        assert_eq!(body["error"], "query timed out in expression evaluation");
+    }
+    let (status, _) = house.json("/api/v1/query?query=up&time=10&timeout=2s").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_query_whose_client_went_away_gives_its_turn_back() {
+    let mut house = House::start().await;
+    house.answer_questions();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(house.server.address()).await.unwrap();
+        let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", slow("2m"));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        // Written, so that it is asked, and gone.
+        stream.shutdown().await.unwrap();
+    }
+    let (status, body) = house.json("/api/v1/query?query=up&time=10&timeout=5s").await;
+    assert_eq!(status, 200, "{body}");
+}
+
+#[tokio::test]
+async fn a_query_that_gets_no_turn_in_time_says_so() {
+    let mut house = House::start().await;
+    let (_, nothing) = mpsc::channel(1);
+    let mut questions = std::mem::replace(&mut house.questions, nothing);
+    let asked = || house.json("/api/v1/query?query=up");
+    let late = async {
+        // Each of the four has its turn and waits for samples.
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(questions.recv().await.unwrap());
+        }
+        let (status, body) = house.json("/api/v1/query?query=up&timeout=50ms").await;
+        assert_eq!((status, body["errorType"].as_str()), (503, Some("timeout")));
+        assert_eq!(body["error"], "query timed out in query queue");
+    };
+    tokio::join!(asked(), asked(), asked(), asked(), late);
+}
+
 #[tokio::test]
 async fn rules_are_shown_as_asked_for() {
     let house = House::start().await;
