@@ -1,5 +1,6 @@
 //! One rule at one time: its expression's vector, and what the rule makes of it.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,8 +9,15 @@ use super::spec::{AlertingSpec, RecordingSpec};
 use super::state::{self, Finding};
 use super::template::{Scope, Template, expand};
 use crate::model::{Label, Labels, Timestamp};
-use crate::promql::{self, Annotation, EvalError, Expr, Options, Value, ValueType};
+use crate::promql::{self, Annotation, EvalError, Expr, Interrupt, Options, Value, ValueType};
 use crate::series::Source;
+
+/// How many samples one evaluation of a rule may look at, the queries of its templates included. It
+/// is a number and no time, so that the same samples always give the same alerts. Everything that
+/// the loop does waits for a rule, and this many take some seconds. A rule over thirty days of a
+/// thousand series that are sampled every 15 seconds looks at 350 million: each sample when it is
+/// read and when its window is added up.
+const WORK_MAX: u64 = 500_000_000;
 
 /// Why a rule has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -67,6 +75,8 @@ pub(super) struct Setting<'a> {
     pub(super) subquery_step: Duration,
     pub(super) context: &'a Context,
     pub(super) source: &'a dyn Source,
+    /// How often the rule's queries asked whether they may go on.
+    pub(super) asked: Cell<u64>,
 }
 
 /// Labels and values.
@@ -74,7 +84,16 @@ pub(super) type Vector = Vec<(Labels, f64)>;
 
 impl Setting<'_> {
     fn ask(&self, expr: &Expr, at: Timestamp) -> Result<(Vector, Vec<Annotation>), RuleError> {
-        let options = Options { subquery_step: self.subquery_step, ..Options::default() };
+        let question = || {
+            self.asked.set(self.asked.get().saturating_add(1));
+            let is_over = self.asked.get() > WORK_MAX / Interrupt::PERIOD as u64;
+            if is_over { Err(EvalError::TooMuchWork(WORK_MAX)) } else { Ok(()) }
+        };
+        let options = Options {
+            subquery_step: self.subquery_step,
+            interrupt: Interrupt::new(&question),
+            ..Options::default()
+        };
         let answer = promql::instant(expr, self.source, at, &options)?;
         let vector = match answer.value {
             Value::Scalar(value) => vec![(Labels::empty(), value)],

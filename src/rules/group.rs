@@ -5,6 +5,7 @@
 //! ends with a stale marker. A rule that fails writes nothing, ends nothing and keeps its alerts as
 //! they are, so that a broken query never resolves an alert.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -291,6 +292,7 @@ impl Group {
             subquery_step: self.subquery_step,
             context,
             source,
+            asked: Cell::new(0),
         }
     }
 

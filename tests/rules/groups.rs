@@ -413,3 +413,26 @@ fn an_expression_is_shown_as_prometheus_writes_it() {
     assert_eq!(queries, expected);
     assert_eq!(bench.group.alerts()[0].expr, expected[1]);
 }
+
+/// Everything waits for a rule: one that looks at more than there is time for fails, and the others
+/// go on. 86,400 windows of up to 7,200 samples are more than 500 million.
+#[test]
+fn a_rule_that_looks_at_too_much_fails_alone() {
+    let mut bench = Bench::new(
+        "  - record: heavy\n    expr: max_over_time(count_over_time(x[2h])[1d:1s])\n  \
+         - record: light\n    expr: max_over_time(count_over_time(x[1h])[1h:1s])\n",
+    );
+    for at in 0..90_000 {
+        bench.put(at, "x/a", 1.0);
+    }
+    let evaluation = bench.evaluate(90_000);
+    let failures: Vec<_> = evaluation.failures.iter().map(|it| it.error.to_string()).collect();
+    assert_eq!(
+        failures,
+        [
+            "the query looks at more than 500000000 samples in all; shorten its ranges, lengthen the \
+          steps of its subqueries or select fewer series"
+        ]
+    );
+    assert_eq!(bench.memory.0.keys().map(Labels::metric).collect::<Vec<_>>(), ["light", "x"]);
+}
