@@ -74,6 +74,7 @@ pub struct App {
     renewals: mpsc::Sender<Reload>,
     happenings: broadcast::Sender<Happening>,
     config_text: watch::Sender<Arc<str>>,
+    alertmanagers: watch::Sender<Arc<[String]>>,
     ready: watch::Sender<bool>,
     reload_requests: mpsc::Receiver<ReloadRequest>,
     pending: Option<ReloadRequest>,
@@ -129,6 +130,8 @@ impl App {
         let (happenings, _) = broadcast::channel(HAPPENINGS_MAX);
         let (reloads, reload_requests) = mpsc::channel(1);
         let (config_text, shown_config) = watch::channel(Arc::from(loaded.text.as_str()));
+        let (alertmanagers, told_alertmanagers) =
+            watch::channel(wiring::alertmanagers(&loaded.config));
         let (ready, is_ready) = watch::channel(false);
 
         let endpoints = wiring::endpoints(&loaded.config);
@@ -168,6 +171,7 @@ impl App {
             samples,
             reload: reloads,
             config: shown_config,
+            alertmanagers: told_alertmanagers,
             ready: is_ready,
             telemetry: telemetry.clone(),
             clock,
@@ -202,6 +206,7 @@ impl App {
             renewals,
             happenings,
             config_text,
+            alertmanagers,
             ready,
             reload_requests,
             pending: None,
@@ -266,6 +271,7 @@ impl App {
         self.prober.reload(loaded.config.targets.clone());
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
+        self.alertmanagers.send_replace(wiring::alertmanagers(&loaded.config));
         Ok(())
     }
 

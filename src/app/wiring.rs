@@ -96,6 +96,11 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
     }
 }
 
+/// Where alerts are posted to, as the API shows it.
+pub(super) fn alertmanagers(config: &Config) -> Arc<[String]> {
+    config.alertmanagers.iter().map(|alertmanager| alertmanager.url.clone()).collect()
+}
+
 fn store_settings(config: &Config) -> series::Settings {
     series::Settings {
         retention: config.storage.retention,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Plan;
-use super::tree::{Kind, Tree};
+use super::tree::{Kind, Shift, Tree};
 use super::{ParseError, ValueType, format, parser};
 use crate::model::Matcher;
 
@@ -60,6 +60,20 @@ impl Expr {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The conditions, where the whole expression is one selector and nothing else: no window, no
+    /// `offset`, no `@`, no parentheses.
+    pub fn as_selector(&self) -> Option<&[Matcher]> {
+        let tree = &self.0.tree;
+        match &tree.node(tree.root()).kind {
+            Kind::Selection(selection)
+                if selection.range_ms.is_none() && selection.shift == Shift::default() =>
+            {
+                Some(&selection.matchers)
+            }
+            _ => None,
+        }
     }
 
     /// The expression as it was written.

@@ -125,7 +125,7 @@ pub(super) struct Selection {
 }
 
 /// Where in time a selector or a subquery looks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shift {
     pub offset_ms: Option<i64>,
     pub at: Option<At>,

@@ -1,21 +1,23 @@
-//! Rules, alerts and targets in Prometheus's own shapes.
+//! Rules and alerts in Prometheus's own shapes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value as Body, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::listener::Views;
+use super::parameters::selector;
 use super::parameters::{ApiError, Parameters};
-use super::query::{metric, success};
-use crate::engine::{GroupStatus, Snapshot, TargetStatus};
-use crate::model::Timestamp;
+use super::shape::{Metric, success};
+use crate::engine::{GroupStatus, Snapshot};
+use crate::model::{Labels, Matcher, Timestamp};
 use crate::promql;
-use crate::provider::SloClass;
 use crate::rules::{Alert, AlertState, RuleKind, RuleStatus};
 
 type Reader = watch::Receiver<Arc<Snapshot>>;
@@ -24,7 +26,6 @@ pub(super) fn routes(views: &Views) -> Router {
     Router::new()
         .route("/api/v1/rules", get(rules))
         .route("/api/v1/alerts", get(alerts))
-        .route("/api/v1/targets", get(targets))
         .with_state(views.snapshot.clone())
 }
 
@@ -34,9 +35,55 @@ async fn rules(
 ) -> Result<Response, ApiError> {
     let snapshot = Arc::clone(&snapshot.borrow());
     let wanted = Wanted::read(&parameters)?;
-    let groups: Vec<Body> =
-        snapshot.groups.iter().filter_map(|group| rule_group(group, &wanted)).collect();
-    Ok(success(json!({ "groups": groups })))
+    let page = Page::read(&parameters)?;
+    let mut groups: Vec<&GroupStatus> = snapshot.groups.iter().collect();
+    groups.sort_by_key(|group| (&group.file, &group.name));
+    if let Some(token) = page.token {
+        let from = groups.iter().position(|group| self::token(group) == token);
+        let from = from.ok_or_else(|| {
+            let reason = format!("invalid group_next_token '{token}'. were rule groups changed?");
+            ApiError::invalid("group_next_token", reason)
+        })?;
+        groups.drain(..from);
+    }
+    let mut found = groups.iter().filter_map(|group| Some((group, rule_group(group, &wanted)?)));
+    let shown: Vec<Body> = found.by_ref().take(page.limit).map(|(_, body)| body).collect();
+    let mut data = json!({ "groups": shown });
+    if let Some((next, _)) = found.next() {
+        data["groupNextToken"] = json!(token(next));
+    }
+    Ok(success(data))
+}
+
+/// Which part of the list is asked for.
+struct Page<'a> {
+    limit: usize,
+    token: Option<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    fn read(parameters: &'a Parameters) -> Result<Self, ApiError> {
+        let token = parameters.get("group_next_token");
+        let limit = match (parameters.whole("group_limit")?, token) {
+            (Some(limit), _) => {
+                usize::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
+                    ApiError::invalid("group_limit", "group_limit needs to be greater than 0")
+                })?
+            }
+            (None, None) => usize::MAX,
+            (None, Some(_)) => {
+                let reason = "group_limit needs to be present in order to paginate over the groups";
+                return Err(ApiError::invalid("group_next_token", reason));
+            }
+        };
+        Ok(Self { limit, token })
+    }
+}
+
+/// Names a group where a list goes on; nobody is to read anything into it.
+fn token(group: &GroupStatus) -> String {
+    let digest = Sha256::digest(format!("{};{}", group.file, group.name));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Which rules are asked for; a list that is empty wants all.
@@ -45,6 +92,8 @@ struct Wanted<'a> {
     rules: Vec<&'a str>,
     groups: Vec<&'a str>,
     files: Vec<&'a str>,
+    /// Conditions on the labels that a rule sets; one set of them must hold.
+    sets: Vec<Vec<Matcher>>,
     has_alerts: bool,
 }
 
@@ -55,17 +104,18 @@ impl<'a> Wanted<'a> {
             Some("alert") => Some(RuleKind::Alerting),
             Some("record") => Some(RuleKind::Recording),
             Some(other) => {
-                let message =
-                    format!("invalid parameter \"type\": not supported value \"{other}\"");
-                return Err(ApiError::bad_data(message));
+                let reason = format!("not supported value \"{other}\"");
+                return Err(ApiError::invalid("type", reason));
             }
         };
+        let sets = parameters.all("match[]").map(selector).collect::<Result<_, _>>();
         Ok(Self {
             kind,
             rules: parameters.all("rule_name[]").collect(),
             groups: parameters.all("rule_group[]").collect(),
             files: parameters.all("file[]").collect(),
-            has_alerts: !matches!(parameters.get("exclude_alerts"), Some("true" | "1")),
+            sets: sets.map_err(ApiError::bad_data)?,
+            has_alerts: !parameters.flag("exclude_alerts")?,
         })
     }
 
@@ -74,7 +124,12 @@ impl<'a> Wanted<'a> {
     }
 
     fn has_rule(&self, rule: &RuleStatus) -> bool {
-        self.kind.is_none_or(|kind| kind == rule.kind) && is_among(&self.rules, &rule.name)
+        let labels = rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let labels = Labels::from_pairs(labels);
+        let holds = |set: &Vec<Matcher>| set.iter().all(|matcher| matcher.matches_labels(&labels));
+        self.kind.is_none_or(|kind| kind == rule.kind)
+            && is_among(&self.rules, &rule.name)
+            && (self.sets.is_empty() || self.sets.iter().any(holds))
     }
 }
 
@@ -90,7 +145,7 @@ fn rule_group(group: &GroupStatus, wanted: &Wanted<'_>) -> Option<Body> {
         json!({
             "name": group.name,
             "file": group.file,
-            "interval": group.interval.as_secs_f64(),
+            "interval": seconds(group.interval),
             "limit": group.limit,
             "rules": rules,
             "evaluationTime": group.took.as_secs_f64(),
@@ -119,13 +174,11 @@ fn rule(rule: &RuleStatus, has_alerts: bool) -> Body {
             let active = rule.alerts.iter().filter(|alert| alert.state != AlertState::Inactive);
             body["type"] = json!("alerting");
             body["state"] = json!(rule.state.map_or("unknown", AlertState::as_str));
-            body["duration"] = json!(rule.duration.as_secs_f64());
-            body["keepFiringFor"] = json!(rule.keep_firing_for.as_secs_f64());
+            body["duration"] = seconds(rule.duration);
+            body["keepFiringFor"] = seconds(rule.keep_firing_for);
             body["labels"] = json!(rule.labels);
             body["annotations"] = json!(rule.annotations);
-            if has_alerts {
-                body["alerts"] = active.map(alert).collect();
-            }
+            body["alerts"] = if has_alerts { active.map(alert).collect() } else { Body::Null };
         }
     }
     body
@@ -140,8 +193,8 @@ async fn alerts(State(snapshot): State<Reader>) -> Response {
 
 fn alert(alert: &Alert) -> Body {
     let mut body = json!({
-        "labels": metric(&alert.labels),
-        "annotations": metric(&alert.annotations),
+        "labels": Metric(&alert.labels),
+        "annotations": Metric(&alert.annotations),
         "state": alert.state.as_str(),
         "activeAt": alert.active_at.rfc3339(),
         "value": exponent(alert.value),
@@ -170,55 +223,16 @@ fn exponent(value: f64) -> String {
     }
 }
 
-async fn targets(State(snapshot): State<Reader>, parameters: Parameters) -> Response {
-    let snapshot = Arc::clone(&snapshot.borrow());
-    let is_asked = |states: &[&str]| {
-        parameters.get("state").is_none_or(|state| states.contains(&state.to_lowercase().as_str()))
-    };
-    let active = snapshot.targets.iter().filter(|_| is_asked(&["active", "any"]));
-    let mut body = json!({ "activeTargets": active.map(target).collect::<Vec<_>>() });
-    body["droppedTargets"] = json!([]);
-    if is_asked(&["dropped", "any"]) {
-        body["droppedTargetCounts"] = json!({});
+/// Seconds, without a point where they are whole.
+fn seconds(duration: Duration) -> Body {
+    match duration.subsec_nanos() {
+        0 => json!(duration.as_secs()),
+        _ => json!(duration.as_secs_f64()),
     }
-    success(body)
-}
-
-fn target(status: &TargetStatus) -> Body {
-    let target = &status.target;
-    let last = status.last.as_deref();
-    let health = match last.map(|outcome| outcome.class) {
-        None => "unknown",
-        Some(SloClass::Good | SloClass::Excluded) => "up",
-        Some(SloClass::Bad) => "down",
-    };
-    let failure = last
-        .filter(|outcome| outcome.class != SloClass::Good)
-        .map_or_else(String::new, |outcome| {
-            format!("{}: {}", outcome.error_type.as_str(), outcome.detail)
-        });
-    json!({
-        "discoveredLabels": {},
-        "labels": {
-            "target": target.id.as_str(),
-            "provider": target.provider.system,
-            "model": target.model,
-            "api": target.provider.dialect.api(),
-        },
-        "scrapePool": "probes",
-        "scrapeUrl": target.provider.base_url,
-        "globalUrl": target.provider.base_url,
-        "lastError": failure,
-        "lastScrape": time(last.map(|outcome| outcome.finished)),
-        "lastScrapeDuration": last.map_or(0.0, |outcome| outcome.total.as_secs_f64()),
-        "health": health,
-        "scrapeInterval": crate::model::format_duration(target.interval),
-        "scrapeTimeout": crate::model::format_duration(target.timeouts.total),
-    })
 }
 
 /// RFC 3339; Go's zero time where there is none.
-fn time(at: Option<Timestamp>) -> String {
+pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), Timestamp::rfc3339)
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,8 +20,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
-use super::parameters::ApiError;
-use super::{admin, api, exposition, page, query, status};
+use super::query::Queries;
+use super::{admin, api, exposition, page, query, selection, status, targets};
 use crate::clock::Clock;
 use crate::engine::Snapshot;
 use crate::series::Store;
@@ -37,6 +38,8 @@ pub struct Views {
     pub reload: mpsc::Sender<admin::ReloadRequest>,
     /// The configuration as it was written, for `/api/v1/status/config`; secrets are references.
     pub config: watch::Receiver<Arc<str>>,
+    /// Where alerts are posted to.
+    pub alertmanagers: watch::Receiver<Arc<[String]>>,
     /// Whether the service is ready.
     pub ready: watch::Receiver<bool>,
     /// Instruments.
@@ -92,23 +95,38 @@ impl Server {
 }
 
 fn application(views: &Views) -> Router {
+    let queries = Queries::new(views.samples.clone(), views.clock);
     Router::new()
         .merge(exposition::routes(views.telemetry.clone()))
         .merge(admin::routes(views.reload.clone(), views.ready.clone()))
-        .merge(query::routes(views.samples.clone(), views.clock))
+        .merge(query::routes(queries.clone()))
+        .merge(selection::routes(queries.clone()))
         .merge(api::routes(views))
-        .merge(status::routes(views))
+        .merge(targets::routes(views, queries.clone()))
+        .merge(status::routes(views, queries))
         .merge(page::routes(views.snapshot.clone(), views.clock))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
         .layer(CompressionLayer::new())
+        .layer(axum::middleware::from_fn(options))
         .layer(axum::middleware::map_response(plain_about_types))
 }
 
-async fn nothing_here(uri: Uri) -> Response {
-    if uri.path().starts_with("/api/") {
-        return ApiError::not_found(uri.path()).into_response();
+async fn nothing_here() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+async fn not_so() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+}
+
+/// A browser that asks beforehand is answered as by Prometheus, less its leave for pages of other
+/// origins.
+async fn options(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS && request.uri().path().starts_with("/api/v1/") {
+        return StatusCode::NO_CONTENT.into_response();
     }
-    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+    next.run(request).await
 }
 
 /// Nobody shall take a text of ours for a page.

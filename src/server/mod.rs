@@ -6,13 +6,17 @@
 
 mod admin;
 mod api;
+mod cardinality;
 mod exposition;
 mod guard;
 mod listener;
 mod page;
 mod parameters;
 mod query;
+mod selection;
+mod shape;
 mod status;
+mod targets;
 
 pub use admin::ReloadRequest;
 pub use listener::{Server, Views};

@@ -88,12 +88,14 @@ impl House {
         let (samples, questions) = mpsc::channel(16);
         let (reload, reloads) = mpsc::channel(1);
         let (_, config) = watch::channel(Arc::from("global: {}\n"));
+        let (_, alertmanagers) = watch::channel(Arc::from([]));
         let (ready, is_ready) = watch::channel(false);
         let views = Views {
             snapshot: shown,
             samples,
             reload,
             config,
+            alertmanagers,
             ready: is_ready,
             telemetry: Telemetry::new(),
             clock,
@@ -156,14 +158,14 @@ async fn queries_answer_in_prometheus_shapes() {
             "/api/v1/query?query=sum(up)&time=10",
             200,
             json!({"status": "success", "data": {"resultType": "vector", "result": [
-                {"metric": {}, "value": [10.0, "1"]}
+                {"metric": {}, "value": [10, "1"]}
             ]}}),
         ),
         (
             "/api/v1/query_range?query=up{job=%22a%22}&start=10&end=20&step=10",
             200,
             json!({"status": "success", "data": {"resultType": "matrix", "result": [
-                {"metric": {"__name__": "up", "job": "a"}, "values": [[10.0, "1"], [20.0, "1"]]}
+                {"metric": {"__name__": "up", "job": "a"}, "values": [[10, "1"], [20, "1"]]}
             ]}}),
         ),
         ("/api/v1/labels", 200, json!({"status": "success", "data": ["__name__", "job"]})),
@@ -203,15 +205,6 @@ async fn queries_answer_in_prometheus_shapes() {
                     "invalid parameter \"end\": end timestamp must not be before start time"
             }),
         ),
-        (
-            "/api/v1/nothing",
-            404,
-            json!({
-                "status": "error",
-                "errorType": "not_found",
-                "error": "there is no `/api/v1/nothing` here"
-            }),
-        ),
     ] {
         assert_eq!(house.json(path).await, (status, expected), "{path}");
     }
@@ -223,10 +216,66 @@ async fn queries_answer_in_prometheus_shapes() {
         ("/api/v1/query_range?query=up&start=0&end=11001&step=1", 400, "bad_data"),
         ("/api/v1/query_range?query=up&start=0&end=1&step=0", 400, "bad_data"),
         ("/api/v1/rules?type=both", 400, "bad_data"),
+        ("/api/v1/rules?group_next_token=x&group_limit=1", 400, "bad_data"),
+        ("/api/v1/query_range?query=%22x%22&start=0&end=1&step=1", 400, "bad_data"),
+        ("/api/v1/query?query=up&timeout=0", 503, "timeout"),
     ] {
         let (found, body) = house.json(path).await;
         assert_eq!((found, body["errorType"].as_str()), (status, Some(kind)), "{path} {body}");
     }
+}
+
+// Expected: what Prometheus 3.5 answers.
+#[tokio::test]
+async fn what_is_not_there_is_refused_as_prometheus_refuses_it() {
+    let house = House::start().await;
+    for (method, path, status) in [
+        ("GET", "/api/v1/nothing", "404 Not Found"),
+        ("GET", "/api/v1/features", "404 Not Found"),
+        ("GET", "/nothing", "404 Not Found"),
+        ("PUT", "/api/v1/query", "405 Method Not Allowed"),
+        ("POST", "/api/v1/rules", "405 Method Not Allowed"),
+        ("OPTIONS", "/api/v1/query", "204 No Content"),
+        ("OPTIONS", "/api/v1/nothing", "204 No Content"),
+    ] {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: http://a.example\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let answer = house.raw(&request).await.to_lowercase();
+        let status_line = format!("http/1.1 {status}\r\n").to_lowercase();
+        assert!(answer.starts_with(&status_line), "{method} {path}: {answer}");
+        // Prometheus lets every page read it; what bellwether knows stays with its own.
+        assert!(!answer.contains("access-control"), "{method} {path}: {answer}");
+        if status.starts_with("405") {
+            assert!(answer.contains("\r\nallow: get"), "{method} {path}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rules_are_paged_in_the_order_of_their_files_and_names() {
+    let house = House::start().await;
+    let mut state = Snapshot::clone(&house.snapshot.borrow());
+    let rules = || vec![rule(RuleKind::Recording, "r", Vec::new())];
+    state.groups = ["c", "a", "b"].map(|name| group(name, rules())).into();
+    house.snapshot.send_replace(Arc::new(state));
+    let mut token = None;
+    let mut pages = Vec::new();
+    loop {
+        let next = token.map(|token: String| format!("&group_next_token={token}"));
+        let path = format!("/api/v1/rules?group_limit=2{}", next.unwrap_or_default());
+        let (_, body) = house.json(&path).await;
+        let groups = body["data"]["groups"].as_array().unwrap().clone();
+        pages.push(
+            groups.iter().map(|g| g["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>(),
+        );
+        token = body["data"]["groupNextToken"].as_str().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec!["a", "b"], vec!["c"]]);
 }
 
 #[tokio::test]
@@ -241,7 +290,7 @@ async fn a_form_asks_like_a_query() {
             form.len()
         ))
         .await;
-    assert!(answer.contains(r#"{"metric":{},"value":[10.0,"1"]}"#), "{answer}");
+    assert!(answer.contains(r#"{"metric":{},"value":[10,"1"]}"#), "{answer}");
 }
 
 #[tokio::test]

@@ -16,13 +16,7 @@ pub fn encode(families: &[MetricFamily]) -> String {
     let mut text = String::with_capacity(families.len() * 2048);
     for family in families {
         let name = family.name();
-        let kind = match family.get_field_type() {
-            MetricType::COUNTER => "counter",
-            MetricType::GAUGE => "gauge",
-            MetricType::HISTOGRAM => "histogram",
-            MetricType::SUMMARY => "summary",
-            MetricType::UNTYPED => "untyped",
-        };
+        let kind = kind(family);
         let help = family.help().replace('\\', "\\\\").replace('\n', "\\n");
         write_all(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         for metric in family.get_metric() {
@@ -33,6 +27,17 @@ pub fn encode(families: &[MetricFamily]) -> String {
         }
     }
     text
+}
+
+/// A family's kind in the format's words.
+pub(super) fn kind(family: &MetricFamily) -> &'static str {
+    match family.get_field_type() {
+        MetricType::COUNTER => "counter",
+        MetricType::GAUGE => "gauge",
+        MetricType::HISTOGRAM => "histogram",
+        MetricType::SUMMARY => "summary",
+        MetricType::UNTYPED => "untyped",
+    }
 }
 
 /// Visits a metric's samples: the suffix of the name, the value of `le`, the value.

@@ -1,12 +1,13 @@
 //! The handle through which everything is recorded.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
-use super::metrics::Kind;
+use super::exposition;
 use super::probes::Probes;
 use super::process::Process;
 use crate::model::Timestamp;
@@ -200,8 +201,15 @@ impl Telemetry {
         self.process.oldest.with_label_values(&[hook]).set(oldest.as_secs_f64());
     }
 
-    /// The names and kinds of all families, for the page's and the API's metadata.
-    pub fn metadata() -> impl Iterator<Item = (&'static str, Kind, &'static str)> {
-        super::metrics::ALL.iter().map(|family| (family.name, family.kind, family.help))
+    /// Name, kind and help of every family that there is or can be, those of the process among them.
+    pub fn metadata(&self) -> BTreeMap<String, (&'static str, String)> {
+        let gathered = self.gather().into_iter().map(|family| {
+            let about = (exposition::kind(&family), family.help().to_owned());
+            (family.name().to_owned(), about)
+        });
+        let known = super::metrics::ALL
+            .iter()
+            .map(|family| (family.name.to_owned(), (family.kind.as_str(), family.help.to_owned())));
+        gathered.chain(known).collect()
     }
 }

@@ -152,7 +152,7 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     let of_group =
         ["evaluationTime", "file", "interval", "lastEvaluation", "limit", "name", "rules"];
     assert_eq!(keys(group), of_group);
-    assert_eq!((&group["name"], &group["interval"]), (&json!("shapes"), &json!(1.0)));
+    assert_eq!((&group["name"], &group["interval"]), (&json!("shapes"), &json!(1)));
     let rules = group["rules"].as_array().unwrap();
     let types: Vec<&Value> = rules.iter().map(|rule| &rule["type"]).collect();
     assert_eq!(types, ["recording", "alerting", "alerting", "recording"]);
