@@ -14,10 +14,9 @@ use tokio::sync::watch;
 use super::listener::Views;
 use super::parameters::selector;
 use super::parameters::{ApiError, Parameters};
-use super::shape::{Metric, success};
+use super::shape::{Metric, exponent, success};
 use crate::engine::{GroupStatus, Snapshot};
 use crate::model::{Labels, Matcher, Timestamp};
-use crate::promql;
 use crate::rules::{Alert, AlertState, RuleKind, RuleStatus};
 
 type Reader = watch::Receiver<Arc<Snapshot>>;
@@ -205,24 +204,6 @@ fn alert(alert: &Alert) -> Body {
     body
 }
 
-/// A value as Go's `%e` writes it, which is how Prometheus shows an alert's: `5e-01`, `+Inf`.
-fn exponent(value: f64) -> String {
-    if !value.is_finite() {
-        return promql::format_value(value);
-    }
-    let text = format!("{value:e}");
-    match text.split_once('e') {
-        Some((digits, power)) => {
-            let (sign, power) = match power.strip_prefix('-') {
-                Some(power) => ('-', power),
-                None => ('+', power),
-            };
-            format!("{digits}e{sign}{power:0>2}")
-        }
-        None => text,
-    }
-}
-
 /// Seconds, without a point where they are whole.
 fn seconds(duration: Duration) -> Body {
     match duration.subsec_nanos() {
@@ -234,26 +215,4 @@ fn seconds(duration: Duration) -> Body {
 /// RFC 3339; Go's zero time where there is none.
 pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), Timestamp::rfc3339)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // By hand from Go's `%e` with the shortest digits.
-    #[test]
-    fn a_value_is_written_as_go_writes_it() {
-        for (value, expected) in [
-            (0.5, "5e-01"),
-            (1.0, "1e+00"),
-            (-1234.5, "-1.2345e+03"),
-            (1e-10, "1e-10"),
-            (0.0, "0e+00"),
-            (1e100, "1e+100"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NAN, "NaN"),
-        ] {
-            assert_eq!(exponent(value), expected);
-        }
-    }
 }

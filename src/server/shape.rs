@@ -115,10 +115,11 @@ struct Shown {
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
+            // Written by another part of Prometheus, which has its own ways with both numbers.
             Value::Scalar(value) => {
-                pair(Sample { at: self.at, value: *value }).serialize(serializer)
+                (PlainSeconds(self.at), format_value(*value)).serialize(serializer)
             }
-            Value::String(text) => (Seconds(self.at), text).serialize(serializer),
+            Value::String(text) => (PlainSeconds(self.at), text).serialize(serializer),
             Value::Vector(points) => serializer.collect_seq(points.iter().map(OfPoint)),
             Value::Matrix(series) => serializer.collect_seq(series.iter().map(OfSeries)),
         }
@@ -126,7 +127,7 @@ impl Serialize for Shown {
 }
 
 fn pair(sample: Sample) -> (Seconds, String) {
-    (Seconds(sample.at), format_value(sample.value))
+    (Seconds(sample.at), number(sample.value))
 }
 
 struct OfPoint<'a>(&'a Point);
@@ -195,6 +196,44 @@ impl Serialize for Seconds {
     }
 }
 
+/// The time of a scalar or a string: as many decimals as it takes.
+struct PlainSeconds(Timestamp);
+
+impl Serialize for PlainSeconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.millis() % 1000 {
+            0 => serializer.serialize_i64(self.0.millis() / 1000),
+            _ => serializer.serialize_f64(self.0.seconds()),
+        }
+    }
+}
+
+/// A sample's value as Prometheus's API writes it: very small and very large ones with an exponent, unlike in
+/// the text of an expression.
+fn number(value: f64) -> String {
+    let is_plain = value == 0.0 || (1e-6..1e21).contains(&value.abs());
+    if is_plain { format_value(value) } else { exponent(value) }
+}
+
+/// A value as Go's `%e` writes it, which is how Prometheus shows an alert's:
+/// `5e-01`, `+Inf`.
+pub(super) fn exponent(value: f64) -> String {
+    if !value.is_finite() {
+        return format_value(value);
+    }
+    let text = format!("{value:e}");
+    match text.split_once('e') {
+        Some((digits, power)) => {
+            let (sign, power) = match power.strip_prefix('-') {
+                Some(power) => ('-', power),
+                None => ('+', power),
+            };
+            format!("{digits}e{sign}{power:0>2}")
+        }
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +252,23 @@ mod tests {
         ] {
             let written = serde_json::to_string(&Seconds(Timestamp::from_millis(millis))).unwrap();
             assert_eq!(written, text);
+        }
+    }
+
+    // By hand from Go's `%e` with the shortest digits.
+    #[test]
+    fn a_value_is_written_as_go_writes_it() {
+        for (value, expected) in [
+            (0.5, "5e-01"),
+            (1.0, "1e+00"),
+            (-1234.5, "-1.2345e+03"),
+            (1e-10, "1e-10"),
+            (0.0, "0e+00"),
+            (1e100, "1e+100"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(exponent(value), expected);
         }
     }
 }

@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "what can't be had is a failed test")]
 
 mod agreement;
+mod api;
 mod delivery;
 mod promtool;
 mod run;

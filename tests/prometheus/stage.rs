@@ -69,17 +69,19 @@ impl Process {
 
     /// Starts a program that must be told its port, and waits until it says it is ready.
     pub async fn peer(directory: &Directory, name: &str, arguments: &[String]) -> Self {
+        // Names its log; the program may stand anywhere.
+        let log = name.rsplit('/').next().unwrap_or(name);
         for _ in 0..ATTEMPTS {
             let address = free_address();
             let mut command = Command::new(name);
             command.args(arguments).arg(format!("--web.listen-address={address}"));
-            let (child, log) = spawn(command, &directory.path(&format!("{name}.log")));
+            let (child, log) = spawn(command, &directory.path(&format!("{log}.log")));
             let mut process = Self { child, log, address };
             if process.gets_ready(name).await {
                 return process;
             }
         }
-        panic!("{name} does not start: {}", read(&directory.path(&format!("{name}.log"))));
+        panic!("{name} does not start: {}", read(&directory.path(&format!("{log}.log"))));
     }
 
     /// Whether it became ready before it ended.

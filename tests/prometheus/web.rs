@@ -60,6 +60,16 @@ pub async fn ask(base: &str, parameters: &[(&str, &str)]) -> Value {
     api(&format!("{base}?{query}")).await
 }
 
+/// Sends a request as it stands, a form where there is one, and takes whatever comes.
+pub async fn request(method: reqwest::Method, url: &str, form: &str) -> reqwest::Response {
+    let mut request = CLIENT.request(method.clone(), url);
+    if method == reqwest::Method::POST {
+        let kind = "application/x-www-form-urlencoded";
+        request = request.header("content-type", kind).body(form.to_owned());
+    }
+    request.send().await.unwrap()
+}
+
 pub async fn send(method: reqwest::Method, url: &str, body: &str) {
     let response = CLIENT.request(method, url).body(body.to_owned()).send().await.unwrap();
     let status = response.status();
