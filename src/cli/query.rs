@@ -1,23 +1,53 @@
-//! `bellwether query`.
+//! `bellwether query`: PromQL from the shell, for people and for programs.
+
+mod exchange;
+mod look;
+mod refusal;
+mod sparkline;
+mod table;
+mod window;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::arguments::{LISTEN, runtime, server_url, unheard};
-use crate::upstream::Reach;
+use self::exchange::{Header, Server};
+use self::look::Look;
+use self::window::{Moment, Span, Window};
+use super::arguments::{LISTEN, runtime};
+use crate::clock::Clock;
 
 /// Flags of `query`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  bellwether query 'up'\n  bellwether query --time -5m 'ALERTS'\n  bellwether query --range 1h 'sum by (target) (rate(bellwether_probe_runs_total[5m]))'\n  bellwether query --start 2026-01-30T12:00:00Z --end 2026-01-30T13:00:00Z --step 1m 'up'\n\nTimes are RFC 3339, seconds since 1970, `now`, or as long ago as `-5m` says.\nBehind a range, each line of blocks is drawn on its own scale from min to max; where several values share one place, the largest is drawn, and a gap is a blank.\n\nExit codes: 0 answered, 1 refused or not answered, 2 wrong usage."
+)]
 pub(super) struct Arguments {
     /// The expression.
     expr: String,
-    /// Which bellwether, or Prometheus, is asked.
-    #[arg(long, default_value_t = format!("http://{LISTEN}"), value_parser = server_url)]
-    url: String,
-    /// Lines for people or the API's JSON for programs.
+    /// When it is evaluated; now where absent.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["range", "start", "end", "step"])]
+    time: Option<Moment>,
+    /// Evaluate over so long a time, up to now or `--end`, or from `--start` on.
+    #[arg(long, value_name = "DURATION")]
+    range: Option<Span>,
+    /// Where a range begins.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    start: Option<Moment>,
+    /// Where a range ends; now where absent.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    end: Option<Moment>,
+    /// Time between two values of a range; a 250th of it where absent, and a second at least.
+    #[arg(long, value_name = "DURATION")]
+    step: Option<Span>,
+    /// Which bellwether, or Prometheus, is asked; `http://NAME:PASSWORD@HOST` signs in.
+    #[arg(long, default_value_t = Server::at(LISTEN))]
+    url: Server,
+    /// A further header of the request, `NAME: VALUE`; may be repeated.
+    #[arg(long = "header", value_name = "HEADER")]
+    headers: Vec<Header>,
+    /// A table for people or the API's JSON for programs.
     #[arg(long, default_value = "text")]
     output: Output,
 }
@@ -29,63 +59,42 @@ enum Output {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let url = format!("{}/api/v1/query", arguments.url);
-    let form = form_urlencoded::Serializer::new(String::new())
-        .append_pair("query", &arguments.expr)
-        .finish();
-    let body = runtime()?.block_on(async {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60));
-        let client = match Reach::of(&url) {
-            Reach::Loopback => client.no_proxy(),
-            Reach::Anywhere => client,
-        };
-        let client = client.build()?;
-        let request = client
-            .post(&url)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
-        request.send().await?.text().await
-    });
-    let body = body.map_err(|error| anyhow::anyhow!("{}", unheard(&url, &error)))?;
+    let now = Clock::start().now();
+    let window = match Window::of(arguments, now) {
+        Ok(window) => window,
+        Err(mistake) => {
+            eprintln!("bellwether: {mistake}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let (path, times) = window.request();
+    let mut parameters = vec![("query", arguments.expr.clone())];
+    parameters.extend(times);
+    let asked = runtime()?.block_on(arguments.url.ask(path, &parameters, &arguments.headers));
+    let body = match asked {
+        Ok(body) => body,
+        Err(reason) => {
+            eprintln!("bellwether: {reason}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     if arguments.output == Output::Json {
-        println!("{body}");
+        println!("{}", body.text);
     }
-    let answer: Value = serde_json::from_str(&body)
-        .map_err(|_| anyhow::anyhow!("{url} did not answer as a Prometheus does"))?;
+    let answer = &body.answer;
+    let errors = Look::of_errors();
     if answer["status"] != "success" {
-        eprintln!("{}", answer["error"].as_str().unwrap_or("the query failed"));
+        let reason = answer["error"].as_str().unwrap_or("the query failed");
+        eprint!("{}", refusal::shown(reason, &arguments.expr, &errors));
         return Ok(ExitCode::FAILURE);
     }
+    for kind in ["warnings", "infos"] {
+        for remark in answer[kind].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            eprintln!("{}", refusal::remark(remark, &errors));
+        }
+    }
     if arguments.output == Output::Text {
-        print(&answer["data"]);
+        print!("{}", table::shown(&answer["data"], &window, &Look::of_output()));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn print(data: &Value) {
-    let result = &data["result"];
-    match data["resultType"].as_str() {
-        Some("scalar" | "string") => println!("{}", result[1].as_str().unwrap_or_default()),
-        Some("vector") => each(result, |series| {
-            println!("{} {}", name(&series["metric"]), text(&series["value"][1]));
-        }),
-        _ => each(result, |series| {
-            println!("{}", name(&series["metric"]));
-            each(&series["values"], |point| println!("  {} {}", point[0], text(&point[1])));
-        }),
-    }
-}
-
-fn each(list: &Value, visit: impl FnMut(&Value)) {
-    list.as_array().into_iter().flatten().for_each(visit);
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn name(metric: &Value) -> String {
-    let labels = metric.as_object().into_iter().flatten();
-    let pairs = labels.map(|(name, value)| (name.as_str(), text(value)));
-    crate::model::Labels::from_pairs(pairs).to_string()
 }

@@ -249,7 +249,7 @@ async fn the_page_and_the_commands_that_ask_tell_the_same() {
     // A proxy of the machine has no business on loopback.
     let proxy = [("http_proxy", "http://127.0.0.1:1"), ("HTTP_PROXY", "http://127.0.0.1:1")];
     let asked = Program::run(&proxy, &[&["query", "up"], &url[..]].concat()).await;
-    let expected = format!("up{{instance=\"{}\", job=\"bellwether\"}} 1\n", bench.instance());
+    let expected = format!("up{{instance=\"{}\", job=\"bellwether\"}}  1\n", bench.instance());
     assert_eq!((asked.code, asked.out.as_str()), (0, expected.as_str()), "{}", asked.err);
     let asked = Program::run(&[], &[&["query", "up", "--output=json"], &url[..]].concat()).await;
     let answer: Value = serde_json::from_str(&asked.out).unwrap();

@@ -13,6 +13,7 @@ mod commands;
 mod exposition;
 mod faults;
 mod program;
+mod query;
 mod receiver;
 mod reload;
 mod rollback;
