@@ -12,6 +12,7 @@
 
 mod agreement;
 mod api;
+mod clients;
 mod delivery;
 mod promtool;
 mod run;
