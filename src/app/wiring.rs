@@ -98,7 +98,8 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
 
 /// Where alerts are posted to, as the API shows it.
 pub(super) fn alertmanagers(config: &Config) -> Arc<[String]> {
-    config.alertmanagers.iter().map(|alertmanager| alertmanager.url.clone()).collect()
+    let path = "/api/v2/alerts";
+    config.alertmanagers.iter().map(|alertmanager| alertmanager.url.clone() + path).collect()
 }
 
 fn store_settings(config: &Config) -> series::Settings {

@@ -225,6 +225,25 @@ async fn queries_answer_in_prometheus_shapes() {
     }
 }
 
+#[tokio::test]
+async fn a_query_is_limited_and_timed_as_asked_for() {
+    let mut house = House::start().await;
+    house.answer_questions();
+    let (_, body) = house.json("/api/v1/query?query=up&time=10&limit=1&stats=all").await;
+    assert_eq!(body["data"]["result"].as_array().unwrap().len(), 1);
+    assert_eq!(body["warnings"], json!(["results truncated due to limit"]));
+    let timings = &body["data"]["stats"]["timings"];
+    let seconds = |name: &str| timings[name].as_f64().unwrap();
+    let parts = seconds("evalTotalTime") + seconds("execQueueTime");
+    assert!((parts - seconds("execTotalTime")).abs() < 1e-9 && parts > 0.0, "{timings}");
+    // The samples lie at 10 s.
+    for (lookback, count) in [("", 2), ("&lookback_delta=4", 0), ("&lookback_delta=6s", 2)] {
+        let (_, body) = house.json(&format!("/api/v1/query?query=up&time=15{lookback}")).await;
+        assert_eq!(body["data"]["result"].as_array().unwrap().len(), count, "{lookback}");
+        assert!(body["data"].get("stats").is_none());
+    }
+}
+
 // Expected: what Prometheus 3.5 answers.
 #[tokio::test]
 async fn what_is_not_there_is_refused_as_prometheus_refuses_it() {

@@ -42,6 +42,7 @@ impl Bench {
         let config = format!(
             "global: {{probe_interval: 200ms, sample_interval: 1s}}\n\
              rule_files: [rules.yml]\n\
+             alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:9']}}]}}]\n\
              providers:\n\
              - {{name: sim, dialect: openai_chat, base_url: '{}', auth: none}}\n\
              probes:\n\
@@ -218,6 +219,25 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     }
     assert!(targets.iter().all(|target| target["health"] == "up"), "{data}");
     assert_eq!(data["droppedTargets"], json!([]));
+
+    assert_eq!(data["droppedTargetCounts"], json!({"probes": 0}));
+    let pools = bench.data("/api/v1/scrape_pools").await;
+    assert_eq!(pools, json!({"scrapePools": ["probes"]}));
+    let other = bench.data("/api/v1/targets?scrapePool=other").await;
+    assert_eq!(other["activeTargets"], json!([]));
+    let told = bench.data("/api/v1/alertmanagers").await;
+    let url = json!([{"url": "http://127.0.0.1:9/api/v2/alerts"}]);
+    assert_eq!(told, json!({"activeAlertmanagers": url, "droppedAlertmanagers": []}));
+    let about = bench.data("/api/v1/targets/metadata?metric=process_open_fds").await;
+    let target = json!({"instance": bench.instance(), "job": "bellwether"});
+    assert_eq!((&about[0]["target"], &about[0]["type"]), (&target, &json!("gauge")));
+    let head = bench.data("/api/v1/status/tsdb").await["headStats"].clone();
+    let of_head = ["chunkCount", "maxTime", "minTime", "numLabelPairs", "numSeries"];
+    assert_eq!(keys(&head), of_head);
+    assert!(head["minTime"].as_i64() < head["maxTime"].as_i64(), "{head}");
+    let federated = bench.service.get("/federate?match[]=up").await;
+    let line = format!("\nup{{instance=\"{}\",job=\"bellwether\"}} 1 ", bench.instance());
+    assert!(federated.body.contains(&line), "{}", federated.body);
 
     let data = bench.data("/api/v1/metadata").await;
     let family = &data["bellwether_probe_due_total"][0];

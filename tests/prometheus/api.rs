@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::run::{Run, Settings, own_rules};
 use crate::stage::{Directory, Process};
 use crate::web;
 
@@ -248,6 +249,48 @@ async fn the_same_request_has_the_same_answer() {
     assert!(differences.is_empty(), "ours first:\n{}", differences.join("\n"));
 }
 
+/// Which rules a filter leaves, by the order of groups and rules.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_are_filtered_and_ordered_alike() {
+    let rules = vec![own_rules("short.yml"), own_rules("pair.yml")];
+    let files: Vec<String> = rules.iter().map(|path| format!("\"{}\"", path.display())).collect();
+    let run = Run::start(Settings { rules, probe_interval: "12h", sections: String::new() }).await;
+    let config = format!("rule_files: [{}]\n", files.join(", "));
+    let prometheus = prometheus(&run.directory, &config, "samples").await;
+    let is_3 = is_3(&prometheus).await;
+    let older = ["", "?type=alert"];
+    let newer = [
+        // Prometheus 2 shows groups that have no such rule, too.
+        "?type=record",
+        "?rule_name[]=ShortErrors&rule_name[]=Pair",
+        "?rule_group[]=short&type=record",
+        "?rule_group[]=nosuch",
+        "?file[]=nosuch",
+        "?exclude_alerts=true",
+        "?match[]=%7Bseverity=%22page%22%7D",
+        "?match[]=%7Bseverity=%22page%22%7D&match[]=%7Bkind!=%22%22%7D",
+        "?match[]=%7Bseverity=~%22.%2Bvalue.%2B%22%7D",
+        "?match[]=%7Balertname=%22Pair%22%7D",
+        "?group_limit=1",
+        "?group_limit=1&type=record",
+        "?group_limit=2",
+        "?group_limit=9",
+    ];
+    let newer = newer.iter().filter(|_| is_3);
+    for query in older.iter().chain(newer) {
+        let told = async |process: &Process| {
+            let data = web::api(&process.url(&format!("/api/v1/rules{query}"))).await;
+            let names = |of: &Value| of["name"].as_str().unwrap().to_owned();
+            let groups = data["groups"].as_array().unwrap().iter().map(|group| {
+                let rules = group["rules"].as_array().unwrap().iter();
+                (names(group), rules.map(names).collect::<Vec<_>>())
+            });
+            (groups.collect::<Vec<_>>(), data["groupNextToken"].is_string())
+        };
+        assert_eq!(told(&run.bellwether).await, told(&prometheus).await, "{query}");
+    }
+}
+
 #[derive(Debug)]
 struct Reply {
     status: u16,
@@ -376,14 +419,23 @@ async fn theirs(directory: &Directory, samples: &Samples) -> (Process, bool) {
     let arguments = ["tsdb", "create-blocks-from", "openmetrics"];
     let files = [file.to_str().unwrap(), blocks.to_str().unwrap()];
     crate::promtool::run(&[&arguments[..], &files].concat());
-    let config = directory.write("prometheus.yml", "scrape_configs: []\n");
+    let process = prometheus(directory, "scrape_configs: []\n", "blocks").await;
+    let is_3 = is_3(&process).await;
+    (process, is_3)
+}
+
+async fn prometheus(directory: &Directory, config: &str, samples: &str) -> Process {
+    let config = directory.write("prometheus.yml", config);
     let arguments = [
         format!("--config.file={}", config.display()),
-        format!("--storage.tsdb.path={}", blocks.display()),
+        format!("--storage.tsdb.path={}", directory.path(samples).display()),
         "--storage.tsdb.retention.time=100y".to_owned(),
     ];
     let program = std::env::var("PROMETHEUS3").unwrap_or_else(|_| "prometheus".to_owned());
-    let process = Process::peer(directory, &program, &arguments).await;
-    let version = web::api(&process.url("/api/v1/status/buildinfo")).await["version"].take();
-    (process, !version.as_str().unwrap().starts_with("2."))
+    Process::peer(directory, &program, &arguments).await
+}
+
+async fn is_3(prometheus: &Process) -> bool {
+    let about = web::api(&prometheus.url("/api/v1/status/buildinfo")).await;
+    !about["version"].as_str().unwrap().starts_with("2.")
 }
