@@ -86,6 +86,7 @@ macro_rules! families {
 }
 
 families! {
+    PROBE_INTERVAL = target("bellwether_probe_interval_seconds", Gauge, [], "The configured cadence.");
     PROBE_DUE = target("bellwether_probe_due_total", Counter, [], "Probes that came due: fired + skipped + missed, exactly.");
     PROBE_FIRED = target("bellwether_probe_fired_total", Counter, [], "Probes that were sent.");
     PROBE_SKIPPED = target("bellwether_probe_skipped_total", Counter, ["reason"], "Due probes that were not sent on purpose, by reason.");
@@ -188,8 +189,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + SkipReason::ALL.len()
         + STATUSES.len() + 1
         + Anomaly::ALL.len()
-        // tokens, thresholds (3 families × 2), rate limits (2 × 2), nine single ones
-        + 5 + 6 + 4 + 9;
+        // tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
+        + 5 + 6 + 4 + 10;
     // The canary's lateness, 13 single ones, the process's own, what a scrape adds.
     let process = ladder(LAG_BUCKETS, 0) + 13 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;

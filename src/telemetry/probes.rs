@@ -78,6 +78,7 @@ pub(super) struct Probes {
     registry: Registry,
     ladders: Ladders,
     known: BTreeMap<TargetId, Identity>,
+    interval: GaugeVec,
     due: IntCounterVec,
     fired: IntCounterVec,
     skipped: IntCounterVec,
@@ -113,6 +114,7 @@ impl Probes {
         Self {
             registry: registry.clone(),
             known: BTreeMap::new(),
+            interval: gauge(registry, &metrics::PROBE_INTERVAL),
             due: counter(registry, &metrics::PROBE_DUE),
             fired: counter(registry, &metrics::PROBE_FIRED),
             skipped: counter(registry, &metrics::PROBE_SKIPPED),
@@ -189,6 +191,7 @@ impl Probes {
 
     fn initialise(&self, target: &Target, identity: &Identity) {
         let bare = identity.and(&[]);
+        self.interval.with_label_values(&bare).set(target.interval.as_secs_f64());
         for family in [&self.due, &self.fired, &self.missed, &self.unpriced, &self.inconclusive] {
             family.with_label_values(&bare);
         }
@@ -272,7 +275,7 @@ impl Probes {
             let _was_there = family.remove_label_values(&bare).is_ok();
         }
         let _was_there = self.cost.remove_label_values(&bare).is_ok();
-        for family in [&self.in_flight, &self.last_run, &self.last_success] {
+        for family in [&self.interval, &self.in_flight, &self.last_run, &self.last_success] {
             let _was_there = family.remove_label_values(&bare).is_ok();
         }
         for family in [&self.duration, &self.ttft, &self.ttfo, &self.tpot, &self.gap, &self.lag] {

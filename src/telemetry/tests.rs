@@ -330,3 +330,16 @@ fn the_canary_counts_each_turn_to_red_once() {
     telemetry.vantage(true);
     assert_eq!(value(&telemetry, "bellwether_vantage_suspect", &[]), Some(1.0));
 }
+
+#[test]
+fn the_cadence_follows_a_reload() {
+    let telemetry = Telemetry::new();
+    let target = target("a", 500, 2000);
+    telemetry.configure(std::slice::from_ref(&target));
+    let interval = "bellwether_probe_interval_seconds";
+    assert_eq!(value(&telemetry, interval, &[A]), Some(1.0));
+    telemetry.configure(&[Target { interval: 250 * MS, ..target }]);
+    assert_eq!(value(&telemetry, interval, &[A]), Some(0.25));
+    telemetry.configure(&[]);
+    assert_eq!(value(&telemetry, interval, &[]), None);
+}
