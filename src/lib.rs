@@ -15,6 +15,7 @@ pub mod provider;
 pub mod release;
 pub mod rules;
 pub mod series;
+pub mod slo;
 pub mod yaml;
 
 // Plumbing.

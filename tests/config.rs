@@ -9,6 +9,7 @@ use bellwether::config::{self, Config};
 use bellwether::model::{Mistake, Money, SecretSource};
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
+use bellwether::slo::{Scope, Slo};
 use proptest::prelude::*;
 
 fn directory() -> PathBuf {
@@ -117,6 +118,25 @@ fn a_full_file_becomes_what_it_says() {
     let rollback = &config.rollbacks[0];
     assert_eq!(rollback.candidate[0].as_str(), "sonnet");
     assert_eq!((rollback.daily_max, millis(rollback.cooldown)), (3, 1_800_000));
+
+    let [chat, first_token] = &config.slos[..] else { panic!("two objectives") };
+    let named = |slo: &Slo| -> Vec<String> {
+        slo.subjects.iter().map(|subject| subject.target.to_string()).collect()
+    };
+    assert_eq!(chat.title(), "slo `chat-availability`: 99.5% availability over 28d");
+    assert_eq!(
+        (named(chat), chat.scope),
+        (vec!["openai/fast".into(), "sonnet".into()], Scope::Together)
+    );
+    assert_eq!((chat.events_min, chat.failures_min), (30, 3));
+    let page = chat.page.as_ref().unwrap();
+    assert_eq!((millis(page.pending), &*page.labels["severity"]), (120_000, "critical"));
+    assert_eq!(page.annotations["runbook_url"], "https://runbooks.example/page");
+    assert_eq!((chat.ticket.is_none(), &*chat.labels["team"]), (true, "ml"));
+    assert_eq!(first_token.title(), "slo `fast-first-token`: 99% ttft over 30d");
+    assert_eq!((named(first_token), first_token.scope), (vec!["openai/fast".into()], Scope::Each));
+    assert_eq!((first_token.events_min, first_token.failures_min), (10, 2));
+    assert!(first_token.page.is_some() && first_token.ticket.is_some());
 
     let secrets: Vec<String> =
         config::secrets(&config).iter().map(|(what, source)| format!("{what}: {source}")).collect();

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Config, Pattern};
 use crate::model::{Mistake, Place};
 use crate::rules::{self, RuleFile};
+use crate::slo;
 
 // What the YAML reader takes at most, and one byte more, so that it can say so.
 const BYTES_MAX: u64 = (4 << 20) + 1;
@@ -24,7 +25,7 @@ const RULE_FILES_MAX: usize = 1_000;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// The rule files, each once, in the order of their patterns.
+    /// The rule files, each once, in the order of their patterns; then the rules of the objectives.
     pub rules: Vec<RuleFile>,
     /// What is odd and no mistake.
     pub warnings: Vec<Mistake>,
@@ -79,6 +80,10 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     patterns.iter().for_each(|pattern| files.add(directory, pattern));
     match config::parse(&file, &text) {
         Ok(config) if files.mistakes.is_empty() => {
+            files.generated(&config, &file);
+            if !files.mistakes.is_empty() {
+                return Err(LoadError::Mistakes(files.mistakes));
+            }
             Ok(Loaded { config, rules: files.found, warnings: files.warnings, text })
         }
         Ok(_) => Err(LoadError::Mistakes(files.mistakes)),
@@ -127,6 +132,18 @@ impl RuleFiles {
             let warning = Mistake::new(pattern.place.clone(), message);
             let where_from = "paths are relative to the configuration file";
             self.warnings.push(warning.remedy(where_from));
+        }
+    }
+
+    /// The rules of the objectives, read as a file is: what the engine runs is what
+    /// `bellwether slo generate` prints.
+    fn generated(&mut self, config: &Config, file: &str) {
+        if config.slos.is_empty() {
+            return;
+        }
+        match rules::parse(&format!("{file} (slos)"), &slo::generate(&config.slos)) {
+            Ok(file) => self.found.push(file),
+            Err(mistakes) => self.mistakes.extend(mistakes),
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{check, demo, healthcheck, init, probe, query, run, simulate};
+use super::{check, demo, healthcheck, init, probe, query, run, simulate, slo};
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
 use crate::upstream::describe;
@@ -61,6 +61,9 @@ enum Command {
     /// Find every mistake in a file without running anything.
     #[command(subcommand)]
     Check(Check),
+    /// Turn the service level objectives of a configuration into Prometheus rules.
+    #[command(subcommand)]
+    Slo(Slo),
     /// Write a first configuration from one URL and the name of a key's variable.
     Init(init::Arguments),
     /// Run one probe of a configured target and print every phase, redacted.
@@ -79,6 +82,12 @@ enum Check {
     Rules(check::RulesArguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum Slo {
+    /// Print the rule file that bellwether's own engine runs for `slos:`, for any Prometheus.
+    Generate(slo::GenerateArguments),
+}
+
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -90,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(Check::Config(arguments)) => check::config(&arguments),
         Command::Check(Check::Rules(arguments)) => Ok(check::rules(&arguments)),
+        Command::Slo(Slo::Generate(arguments)) => slo::generate(&arguments),
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app::{LoadError, load};
+use crate::slo::{self, Slo};
 use crate::{config, rules, upstream};
 
 /// Flags of `check config`.
@@ -49,17 +50,31 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
         }
     }
     println!("{}", config::estimate(&loaded.config, loaded.series_bound()));
+    loaded.config.slos.iter().for_each(outlook);
     let groups: usize = loaded.rules.iter().map(|file| file.groups.len()).sum();
     println!(
-        "{}: valid{}; {}, {}, {}, {}",
+        "{}: valid{}; {}, {}, {}, {}, {}",
         arguments.path.display(),
         if unread > 0 { ", but it names secrets that cannot be read" } else { "" },
         count(loaded.config.targets.len(), "target"),
         count(groups, "rule group"),
         count(loaded.config.receivers.len(), "receiver"),
         count(loaded.config.rollbacks.len(), "rollback"),
+        count(loaded.config.slos.len(), "slo"),
     );
     Ok(if unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What an objective can tell at the cadence of its targets, and what is odd about that.
+fn outlook(slo: &Slo) {
+    println!("{}", slo.title());
+    for outlook in slo::outlooks(slo) {
+        println!("{outlook}");
+        let whose: Vec<String> = outlook.targets.iter().map(|id| format!("`{id}`")).collect();
+        for remark in &outlook.remarks {
+            eprintln!("warning: slo `{}` of {}: {remark}", slo.name, whose.join(", "));
+        }
+    }
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -15,5 +15,6 @@ mod query;
 mod run;
 mod signals;
 mod simulate;
+mod slo;
 
 pub use arguments::main;

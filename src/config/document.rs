@@ -10,10 +10,11 @@ use super::rollbacks::rollbacks;
 use super::route::route;
 use super::scalar::text;
 use super::settings::{Config, Pattern};
+use super::slos::slos;
 use crate::model::Mistake;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "global",
     "storage",
     "providers",
@@ -24,6 +25,7 @@ const SECTIONS: [&str; 10] = [
     "alertmanagers",
     "alerting",
     "rollbacks",
+    "slos",
 ];
 
 /// Reads a configuration; `file` is its name as the operator knows it, for messages and as the
@@ -65,6 +67,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let route = route(reader, root, &receivers);
     let alertmanagers = alertmanagers(reader, root);
     let rollbacks = rollbacks(reader, root, &probes);
+    let slos = slos(reader, root, &global, &probes);
     Config {
         global,
         storage,
@@ -75,5 +78,6 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
         route,
         alertmanagers,
         rollbacks,
+        slos,
     }
 }

@@ -22,6 +22,7 @@ mod route;
 mod scalar;
 mod secret;
 mod settings;
+mod slos;
 mod starter;
 mod suggest;
 

@@ -7,6 +7,7 @@ use crate::notice::{Alertmanager, Receiver, Route};
 use crate::probe::Target;
 use crate::provider::SharedProvider;
 use crate::release::Rollback;
+use crate::slo::Slo;
 
 /// A configuration without mistakes.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub alertmanagers: Vec<Alertmanager>,
     /// `rollbacks:`
     pub rollbacks: Vec<Rollback>,
+    /// `slos:` in the order written.
+    pub slos: Vec<Slo>,
 }
 
 /// `global:`

@@ -40,6 +40,13 @@ probes:
 # Prometheus rule files, byte for byte:
 # rule_files: ["rules/*.yml"]
 
+# How much must be good; rules and burn-rate alerts follow from it:
+# slos:
+#   - name: first-availability
+#     indicator: availability
+#     objective: 99.5
+#     targets: [first]
+
 # Who is told when an alert fires. The webhook is signed (Standard Webhooks):
 # receivers:
 #   - name: team

@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 fn scripts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut scripts = vec![root.join("rules/tests/bellwether_test.yml")];
-    let own = std::fs::read_dir(root.join("tests/rules")).unwrap();
+    let own =
+        ["tests/rules", "tests/slo"].map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let own = own.into_iter().flatten();
     let own = own.map(|entry| entry.unwrap().path());
     scripts.extend(own.filter(|path| path.to_string_lossy().ends_with("_test.yml")));
     scripts.sort();
