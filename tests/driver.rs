@@ -128,6 +128,7 @@ fn settings() -> engine::Settings {
         receivers: Vec::new(),
         route: None,
         alertmanagers: Vec::new(),
+        slos: Vec::new(),
         rollbacks: vec![Rollback {
             name: "r".to_owned(),
             matchers: vec![Matcher::parse("severity=rollback").expect("a matcher")],

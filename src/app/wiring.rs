@@ -16,6 +16,7 @@ use crate::notice::{Endpoint, endpoints as all_endpoints};
 use crate::notifier::Notifier;
 use crate::rules;
 use crate::series;
+use crate::slo;
 use crate::telemetry::{Sampler, Telemetry, metrics};
 
 /// Names that become label values.
@@ -43,12 +44,17 @@ impl Loaded {
     /// At most how many series the configuration leads to.
     pub fn series_bound(&self) -> usize {
         let names = Names::of(self);
-        metrics::series_bound(
+        let slos = self.config.slos.iter();
+        let recorded: usize = slos.clone().map(slo::recorded_count).sum();
+        let budgets = slos.map(|slo| (slo.budget_count(), slo::all(slo.window).len()));
+        let slos: usize = budgets.map(|(count, windows)| metrics::slo_series(count, windows)).sum();
+        let own = metrics::series_bound(
             &self.config.targets,
             names.hooks.len(),
             names.rollbacks.len(),
             names.groups.len(),
-        )
+        );
+        own + slos + recorded
     }
 }
 
@@ -92,6 +98,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         route: config.route.clone(),
         alertmanagers: config.alertmanagers.clone(),
         rollbacks: config.rollbacks.clone(),
+        slos: config.slos.iter().cloned().map(Arc::new).collect(),
         store: store_settings(config),
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::Cadence;
-use crate::engine::{Action, Happening, Settings, Snapshot};
+use crate::engine::{Action, Happening, Settings, SloStatus, Snapshot};
 use crate::model::Timestamp;
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Verdict};
 use crate::series::{Store, Written};
-use crate::telemetry::{Sampler, Telemetry};
+use crate::slo::window_name;
+use crate::telemetry::{Sampler, SloReading, Telemetry};
 
 /// The ends of the channels that the driver reads.
 #[derive(Debug)]
@@ -105,6 +106,24 @@ impl Hands {
     pub(super) fn tell(&self, happening: Happening) {
         log(&happening);
         let _has_listeners = self.happenings.send(happening).is_ok();
+    }
+
+    /// Exports where the objectives stand.
+    pub(super) fn show_slos(&self, slos: &[SloStatus]) {
+        let readings = slos.iter().flat_map(|status| {
+            status.budgets.iter().map(|budget| SloReading {
+                slo: status.slo.name.clone(),
+                objective: status.slo.objective.ratio(),
+                target: budget.target.as_ref().map_or_else(String::new, ToString::to_string),
+                remaining: budget.remaining,
+                burns: budget
+                    .burns
+                    .iter()
+                    .map(|(over, burn)| (window_name(*over), *burn))
+                    .collect(),
+            })
+        });
+        self.telemetry.slos(&readings.collect::<Vec<_>>());
     }
 
     /// Publishes a new state.

@@ -247,6 +247,7 @@ impl Loop {
             }
         }
         if !due.is_empty() {
+            self.hands.show_slos(self.engine.slos());
             self.hands.publish(self.engine.snapshot(now));
         }
     }
@@ -284,6 +285,7 @@ impl Loop {
         self.sampler = reload.sampler;
         self.selected = self.engine.selected();
         (self.scrape_due, self.sample_due) = (now, now);
+        self.hands.show_slos(self.engine.slos());
         self.hands.publish(self.engine.snapshot(now));
     }
 }

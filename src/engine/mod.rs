@@ -21,6 +21,7 @@ mod groups;
 mod history;
 mod outward;
 mod settings;
+mod slos;
 mod snapshot;
 mod step;
 #[cfg(test)]
@@ -29,5 +30,6 @@ mod tests;
 pub use event::{Action, Event, Happening};
 pub use groups::group_key;
 pub use settings::Settings;
+pub use slos::{BudgetStatus, SloStatus};
 pub use snapshot::{Evaluated, GroupStatus, RECENT_MAX, Snapshot, TargetStatus};
 pub use step::Engine;

@@ -8,6 +8,7 @@ use crate::notice::{Alertmanager, Receiver, Route};
 use crate::probe::Target;
 use crate::release::Rollback;
 use crate::rules::RuleFile;
+use crate::slo::Slo;
 
 /// The engine's part of the configuration.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub alertmanagers: Vec<Alertmanager>,
     /// What may be rolled back.
     pub rollbacks: Vec<Rollback>,
+    /// Objectives; their rules are among [`Self::rules`].
+    pub slos: Vec<Arc<Slo>>,
     /// The sample store's limits; fixed at the start.
     pub store: crate::series::Settings,
 }

@@ -9,6 +9,8 @@ use crate::probe::{Health, Outcome, Target};
 use crate::release::Decision;
 use crate::rules::RuleStatus;
 
+use super::SloStatus;
+
 /// Everything a reader may want to know, as of one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -22,6 +24,8 @@ pub struct Snapshot {
     pub groups: Vec<GroupStatus>,
     /// The latest decisions about rollbacks, newest first.
     pub decisions: Vec<Arc<Decision>>,
+    /// Objectives in the order of the configuration.
+    pub slos: Vec<SloStatus>,
 }
 
 impl Snapshot {
@@ -33,6 +37,7 @@ impl Snapshot {
             targets: Vec::new(),
             groups: Vec::new(),
             decisions: Vec::new(),
+            slos: Vec::new(),
         }
     }
 }

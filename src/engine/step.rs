@@ -10,9 +10,11 @@ use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
 use crate::series::{Scrape, Store, Written};
+use crate::slo;
 
 use super::groups::{self, Scheduled};
 use super::outward::outward;
+use super::slos::{self, SloStatus};
 use super::snapshot::{Evaluated, GroupStatus, Snapshot, TargetStatus};
 use super::{Action, Event, Happening, Settings, early, history};
 
@@ -46,6 +48,7 @@ pub struct Engine {
     health: Health,
     targets: BTreeMap<TargetId, TargetStatus>,
     decisions: VecDeque<Arc<Decision>>,
+    slos: Vec<SloStatus>,
     /// The finish of the first result since the last look at the rollback rules.
     unseen: Option<Timestamp>,
     expiry_due: Timestamp,
@@ -70,7 +73,9 @@ impl Engine {
             .targets
             .iter()
             .map(|target| (target.id.clone(), TargetStatus::new(Arc::clone(target))));
+        let store = Store::new(settings.store.clone());
         Self {
+            slos: read_slos(&settings, &store, now),
             context: context(&settings),
             store,
             scrape: Scrape::default(),
@@ -98,6 +103,7 @@ impl Engine {
         self.store.note_writes();
         self.store.watch(rules::watches(&self.settings.rules));
         self.scrape = history::hand_out(&self.store, &mut self.groups, now);
+        self.slos = read_slos(&self.settings, &self.store, now);
     }
 
     /// The samples that were stored since the last call, whoever wrote them.
@@ -152,6 +158,11 @@ impl Engine {
         groups::selected(&self.groups)
     }
 
+    /// Where the objectives stand, in the order of the configuration.
+    pub fn slos(&self) -> &[SloStatus] {
+        &self.slos
+    }
+
     /// The samples.
     pub fn store(&self) -> &Store {
         &self.store
@@ -182,6 +193,7 @@ impl Engine {
                 })
                 .collect(),
             decisions: self.decisions.iter().cloned().collect(),
+            slos: self.slos.clone(),
         }
     }
 
@@ -254,6 +266,7 @@ impl Engine {
         let (is_critical, interval) = (scheduled.is_critical, scheduled.group.interval());
         let group = scheduled.key();
         let alerts = scheduled.group.alerts();
+        self.look_at_slos(position, now);
 
         let mut actions: Vec<Action> = Vec::new();
         for failure in evaluation.failures {
@@ -281,6 +294,17 @@ impl Engine {
         actions.extend(self.say(interval, &active, now));
         actions.extend(self.dispatch(&active, now));
         actions
+    }
+
+    /// Reads anew where the objectives of an evaluated group stand.
+    fn look_at_slos(&mut self, position: usize, now: Timestamp) {
+        let name = self.groups[position].group.name();
+        let of_group = |status: &&mut SloStatus| {
+            slo::group_names(&status.slo).iter().any(|other| other == name)
+        };
+        if let Some(status) = self.slos.iter_mut().find(of_group) {
+            *status = slos::read(&status.slo, &self.store, now);
+        }
     }
 
     /// Offers a firing alert to the rollbacks, with what fires beside it.
@@ -393,6 +417,7 @@ impl Engine {
             }
             self.targets.insert(target.id.clone(), status);
         }
+        self.slos = read_slos(&settings, &self.store, now);
         self.context = context(&settings);
         self.settings = settings;
         self.unseen = None;
@@ -407,6 +432,10 @@ fn is_carried_out(action: &Action) -> bool {
         Action::Deliver(_) => true,
         Action::Record(_) | Action::Tell(_) => false,
     }
+}
+
+fn read_slos(settings: &Settings, store: &Store, now: Timestamp) -> Vec<SloStatus> {
+    settings.slos.iter().map(|slo| slos::read(slo, store, now)).collect()
 }
 
 fn recent(settings: &Settings) -> Recent {

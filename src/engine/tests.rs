@@ -4,3 +4,4 @@ mod bench;
 mod early;
 mod interval;
 mod reload;
+mod slos;

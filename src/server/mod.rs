@@ -15,6 +15,7 @@ mod parameters;
 mod query;
 mod selection;
 mod shape;
+mod slos;
 mod status;
 mod targets;
 

@@ -13,6 +13,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::slos;
 use crate::clock::Clock;
 use crate::engine::{Snapshot, TargetStatus};
 use crate::model::Timestamp;
@@ -50,6 +51,7 @@ fn render(snapshot: &Snapshot, now: Timestamp) -> String {
         verdict.1
     );
     targets(&mut html, snapshot, now);
+    slos::section(&mut html, snapshot);
     alert_table(&mut html, "Firing", &firing, now);
     alert_table(&mut html, "Pending", &pending, now);
     decisions(&mut html, snapshot, now);
@@ -251,7 +253,7 @@ fn age(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -266,6 +268,6 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-fn push(html: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(super) fn push(html: &mut String, arguments: std::fmt::Arguments<'_>) {
     html.write_fmt(arguments).expect("a String takes every write");
 }

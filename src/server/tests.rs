@@ -10,10 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{ReloadRequest, Server, Views};
 use crate::clock::Clock;
-use crate::engine::{GroupStatus, Snapshot};
-use crate::model::{Labels, Sample, Timestamp};
+use crate::engine::{BudgetStatus, GroupStatus, SloStatus, Snapshot};
+use crate::model::{Labels, Sample, TargetId, Timestamp};
 use crate::rules::{Alert, AlertState, Health, RuleKind, RuleStatus};
 use crate::series::{self, Store};
+use crate::slo::{self, Alerting, Indicator, Objective, Scope, Slo, Subject};
 use crate::telemetry::Telemetry;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -533,6 +534,57 @@ async fn the_page_says_what_is_wrong_and_escapes_what_others_wrote() {
     many.groups = vec![group("g", vec![rule(RuleKind::Alerting, "A<b>", alerts)])];
     house.snapshot.send_replace(Arc::new(many));
     assert!(house.get("/").await.1.contains("<title>2 alerts fire for t · bellwether</title>"));
+}
+
+#[tokio::test]
+async fn the_page_says_how_objectives_stand_and_what_their_traffic_cannot_tell() {
+    let house = House::start().await;
+    let subject = Subject { target: TargetId::new("t<1>"), interval: 900 * SECOND };
+    let slo = Slo {
+        name: "chat".to_owned(),
+        indicator: Indicator::Availability,
+        objective: Objective::parse("99.9").unwrap(),
+        window: 30 * 86_400 * SECOND,
+        subjects: vec![subject],
+        scope: Scope::Each,
+        events_min: 10,
+        failures_min: 2,
+        page: Some(Alerting::default()),
+        ticket: Some(Alerting::default()),
+        labels: Default::default(),
+        annotations: Default::default(),
+    };
+    let budget = BudgetStatus {
+        target: Some(TargetId::new("t<1>")),
+        remaining: Some(0.375),
+        burns: vec![(300 * SECOND, None), (3600 * SECOND, Some(14.44)), (21_600 * SECOND, None)],
+    };
+    let labels =
+        [("alertname", slo::ALERT), ("slo", "chat"), ("target", "t<1>"), ("severity", "page")];
+    let burning = Alert { labels: Labels::from_pairs(labels), ..alert("burns") };
+    let mut state = Snapshot::clone(&house.snapshot.borrow());
+    state.groups =
+        vec![group("slo:chat", vec![rule(RuleKind::Alerting, slo::ALERT, vec![burning])])];
+    let show = |budget: BudgetStatus| {
+        let slos = vec![SloStatus { slo: Arc::new(slo.clone()), budgets: vec![budget] }];
+        house.snapshot.send_replace(Arc::new(Snapshot { slos, ..state.clone() }));
+    };
+    show(budget.clone());
+    let page = house.get("/").await.1;
+    for part in [
+        "chat <small>99.9% availability over 30d</small>",
+        "<td>t&lt;1&gt;</td><td class=\"good\">37.5%</td><td>14.4× over 1h</td>",
+        "<td class=\"bad\">page firing</td>",
+        "2.9 of 2880 probes may fail; a page 30m into a total outage at the soonest",
+        "it cannot page faster than 30m into a total outage",
+        "the page alert over 1h and 5m cannot fire: they hold 4 and 0 probes",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    show(BudgetStatus { remaining: Some(-0.1), ..budget.clone() });
+    assert!(house.get("/").await.1.contains("<td class=\"bad\">-10.0%</td>"));
+    show(BudgetStatus { remaining: None, burns: Vec::new(), ..budget });
+    assert!(house.get("/").await.1.contains("not known yet</td><td>–</td>"));
 }
 
 #[tokio::test]

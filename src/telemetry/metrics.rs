@@ -129,6 +129,9 @@ families! {
     RULE_FAILURES = process("bellwether_rule_evaluation_failures_total", Counter, ["rule_group"], "Rules that failed to evaluate.");
     RULE_MISSED = process("bellwether_rule_group_iterations_missed_total", Counter, ["rule_group"], "Evaluations that were skipped because the one before took too long.");
     RULE_DURATION = process("bellwether_rule_group_last_duration_seconds", Gauge, ["rule_group"], "How long the last evaluation took.");
+    SLO_OBJECTIVE = process("bellwether_slo_objective_ratio", Gauge, ["slo"], "The share that must be good.");
+    SLO_BUDGET_REMAINING = process("bellwether_slo_error_budget_remaining_ratio", Gauge, ["slo", "target"], "How much of the error budget is left: 1 is all of it, below 0 it is overspent.");
+    SLO_BURN_RATE = process("bellwether_slo_burn_rate", Gauge, ["slo", "target", "window"], "How many times as fast as allowed the error budget burns; at 1 it lasts exactly as long as its window.");
     ROLLBACKS = process("bellwether_rollbacks_total", Counter, ["rollback", "result"], "Decisions about rollbacks, by what was decided.");
     WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
     WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
@@ -195,6 +198,11 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
     let process = ladder(LAG_BUCKETS, 0) + 13 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 4
+}
+
+/// At most how many series an objective is exported in, by its budgets and the windows of each.
+pub fn slo_series(budgets: usize, windows: usize) -> usize {
+    1 + budgets * (1 + windows)
 }
 
 /// Failures that are only a matter of time, and so are excluded while bellwether itself is stalled.

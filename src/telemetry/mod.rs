@@ -13,6 +13,7 @@ mod probes;
 mod process;
 mod recorder;
 mod sampling;
+mod slos;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +22,4 @@ pub use logs::{LogFormat, start_logs};
 pub use prometheus::proto::MetricFamily;
 pub use recorder::{DeliveryResult, Telemetry};
 pub use sampling::Sampler;
+pub use slos::SloReading;

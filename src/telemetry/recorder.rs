@@ -10,6 +10,7 @@ use prometheus::proto::MetricFamily;
 use super::exposition;
 use super::probes::Probes;
 use super::process::Process;
+use super::slos::{SloReading, Slos};
 use crate::model::Timestamp;
 use crate::probe::{Outcome, SkipReason, Target};
 
@@ -45,6 +46,7 @@ pub struct Telemetry {
     // A lock and not a message: recording must not wait for a loop, and only a reload writes.
     probes: Arc<RwLock<Probes>>,
     process: Arc<Process>,
+    slos: Arc<Slos>,
 }
 
 impl Default for Telemetry {
@@ -59,7 +61,8 @@ impl Telemetry {
         let registry = Registry::new();
         let probes = Arc::new(RwLock::new(Probes::new(&registry)));
         let process = Arc::new(Process::new(&registry));
-        Self { registry, probes, process }
+        let slos = Arc::new(Slos::new(&registry));
+        Self { registry, probes, process, slos }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
@@ -157,6 +160,11 @@ impl Telemetry {
     /// A rule group was evaluated.
     pub fn rules_evaluated(&self, group: &str, failures: u64, missed: u64, took: Duration) {
         self.process.rules_evaluated(group, failures, missed, took);
+    }
+
+    /// Where the objectives stand; those that are not among them vanish.
+    pub fn slos(&self, readings: &[SloReading]) {
+        self.slos.set(readings);
     }
 
     /// A rollback was decided on; `result` is one of [`super::metrics`]' closed list.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Sampler, Telemetry, encode, metrics};
+use super::{Sampler, SloReading, Telemetry, encode, metrics};
 use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
 use crate::probe::{
     Anomaly, Budget, Check, Connection, Delivery, Outcome, Phases, SkipReason, Target, Thresholds,
@@ -329,6 +329,38 @@ fn the_canary_counts_each_turn_to_red_once() {
     assert_eq!(value(&telemetry, "bellwether_canary_healthy", &[]), Some(0.0));
     telemetry.vantage(true);
     assert_eq!(value(&telemetry, "bellwether_vantage_suspect", &[]), Some(1.0));
+}
+
+#[test]
+fn objectives_show_what_is_known_of_them_and_vanish_with_it() {
+    let telemetry = Telemetry::new();
+    let reading = |slo: &str, target: &str, remaining: Option<f64>| SloReading {
+        slo: slo.to_owned(),
+        objective: 0.999,
+        target: target.to_owned(),
+        remaining,
+        burns: vec![("5m".to_owned(), None), ("1h".to_owned(), Some(14.5))],
+    };
+    telemetry.slos(&[
+        reading("s", "a", None),
+        reading("s", "b", Some(-0.5)),
+        reading("z", "a", None),
+    ]);
+    let remaining = "bellwether_slo_error_budget_remaining_ratio";
+    let burn = "bellwether_slo_burn_rate";
+    assert_eq!(value(&telemetry, remaining, &["slo=\"s\""]), Some(-0.5), "that of `b` alone");
+    assert_eq!(value(&telemetry, burn, &["slo=\"s\"", A]), Some(14.5), "5m is not known");
+    assert_eq!(value(&telemetry, "bellwether_slo_objective_ratio", &["slo=\"s\""]), Some(0.999));
+    telemetry.slos(&[reading("s", "a", Some(1.0))]);
+    assert_eq!(value(&telemetry, remaining, &[]), Some(1.0));
+    assert_eq!(value(&telemetry, burn, &[]), Some(14.5));
+    let shown = encode(&telemetry.gather())
+        .lines()
+        .filter(|line| line.starts_with("bellwether_slo"))
+        .count();
+    assert!(shown <= metrics::slo_series(1, 2));
+    telemetry.slos(&[]);
+    assert_eq!(value(&telemetry, "bellwether_slo_objective_ratio", &[]), None);
 }
 
 #[test]

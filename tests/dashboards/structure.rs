@@ -137,7 +137,8 @@ fn contents(panel: &Value, units: Option<&BTreeSet<String>>) -> Vec<String> {
 /// Whether a unit is one that the expression can have. This is what no run finds out: milliseconds
 /// on seconds draw a fine graph.
 fn fits(unit: &str, expr: &str) -> bool {
-    let is_ratio = expr.contains(" / ");
+    // A family that is a ratio says so by its name.
+    let is_ratio = expr.contains(" / ") || expr.contains("_ratio{");
     let is_rate = expr.contains("rate(") && !expr.contains("histogram_quantile(") && !is_ratio;
     match unit {
         "s" => expr.contains("_seconds") && !is_ratio,

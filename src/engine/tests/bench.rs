@@ -120,6 +120,7 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
             routes: Vec::new(),
         }),
         alertmanagers: Vec::new(),
+        slos: Vec::new(),
         rollbacks: vec![Rollback {
             name: "r".to_owned(),
             matchers: vec![Matcher::parse("severity=rollback").unwrap()],
