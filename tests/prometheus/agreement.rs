@@ -1,6 +1,7 @@
 //! A scripted fault, seen by bellwether and by a real Prometheus that scrapes it.
 //!
-//! Both judge by the same files: the shipped rules and `short.yml`. For each alert, told apart by
+//! Both judge by the same files: the shipped rules, `short.yml`, and the rules of objectives as
+//! `bellwether slo generate` prints them. For each alert, told apart by
 //! all its labels, both must go through the same states at the same times.
 //!
 //! How far apart may the times be? The two look at the same counters by their own clocks: each
@@ -19,10 +20,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bellwether::slo;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::promtool;
 use crate::run::{Run, Settings, now, own_rules, shipped_rules};
 use crate::samples;
 use crate::stage::{Directory, Process};
@@ -56,6 +59,24 @@ phases:
   - {after: 26s, ttft: 20ms}
 ";
 
+/// Objectives over a day, the shortest there is: its windows begin at ten seconds. At four probes a
+/// second it holds 345,600, of which 345.6 may fail; 7, 18, 35 and 35 failures reach the four alerts
+/// of one target, and the fault brings about 64. Both targets together need twice as many.
+const OBJECTIVES: &str = "
+slos:
+  - {name: answers, indicator: availability, objective: 99.9, window: 1d, targets: [stable]}
+  - {name: first-token, indicator: ttft, objective: 99.9, window: 1d, targets: [candidate]}
+  - name: both
+    indicator: availability
+    objective: 99.9
+    window: 1d
+    matchers: ['target=~\".+\"']
+    combine: true
+    labels: {team: \"ml\"}
+";
+/// Of the slow ones among their rule groups.
+const OBJECTIVE_EVALUATION: f64 = 5.0;
+
 /// A gauge of this machine's own stalls: it turns for moments, between two scrapes.
 const NOISE: &str = "BellwetherCanaryRed";
 
@@ -66,8 +87,9 @@ async fn prometheus_and_bellwether_agree_alert_by_alert_and_label_by_label() {
     let mut rules = shipped_rules();
     rules.push(own_rules("short.yml"));
     let settings =
-        Settings { rules: rules.clone(), probe_interval: "12h", sections: String::new() };
+        Settings { rules: rules.clone(), probe_interval: "12h", sections: OBJECTIVES.to_owned() };
     let mut run = Run::start(settings).await;
+    rules.push(generated(&run.directory));
     let prometheus = scrape(&run.directory, &run.bellwether, &rules).await;
     both_are_calm(&prometheus.url(""), &run.bellwether.url("")).await;
     run.probe_every("250ms").await;
@@ -140,6 +162,21 @@ fn went_through(timeline: &Timeline) {
             assert_eq!(timeline.states(labels), states, "{labels:?}");
         }
     }
+    // The shortest window empties before the run is over. Both together never need a ticket.
+    let mut burnt: Vec<(&str, &str, Vec<&str>)> = timeline
+        .alerts()
+        .filter(|labels| labels["alertname"] == slo::ALERT)
+        .map(|labels| (&*labels["slo"], &*labels["long_window"], timeline.states(labels)))
+        .collect();
+    burnt.sort();
+    let (over, firing) = (vec!["firing", "inactive"], vec!["firing"]);
+    let each = |name| {
+        [("12m", &firing), ("2h24m", &firing), ("2m", &over), ("48m", &firing)]
+            .map(|(window, states)| (name, window, states.clone()))
+    };
+    let both = [("both", "12m", firing.clone()), ("both", "2m", over.clone())];
+    let due = each("answers").into_iter().chain(both).chain(each("first-token"));
+    assert_eq!(burnt, due.collect::<Vec<_>>());
 }
 
 /// Waits until both show what holds before the first probe, and nothing else: one that starts may
@@ -185,9 +222,27 @@ scrape_configs:
     Process::peer(directory, "prometheus", &arguments).await
 }
 
+/// The rules of the objectives, as a Prometheus is given them.
+fn generated(directory: &Directory) -> std::path::PathBuf {
+    let (config, rules) = (directory.path("bellwether.yml"), directory.path("slos.yml"));
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bellwether"))
+        .args(["slo", "generate", "--config.file"])
+        .arg(config)
+        .arg("--output")
+        .arg(&rules)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let checked = promtool::run(&["check", "rules", rules.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("SUCCESS"), "{checked:?}");
+    rules
+}
+
 /// The interval of the group that an alert's rule stands in.
 fn own_evaluation(labels: &Labels) -> f64 {
-    if labels["alertname"].starts_with("BellwetherRollback") {
+    if labels["alertname"] == slo::ALERT && labels["severity"] == "ticket" {
+        OBJECTIVE_EVALUATION
+    } else if labels["alertname"].starts_with("BellwetherRollback") {
         ROLLBACK_EVALUATION
     } else {
         EVALUATION
