@@ -24,7 +24,6 @@ mod secret;
 mod settings;
 mod slos;
 mod starter;
-mod suggest;
 
 pub use document::{parse, rule_files};
 pub use estimate::{Estimate, TargetEstimate, estimate};

@@ -5,8 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::suggest;
-use crate::model::{Mistake, Place};
+use crate::model::{Mistake, Place, suggest};
 use crate::yaml::{Node, Yaml};
 
 // Names are compared each with each, so that a near one can be suggested.

@@ -9,8 +9,7 @@ use std::ops::RangeInclusive;
 use regex::Regex;
 use serde::de::DeserializeOwned;
 
-use super::suggest;
-use crate::model::{Matcher, MatcherError, Mistake};
+use crate::model::{Matcher, MatcherError, Mistake, suggest};
 use crate::yaml::Node;
 
 // Names become label values and file names; nobody needs a longer one.

@@ -11,6 +11,7 @@ mod mistake;
 mod money;
 mod sample;
 mod secret;
+pub mod suggest;
 mod time;
 
 pub use duration::{DurationError, format_duration, parse_duration};

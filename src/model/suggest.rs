@@ -3,7 +3,7 @@
 /// The known name nearest to a misspelled one, if one is near enough: at most a third of its
 /// letters off, or their beginning. A swap of neighbors counts as one slip; case, `-` and `_` do not
 /// count at all.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LENGTH_MAX: usize = 64;
     const BEGINNING_MIN: usize = 3;
     let name = plain(name);
@@ -29,10 +29,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// A remedy that names the nearest known name, or else all of them.
-pub(super) fn remedy<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str> + Clone,
-) -> Option<String> {
+pub fn remedy<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(candidate) = nearest(name, known.clone()) {
         return Some(format!("did you mean `{candidate}`?"));
     }
