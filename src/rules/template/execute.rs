@@ -1,7 +1,8 @@
 //! A template filled in for one sample.
 
 use super::functions::{Arity, Function};
-use super::parse::{Binding, Command, Node, Operand, Pipeline, Template, Term};
+use super::parse::Template;
+use super::tree::{Binding, Command, Node, Operand, Pipeline, Term};
 use super::value::Value;
 use crate::model::{Labels, Timestamp};
 
@@ -9,6 +10,9 @@ use crate::model::{Labels, Timestamp};
 const OUTPUT_MAX: usize = 64 * 1024;
 /// More steps (nodes and operands, functions by weight, values by size) are an error.
 const STEPS_MAX: usize = 50_000;
+
+/// Named templates that call each other deeper than this are an error: about what fits on a stack.
+const CALLS_MAX: usize = 64;
 
 /// Answers `query`: the vector that an expression has at the time of the evaluation.
 pub type Query<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
@@ -43,7 +47,7 @@ pub(super) fn execute(template: &Template, scope: &Scope<'_>) -> Result<String, 
         ("externalURL".to_owned(), Value::text(scope.external_url)),
         ("value".to_owned(), Value::Float(scope.value)),
     ];
-    let mut run = Run { scope, variables, out: String::new(), steps: 0 };
+    let mut run = Run { template, scope, variables, out: String::new(), steps: 0, calls: 0 };
     run.block(template.nodes(), &Value::Root)?;
     Ok(run.out)
 }
@@ -55,10 +59,13 @@ enum Flow {
 }
 
 struct Run<'a> {
+    template: &'a Template,
     scope: &'a Scope<'a>,
     variables: Vec<(String, Value)>,
     out: String,
     steps: usize,
+    /// How many named templates are under way within each other.
+    calls: usize,
 }
 
 impl Run<'_> {
@@ -105,6 +112,7 @@ impl Run<'_> {
                         flow => return Ok(flow),
                     }
                 }
+                Node::Named { name, data } => self.named(name, data.as_ref(), dot)?,
                 Node::Break => return Ok(Flow::Break),
                 Node::Continue => return Ok(Flow::Continue),
             }
@@ -112,6 +120,28 @@ impl Run<'_> {
         // What a block declares ends with it; the declarations of the top end with the template.
         self.variables.truncate(scope);
         Ok(Flow::On)
+    }
+
+    /// Another template's text. Its `$` is the value that it is given.
+    fn named(&mut self, name: &str, data: Option<&Pipeline>, dot: &Value) -> Result<(), String> {
+        let data = match data {
+            Some(pipeline) => self.pipeline(pipeline, dot)?,
+            None => Value::Absent,
+        };
+        let template = self.template;
+        let Some(nodes) = template.named(name) else {
+            return Err(format!("the template `{name}` is not defined"));
+        };
+        self.calls += 1;
+        if self.calls > CALLS_MAX {
+            return Err(format!("templates call each other more than {CALLS_MAX} deep"));
+        }
+        let variables = vec![(String::new(), data.clone())];
+        let variables = std::mem::replace(&mut self.variables, variables);
+        self.block(nodes, &data)?;
+        self.variables = variables;
+        self.calls -= 1;
+        Ok(())
     }
 
     fn branch(

@@ -180,7 +180,7 @@ static FUNCTIONS: [Function; 48] = [
     lazy("or"),
     exactly("not", 1, |_, arguments| Ok(Value::Bool(!arguments[0].is_true()))),
     at_least("html", 0, |_, arguments| Ok(Value::text(html_escape(&joined(arguments))))),
-    at_least("js", 0, |_, _| Err("is not supported".to_owned())),
+    at_least("js", 0, |_, arguments| Ok(Value::text(js_escape(&joined(arguments))))),
     at_least("urlquery", 0, |_, arguments| Ok(Value::text(query_escape(&joined(arguments))))),
     at_least("call", 1, |_, _| Err("is not supported".to_owned())),
     at_least("slice", 1, |_, arguments| slice(arguments)),
@@ -326,6 +326,22 @@ fn html_escape(text: &str) -> String {
             '"' => out.push_str("&#34;"),
             '\'' => out.push_str("&#39;"),
             '\0' => out.push(char::REPLACEMENT_CHARACTER),
+            plain => out.push(plain),
+        }
+    }
+    out
+}
+
+/// As Go's `JSEscape`: what could end a script's text or its tag is written as an escape.
+fn js_escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '\'' | '"' => out.extend(['\\', character]),
+            '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", u32::from(character))),
+            control if control.is_control() => {
+                out.push_str(&format!("\\u{:04X}", u32::from(control)));
+            }
             plain => out.push(plain),
         }
     }

@@ -1,7 +1,6 @@
 //! Go text templates, as far as Prometheus rules use them in labels and annotations.
 //!
-//! The whole of the language is here but for named templates (`define`, `template`, `block`) and
-//! methods of values. Syntax, names of functions and names of variables are checked when a rule
+//! The whole of the language is here but for some methods of times and durations. Syntax, names of functions and names of variables are checked when a rule
 //! file is loaded. What goes wrong while a template is expanded never silences an alert: the error
 //! takes the place of the text. Output and work are bounded, so that a template can't stop rules.
 
@@ -12,6 +11,7 @@ mod number;
 mod parse;
 mod printf;
 mod token;
+mod tree;
 mod value;
 
 pub use execute::{Scope, expand};

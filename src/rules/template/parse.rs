@@ -1,10 +1,12 @@
 //! A template's tokens as a tree, with every name checked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::functions::{self, Function};
+use super::functions;
 use super::token::{self, Lexeme, TemplateError, Token};
+use super::tree::{Binding, Command, Node, Operand, Pipeline, Term};
 use super::value::Value;
 
 /// Longer templates are refused.
@@ -22,6 +24,8 @@ pub struct Template(Arc<Parsed>);
 struct Parsed {
     text: String,
     nodes: Vec<Node>,
+    /// What `define` and `block` name.
+    named: BTreeMap<String, Vec<Node>>,
     prints_value: bool,
 }
 
@@ -38,6 +42,10 @@ impl Template {
 
     pub(super) fn nodes(&self) -> &[Node] {
         &self.0.nodes
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&[Node]> {
+        self.0.named.get(name).map(Vec::as_slice)
     }
 
     /// Whether it prints the sample's value, which no label of an alert may do: the alert would be
@@ -62,52 +70,6 @@ impl fmt::Debug for Template {
     }
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Node {
-    Text(String),
-    Action(Pipeline),
-    If { arms: Vec<(Pipeline, Vec<Node>)>, otherwise: Vec<Node> },
-    With { arms: Vec<(Pipeline, Vec<Node>)>, otherwise: Vec<Node> },
-    Range { pipeline: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
-    Break,
-    Continue,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Pipeline {
-    pub(super) binding: Option<Binding>,
-    pub(super) commands: Vec<Command>,
-}
-
-/// `$name :=` or `$name =`; a range may bind two.
-#[derive(Clone, Debug)]
-pub(super) struct Binding {
-    pub(super) names: Vec<String>,
-    pub(super) declares: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Command {
-    pub(super) first: Operand,
-    pub(super) arguments: Vec<Operand>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Operand {
-    pub(super) term: Term,
-    /// `.a.b` after it.
-    pub(super) fields: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Term {
-    Dot,
-    Variable(String),
-    Function(&'static Function),
-    Literal(Value),
-    Pipeline(Box<Pipeline>),
-}
-
 /// Reads a template.
 pub fn parse(text: &str) -> Result<Template, TemplateError> {
     if text.len() > TEXT_MAX {
@@ -119,6 +81,7 @@ pub fn parse(text: &str) -> Result<Template, TemplateError> {
         lexemes: token::lex(text)?,
         at: 0,
         variables: VARIABLES.map(str::to_owned).to_vec(),
+        named: BTreeMap::new(),
         depth: 0,
         loops: 0,
         prints_value: false,
@@ -127,8 +90,8 @@ pub fn parse(text: &str) -> Result<Template, TemplateError> {
     let (nodes, end) = parser.block()?;
     match end {
         Stop::Text => {
-            let prints_value = parser.prints_value;
-            Ok(Template(Arc::new(Parsed { text: text.to_owned(), nodes, prints_value })))
+            let (named, prints_value) = (parser.named, parser.prints_value);
+            Ok(Template(Arc::new(Parsed { text: text.to_owned(), nodes, named, prints_value })))
         }
         Stop::End => parser.fail("`{{end}}` closes nothing"),
         Stop::Else => parser.fail("`{{else}}` belongs to nothing"),
@@ -149,6 +112,7 @@ struct Parser<'a> {
     lexemes: Vec<Lexeme>,
     at: usize,
     variables: Vec<String>,
+    named: BTreeMap<String, Vec<Node>>,
     depth: usize,
     loops: usize,
     prints_value: bool,
@@ -240,10 +204,13 @@ impl Parser<'_> {
                             let is_break = word == "break";
                             nodes.push(if is_break { Node::Break } else { Node::Continue });
                         }
-                        Some(word @ ("define" | "template" | "block")) => {
-                            let message = format!("`{word}`: named templates are not supported");
+                        Some("define") if self.depth > 1 => {
+                            let message = "`define` can't stand inside another block";
                             return self.fail_at(before, message);
                         }
+                        Some("define") => self.define(start)?,
+                        Some("template") => nodes.push(self.named(start, "template")?),
+                        Some("block") => nodes.push(self.named(start, "block")?),
                         _ => {
                             self.at = before;
                             let pipeline = self.pipeline(1, &Token::Close)?;
@@ -311,6 +278,62 @@ impl Parser<'_> {
         };
         self.variables.truncate(scope);
         Ok(Node::Range { pipeline, body, otherwise })
+    }
+
+    /// `define`, after the word.
+    fn define(&mut self, start: usize) -> Read<()> {
+        let name = self.name("define")?;
+        self.close()?;
+        self.body(start, "define", name)
+    }
+
+    /// `template` and `block`, after the word.
+    fn named(&mut self, start: usize, word: &str) -> Read<Node> {
+        let name = self.name(word)?;
+        self.skip_space();
+        let data = match self.next_is(&Token::Close) {
+            true if word == "block" => return self.fail("`block` needs a value"),
+            true => None,
+            false => Some(self.pipeline(1, &Token::Close)?),
+        };
+        if word == "block" {
+            self.body(start, word, name.clone())?;
+        }
+        Ok(Node::Named { name, data })
+    }
+
+    fn name(&mut self, word: &str) -> Read<String> {
+        self.skip_space();
+        match self.peek() {
+            Some(Token::Str(name)) => {
+                let name = name.clone();
+                self.at += 1;
+                Ok(name)
+            }
+            _ => self.fail(format!("`{word}` needs a name in quotes")),
+        }
+    }
+
+    /// What a named template holds. It sees none of the variables around it, but for `$`, which is
+    /// the value that it is given.
+    fn body(&mut self, start: usize, word: &str, name: String) -> Read<()> {
+        let variables = std::mem::replace(&mut self.variables, vec![String::new()]);
+        let loops = std::mem::take(&mut self.loops);
+        let nodes = self.last_block(start, word)?;
+        (self.variables, self.loops) = (variables, loops);
+        let is_empty = |nodes: &[Node]| {
+            nodes.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+        };
+        match self.named.get(&name) {
+            Some(held) if !is_empty(held) && !is_empty(&nodes) => {
+                self.fail_at(start, format!("the template `{name}` is defined twice"))
+            }
+            Some(held) if !is_empty(held) => Ok(()),
+            _ => {
+                self.named.insert(name, nodes);
+                Ok(())
+            }
+        }
     }
 
     /// What decides over a block.
@@ -501,7 +524,10 @@ mod tests {
             ("{{ }}", 1, 4, "operand is missing"),
             ("{{ 1 | 2 }}", 1, 8, "only a function"),
             ("{{ $value 2 }}", 1, 4, "only a function can take arguments"),
-            ("{{ template \"x\" }}", 1, 4, "not supported"),
+            ("{{ template x }}", 1, 13, "needs a name in quotes"),
+            ("{{ if true }}{{ define \"x\" }}{{ end }}{{ end }}", 1, 17, "inside another block"),
+            ("{{ define \"x\" }}{{ $value }}{{ end }}", 1, 20, "is not defined"),
+            ("{{ define \"x\" }}a{{ end }}{{ define \"x\" }}b{{ end }}", 1, 27, "defined twice"),
             ("{{ break }}", 1, 4, "outside of `range`"),
             ("{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}", 1, 39, "`$x` is not defined"),
             ("{{ ( 1 }}", 1, 8, "can't stand here"),

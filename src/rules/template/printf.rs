@@ -23,32 +23,33 @@ struct Flags {
 /// `printf`: the format and its arguments.
 pub(super) fn printf(format: &str, arguments: &[Value]) -> String {
     let mut out = String::new();
-    let mut used = 0;
-    let mut rest = format;
-    while let Some(percent) = rest.find('%') {
-        out.push_str(&rest[..percent]);
-        rest = &rest[percent + 1..];
-        let mut flags = Flags::default();
-        rest = read_flags(rest, &mut flags);
-        let Some(verb) = rest.chars().next() else {
+    let mut reader = Reader { rest: format, arguments, used: 0, is_reordered: false };
+    while let Some(percent) = reader.rest.find('%') {
+        out.push_str(&reader.rest[..percent]);
+        reader.rest = &reader.rest[percent + 1..];
+        let (flags, has_argument) = reader.flags(&mut out);
+        let Some(verb) = reader.rest.chars().next() else {
             out.push_str("%!(NOVERB)");
             return out;
         };
-        rest = &rest[verb.len_utf8()..];
+        reader.rest = &reader.rest[verb.len_utf8()..];
         if verb == '%' {
             out.push('%');
             continue;
         }
-        let Some(argument) = arguments.get(used) else {
+        if !has_argument {
+            out.push_str(&format!("%!{verb}(BADINDEX)"));
+            continue;
+        }
+        let Some(argument) = reader.next() else {
             out.push_str(&format!("%!{verb}(MISSING)"));
             continue;
         };
-        used += 1;
         out.push_str(&one(verb, flags, argument));
     }
-    out.push_str(rest);
-    if used < arguments.len() {
-        let extra: Vec<String> = arguments[used..]
+    out.push_str(reader.rest);
+    if !reader.is_reordered && reader.used < arguments.len() {
+        let extra: Vec<String> = arguments[reader.used..]
             .iter()
             .map(|value| match value {
                 Value::Absent => "<nil>".to_owned(),
@@ -60,32 +61,115 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> String {
     out
 }
 
-fn read_flags<'a>(mut rest: &'a str, flags: &mut Flags) -> &'a str {
-    while let Some(flag @ ('-' | '+' | '#' | ' ' | '0')) = rest.chars().next() {
-        match flag {
-            '-' => flags.minus = true,
-            '+' => flags.plus = true,
-            '#' => flags.sharp = true,
-            '0' => flags.zero = true,
-            _ => flags.space = true,
-        }
-        rest = &rest[1..];
-    }
-    let (width, after) = digits(rest);
-    flags.width = width;
-    rest = after;
-    if let Some(after) = rest.strip_prefix('.') {
-        let (precision, after) = digits(after);
-        flags.precision = Some(precision.unwrap_or(0));
-        rest = after;
-    }
-    rest
+struct Reader<'a> {
+    rest: &'a str,
+    arguments: &'a [Value],
+    used: usize,
+    /// Whether `[n]` chose an argument, after which none is one too many.
+    is_reordered: bool,
 }
 
-fn digits(text: &str) -> (Option<usize>, &str) {
-    let end = text.find(|next: char| !next.is_ascii_digit()).unwrap_or(text.len());
-    let number = text[..end].parse::<usize>().ok();
-    (number.map(|number| number.min(WIDTH_MAX)), &text[end..])
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Option<&'a Value> {
+        let argument = self.arguments.get(self.used);
+        self.used += usize::from(argument.is_some());
+        argument
+    }
+
+    fn next_is(&mut self, wanted: char) -> bool {
+        let after = self.rest.strip_prefix(wanted);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
+    }
+
+    /// Reads what stands between `%` and the verb; false where the argument is not well chosen.
+    fn flags(&mut self, out: &mut String) -> (Flags, bool) {
+        let mut flags = Flags::default();
+        let mut is_good = true;
+        while let Some(flag @ ('-' | '+' | '#' | ' ' | '0')) = self.rest.chars().next() {
+            match flag {
+                '-' => flags.minus = true,
+                '+' => flags.plus = true,
+                '#' => flags.sharp = true,
+                '0' => flags.zero = true,
+                _ => flags.space = true,
+            }
+            self.rest = &self.rest[1..];
+        }
+        let mut after_index = self.index(&mut is_good);
+        if self.next_is('*') {
+            match self.count() {
+                Some(width) => {
+                    flags.minus |= width < 0;
+                    flags.width = Some(bounded(width));
+                }
+                None => out.push_str("%!(BADWIDTH)"),
+            }
+            after_index = false;
+        } else {
+            flags.width = self.digits();
+            // `%[3]2d`
+            is_good &= !(after_index && flags.width.is_some());
+        }
+        if self.next_is('.') {
+            // `%[3].2d`
+            is_good &= !after_index;
+            after_index = self.index(&mut is_good);
+            if self.next_is('*') {
+                match self.count() {
+                    // A negative precision is none.
+                    Some(precision) if precision < 0 => {}
+                    Some(precision) => flags.precision = Some(bounded(precision)),
+                    None => out.push_str("%!(BADPREC)"),
+                }
+                after_index = false;
+            } else {
+                flags.precision = Some(self.digits().unwrap_or(0));
+            }
+        }
+        if !after_index {
+            self.index(&mut is_good);
+        }
+        (flags, is_good)
+    }
+
+    /// `[n]`: the next argument is the one of that number, from 1.
+    fn index(&mut self, is_good: &mut bool) -> bool {
+        let Some(inner) = self.rest.strip_prefix('[') else { return false };
+        self.is_reordered = true;
+        let Some((number, after)) = inner.split_once(']') else {
+            *is_good = false;
+            self.rest = inner;
+            return false;
+        };
+        self.rest = after;
+        let number = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        match number.filter(|number| *number < self.arguments.len()) {
+            Some(number) => self.used = number,
+            None => *is_good = false,
+        }
+        number.is_some()
+    }
+
+    /// `*`: a width or precision that is an argument.
+    fn count(&mut self) -> Option<i64> {
+        match self.next() {
+            Some(Value::Int(number)) if number.unsigned_abs() <= 1_000_000 => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn digits(&mut self) -> Option<usize> {
+        let text = self.rest;
+        let end = text.find(|next: char| !next.is_ascii_digit()).unwrap_or(text.len());
+        self.rest = &text[end..];
+        let number = text[..end].parse::<usize>().ok();
+        number.map(|number| number.min(WIDTH_MAX))
+    }
+}
+
+fn bounded(number: i64) -> usize {
+    usize::try_from(number.unsigned_abs()).unwrap_or(WIDTH_MAX).min(WIDTH_MAX)
 }
 
 fn one(verb: char, flags: Flags, value: &Value) -> String {
@@ -107,6 +191,7 @@ fn one(verb: char, flags: Flags, value: &Value) -> String {
             code.unwrap_or(char::REPLACEMENT_CHARACTER).to_string()
         }
         ('x' | 'X', Value::Int(number)) => integer(*number, flags, verb, "0x", 16),
+        ('U', Value::Int(number)) => format!("U+{number:04X}"),
         ('o', Value::Int(number)) => integer(*number, flags, verb, "0", 8),
         ('b', Value::Int(number)) => integer(*number, flags, verb, "0b", 2),
         ('e' | 'E' | 'f' | 'F' | 'g' | 'G', Value::Float(number)) => {
