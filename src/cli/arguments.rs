@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{check, demo, healthcheck, init, probe, query, run, simulate, slo};
+use super::{check, check_rules, demo, healthcheck, init, probe, query, run, simulate, slo, test};
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
 use crate::upstream::describe;
@@ -18,7 +18,7 @@ pub(super) const LISTEN: &str = "127.0.0.1:9779";
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "First steps:\n  bellwether demo --once                    see the whole job in half a minute\n  bellwether init --url https://api.openai.com --key-variable OPENAI_API_KEY > bellwether.yml\n  bellwether check config bellwether.yml    every mistake at once, and what it will cost\n  bellwether run -c bellwether.yml\n\nExit codes: 0 success, 1 something is wrong with what was checked, 2 wrong usage, 3 could not run."
+    after_help = "First steps:\n  bellwether demo --once                    see the whole job in half a minute\n  bellwether init --url https://api.openai.com --key-variable OPENAI_API_KEY > bellwether.yml\n  bellwether check config bellwether.yml    every mistake at once, and what it will cost\n  bellwether run -c bellwether.yml\n\nRules:\n  bellwether check rules rules/*.yml        mistakes, and what is valid but odd\n  bellwether test rules tests/*_test.yml    promtool's unit tests, with promtool's verdicts\n\nExit codes: 0 success, 1 something is wrong with what was checked, 2 wrong usage, 3 could not run."
 )]
 struct Cli {
     #[command(flatten)]
@@ -64,6 +64,9 @@ enum Command {
     /// Turn the service level objectives of a configuration into Prometheus rules.
     #[command(subcommand)]
     Slo(Slo),
+    /// Run unit tests, in promtool's format.
+    #[command(subcommand)]
+    Test(Test),
     /// Write a first configuration from one URL and the name of a key's variable.
     Init(init::Arguments),
     /// Run one probe of a configured target and print every phase, redacted.
@@ -78,8 +81,14 @@ enum Command {
 enum Check {
     /// A configuration and the rule files it names; prints what it will cost.
     Config(check::ConfigArguments),
-    /// Prometheus rule files.
-    Rules(check::RulesArguments),
+    /// Prometheus rule files: mistakes as Prometheus refuses them, and remarks.
+    Rules(check_rules::RulesArguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum Test {
+    /// Unit tests of Prometheus rule files: the same files and verdicts as `promtool test rules`.
+    Rules(test::RulesArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,8 +107,9 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(Check::Config(arguments)) => check::config(&arguments),
-        Command::Check(Check::Rules(arguments)) => Ok(check::rules(&arguments)),
         Command::Slo(Slo::Generate(arguments)) => slo::generate(&arguments),
+        Command::Check(Check::Rules(arguments)) => Ok(check_rules::rules(&arguments)),
+        Command::Test(Test::Rules(arguments)) => test::rules(&arguments),
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),

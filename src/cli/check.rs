@@ -1,4 +1,4 @@
-//! `bellwether check`.
+//! `bellwether check config`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::app::{LoadError, load};
 use crate::slo::{self, Slo};
-use crate::{config, rules, upstream};
+use crate::{config, upstream};
 
 /// Flags of `check config`.
 #[derive(Debug, Args)]
@@ -18,14 +18,6 @@ pub(super) struct ConfigArguments {
     /// Read every secret too, as `run` does at its start.
     #[arg(long)]
     with_secrets: bool,
-}
-
-/// Flags of `check rules`.
-#[derive(Debug, Args)]
-pub(super) struct RulesArguments {
-    /// Rule files.
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
 }
 
 pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
@@ -79,30 +71,4 @@ fn outlook(slo: &Slo) {
 
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-pub(super) fn rules(arguments: &RulesArguments) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    for path in &arguments.paths {
-        let name = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                eprintln!("`{name}` cannot be read: {error}");
-                code = ExitCode::FAILURE;
-                continue;
-            }
-        };
-        match rules::parse(&name, &text) {
-            Ok(file) => {
-                let count: usize = file.groups.iter().map(|group| group.rules.len()).sum();
-                println!("{name}: {} found", self::count(count, "rule"));
-            }
-            Err(mistakes) => {
-                code = ExitCode::FAILURE;
-                mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
-            }
-        }
-    }
-    code
 }

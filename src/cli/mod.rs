@@ -7,14 +7,17 @@
 
 mod arguments;
 mod check;
+mod check_rules;
 mod demo;
 mod healthcheck;
 mod init;
 mod probe;
 mod query;
+mod rule_files;
 mod run;
 mod signals;
 mod simulate;
 mod slo;
+mod test;
 
 pub use arguments::main;

@@ -81,6 +81,10 @@ impl Expr {
         &self.0.text
     }
 
+    pub(super) fn tree(&self) -> &Tree {
+        &self.0.tree
+    }
+
     pub(super) fn plan(&self) -> &Plan {
         &self.0.plan
     }

@@ -39,6 +39,14 @@ pub(super) fn unquote(literal: &str) -> Result<Unquoted, Flaw> {
     })
 }
 
+/// The text of a string literal, its quotes included; nothing where it is none, or no UTF-8.
+pub fn unquoted(literal: &str) -> Option<String> {
+    match unquote(literal) {
+        Ok(Unquoted::Text(text)) => Some(text),
+        Ok(Unquoted::NotUtf8(_)) | Err(_) => None,
+    }
+}
+
 /// Takes one escape, after its backslash, and returns its length in bytes.
 fn escape(rest: &str, quote: u8, bytes: &mut Vec<u8>) -> Result<usize, &'static str> {
     let first = rest.as_bytes().first().copied().ok_or("a lone `\\` ends the string")?;

@@ -6,12 +6,12 @@
 //! evaluation and its `for` would never be met.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
+use super::fields::{Fields, Reader, Unknown};
 use super::spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
 use super::state::Holds;
 use super::template::{self, Template};
-use crate::model::{Labels, Mistake, parse_duration};
+use crate::model::{Labels, Mistake, Place};
 use crate::promql::{self, Expr, ValueType};
 use crate::yaml::{self, Node};
 
@@ -20,54 +20,58 @@ const GROUP_FIELDS: [&str; 6] = ["name", "interval", "limit", "query_offset", "l
 const RULE_FIELDS: [&str; 7] =
     ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
 
+/// Where a rule was written, for whoever has something to say of it.
+#[derive(Clone, Debug)]
+pub(super) struct RuleSource {
+    /// Its expression, whose places go down to a character.
+    pub(super) expr: Node,
+    /// The value of `record` or `alert`.
+    pub(super) name: Place,
+}
+
+/// A rule file with the places of its rules, by group and in order.
+#[derive(Clone, Debug)]
+pub struct Sourced {
+    /// What was read.
+    pub file: RuleFile,
+    pub(super) sources: Vec<Vec<RuleSource>>,
+}
+
 /// Reads a rule file. An empty one has no groups.
 pub fn parse(file: &str, text: &str) -> Result<RuleFile, Vec<Mistake>> {
+    parse_sourced(file, text, Unknown::Refused).map(|sourced| sourced.file)
+}
+
+/// Reads a rule file and keeps where its rules stand, for [`super::lint`].
+pub fn parse_sourced(file: &str, text: &str, unknown: Unknown) -> Result<Sourced, Vec<Mistake>> {
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
-    let mut reader = Reader { file, mistakes: root.duplicates() };
-    let rule_file = reader.file(&root);
-    if reader.mistakes.is_empty() {
-        Ok(rule_file)
-    } else {
-        reader.mistakes.sort();
-        reader.mistakes.dedup();
-        Err(reader.mistakes)
-    }
+    let mut reader = Reader::new(file, unknown, root.duplicates());
+    let sourced = reader.file(&root);
+    reader.finish(sourced)
 }
-
-struct Reader<'a> {
-    file: &'a str,
-    mistakes: Vec<Mistake>,
-}
-
-/// The values of a mapping by key, nulls left out.
-type Fields<'a> = BTreeMap<&'a str, &'a Node>;
 
 impl Reader<'_> {
-    fn wrong(&mut self, node: &Node, message: impl Into<String>, remedy: impl Into<String>) {
-        let mistake = Mistake::new(node.place.clone(), message);
-        self.mistakes.push(mistake.remedy(remedy));
-    }
-
-    fn file(&mut self, root: &Node) -> RuleFile {
+    fn file(&mut self, root: &Node) -> Sourced {
+        let mut sourced = Sourced { file: RuleFile::default(), sources: Vec::new() };
         if root.is_null() {
-            return RuleFile::default();
+            return sourced;
         }
         let fields = self.fields(root, "a rule file", &FILE_FIELDS);
         let mut names = BTreeSet::new();
-        let mut groups = Vec::new();
         for node in self.list(fields.get("groups").copied(), "groups") {
-            let Some(group) = self.group(node) else { continue };
+            let Some((group, sources)) = self.group(node) else { continue };
             if !names.insert(group.name.clone()) {
                 let place = node.get("name").unwrap_or(node);
                 let message = format!("the group `{}` is already in this file", group.name);
                 self.wrong(place, message, "give each group of a file a name of its own");
             }
-            groups.push(group);
+            sourced.file.groups.push(group);
+            sourced.sources.push(sources);
         }
-        RuleFile { groups }
+        sourced
     }
 
-    fn group(&mut self, node: &Node) -> Option<GroupSpec> {
+    fn group(&mut self, node: &Node) -> Option<(GroupSpec, Vec<RuleSource>)> {
         let fields = self.fields(node, "a group", &GROUP_FIELDS);
         node.entries()?;
         let name = fields.get("name").and_then(|name| self.text(name, "name"));
@@ -83,10 +87,16 @@ impl Reader<'_> {
         let query_offset = self.duration(&fields, "query_offset");
         let labels = self.labels(fields.get("labels").copied(), "labels");
         let rules = self.list(fields.get("rules").copied(), "rules");
-        let rules = rules.iter().filter_map(|rule| self.rule(rule, &labels)).collect();
+        let rules = rules.iter().filter_map(|rule| {
+            let spec = self.rule(rule, &labels)?;
+            let name = rule.get("record").or_else(|| rule.get("alert")).unwrap_or(rule);
+            let expr = rule.get("expr").unwrap_or(rule);
+            Some((spec, RuleSource { expr: expr.clone(), name: name.place.clone() }))
+        });
+        let (rules, sources) = rules.unzip();
         let labels = labels.into_iter().map(|(name, (text, _))| (name, text)).collect();
         let file = self.file.to_owned();
-        Some(GroupSpec { file, name, interval, limit, query_offset, labels, rules })
+        Some((GroupSpec { file, name, interval, limit, query_offset, labels, rules }, sources))
     }
 
     fn rule(&mut self, node: &Node, group_labels: &Pairs<'_>) -> Option<RuleSpec> {
@@ -228,67 +238,11 @@ impl Reader<'_> {
         pairs
     }
 
-    fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Fields<'n> {
-        let mut fields = Fields::new();
-        let Some(entries) = node.entries() else {
-            let message = format!("{what} is {}", node.kind());
-            self.wrong(node, message, format!("write a mapping with {}", listed(known)));
-            return fields;
-        };
-        for (key, value) in entries {
-            match key.text() {
-                Some(name) if known.contains(&name) => {
-                    if !value.is_null() {
-                        fields.entry(name).or_insert(value);
-                    }
-                }
-                name => {
-                    let message = format!("{what} has no field `{}`", name.unwrap_or(key.kind()));
-                    self.wrong(key, message, format!("its fields are {}", listed(known)));
-                }
-            }
-        }
-        fields
-    }
-
-    fn list<'n>(&mut self, node: Option<&'n Node>, field: &str) -> &'n [Node] {
-        let Some(node) = node else { return &[] };
-        match node.items() {
-            Some(items) => items,
-            None => {
-                self.wrong(node, format!("`{field}` is {}", node.kind()), "write a list");
-                &[]
-            }
-        }
-    }
-
-    fn text(&mut self, node: &Node, field: &str) -> Option<String> {
-        match node.text() {
-            Some(text) => Some(text.to_owned()),
-            None => {
-                self.wrong(node, format!("`{field}` is {}", node.kind()), "write a text");
-                None
-            }
-        }
-    }
-
-    fn duration(&mut self, fields: &Fields<'_>, field: &str) -> Option<Duration> {
-        let node = fields.get(field)?;
-        let text = self.text(node, field)?;
-        match parse_duration(&text) {
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                let message = format!("`{field}`: {error}");
-                self.mistakes.push(Mistake::new(node.place.clone(), message));
-                None
-            }
-        }
-    }
-
     fn limit(&mut self, node: &Node) -> usize {
         let Some(text) = self.text(node, "limit") else { return 0 };
-        match text.parse() {
-            Ok(limit) => limit,
+        match text.parse::<i64>() {
+            // Below zero is no limit either, as in Prometheus.
+            Ok(limit) => usize::try_from(limit).unwrap_or(0),
             Err(_) => {
                 let message = format!("`limit` is `{text}`");
                 self.wrong(node, message, "write a whole number; 0 is no limit");
@@ -307,12 +261,8 @@ enum Role {
     Annotation,
 }
 
-fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
 /// The byte of a text at a line and a column, both from 1.
-fn offset(text: &str, line: u32, column: u32) -> usize {
+pub(super) fn offset(text: &str, line: u32, column: u32) -> usize {
     let mut start = 0;
     for _ in 1..line {
         match text[start..].find('\n') {

@@ -6,18 +6,22 @@
 
 mod alert;
 mod evaluation;
+mod fields;
 mod file;
 mod group;
 mod inheritance;
+pub mod lint;
 mod spec;
 mod state;
 mod status;
 pub mod template;
+pub mod unit;
 mod watches;
 
 pub use alert::{Alert, AlertState};
 pub use evaluation::{Context, RuleError, Transition};
-pub use file::parse;
+pub use fields::Unknown;
+pub use file::{Sourced, parse, parse_sourced};
 pub use group::{Defaults, Evaluation, Group, RuleFailure};
 pub use spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
 pub use state::Holds;

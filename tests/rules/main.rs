@@ -1,19 +1,26 @@
 //! Rules against scripts that promtool runs too.
 //!
 //! `*_test.yml` beside this file, and the tests of the shipped rules, are in promtool's unit-test
-//! format. They run here against our groups and, with the feature `peers`, in promtool itself, so
-//! that every expected alert, label, annotation and recorded sample is also what Prometheus says.
+//! format. They run here by `bellwether test rules` and, with the feature `peers`, in promtool
+//! itself, so that every expected alert, label, annotation and recorded sample is also what
+//! Prometheus says. `PROMTOOL3` names a promtool of Prometheus 3, which is then asked too.
 
 #![expect(clippy::unwrap_used, reason = "a script that can't be read is a failed test")]
 
 mod bounds;
+mod checks;
 mod groups;
 mod memory;
 mod mistakes;
-mod script;
+mod newer;
+mod output;
+mod peer;
 mod shipped;
+mod verdicts;
 
 use std::path::{Path, PathBuf};
+
+use peer::Program;
 
 fn scripts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -27,29 +34,27 @@ fn scripts() -> Vec<PathBuf> {
     scripts
 }
 
+fn run_all(program: &Program) {
+    for script in scripts() {
+        let ran = program.run(&["test", "rules"], &[&script]);
+        assert!(ran.is_good, "{}: {}", program.name(), ran.text);
+    }
+}
+
 #[test]
 fn every_script_comes_out_as_promtool_has_it() {
-    let failures: Vec<String> = scripts().iter().flat_map(|path| script::run(path)).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    run_all(&Program::ours());
 }
 
 #[cfg(feature = "peers")]
 #[test]
 fn promtool_agrees_with_every_script() {
-    let run = |arguments: Vec<std::ffi::OsString>| {
-        let output = std::process::Command::new("promtool")
-            .args(arguments)
-            .output()
-            .expect("promtool is installed where the feature `peers` is on");
-        let text =
-            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}");
-    };
-    for script in scripts() {
-        run(vec!["test".into(), "rules".into(), script.into()]);
-    }
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
-    for name in ["recording.yml", "alerts.yml", "rollback.yml"] {
-        run(vec!["check".into(), "rules".into(), shipped.join(name).into()]);
+    for promtool in Program::promtools() {
+        run_all(&promtool);
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+        for name in ["recording.yml", "alerts.yml", "rollback.yml"] {
+            let ran = promtool.run(&["check", "rules"], &[&shipped.join(name)]);
+            assert!(ran.is_good, "{}", ran.text);
+        }
     }
 }

@@ -62,8 +62,7 @@ fn all_mistakes_are_told_at_once() {
         &[
             "r.yml:3:13: `interval`: `5 minutes` is not a duration such as `30s`, `5m` or `1h30m`",
             "r.yml:4:10: `limit` is `many` (write a whole number; 0 is no limit)",
-            "r.yml:5:3: a group has no field `rule` (its fields are `name`, `interval`, `limit`, \
-             `query_offset`, `labels`, `rules`)",
+            "r.yml:5:3: a group has no field `rule` (did you mean `rules`?)",
             "r.yml:6:9: the group `g` is already in this file (give each group of a file a name of \
              its own)",
             "r.yml:8:13: `a{b=\"c\"}` is not the name of a series (write only the name here, and \
@@ -84,8 +83,7 @@ fn all_mistakes_are_told_at_once() {
             "r.yml:21:20: the template of `summary`: variable `$nope` is not defined",
             "r.yml:23:11: the expression of a rule yields a range vector (a rule needs an instant \
              vector or a scalar)",
-            "r.yml:24:5: a rule has no field `exprs` (its fields are `record`, `alert`, `expr`, \
-             `for`, `keep_firing_for`, `labels`, `annotations`)",
+            "r.yml:24:5: a rule has no field `exprs` (did you mean `expr`?)",
             "r.yml:25:10: `for`: `x` is not a duration such as `30s`, `5m` or `1h30m`",
         ],
     );
