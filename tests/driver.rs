@@ -123,6 +123,7 @@ fn settings() -> engine::Settings {
             bellwether::rules::parse("rules.yml", RULES).expect("the rules are well formed"),
         ],
         evaluation_interval: 15 * SECOND,
+        rule_query_offset: Duration::ZERO,
         external_labels: Labels::empty(),
         external_url: "http://b".to_owned(),
         receivers: Vec::new(),

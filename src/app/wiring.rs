@@ -92,6 +92,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         targets: config.targets.iter().cloned().map(Arc::new).collect(),
         rules: loaded.rules.clone(),
         evaluation_interval: config.global.evaluation_interval,
+        rule_query_offset: config.global.rule_query_offset,
         external_labels: config.global.external_labels.clone(),
         external_url,
         receivers: config.receivers.clone(),

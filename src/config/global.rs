@@ -14,6 +14,8 @@ use crate::yaml::Node;
 /// What a cadence may be: a day at most, so that a day's cost can be stated.
 pub(super) const CADENCE: RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_secs(86_400);
+/// How far in the past rules may read: longer, and an alert would come too late to be one.
+const OFFSET: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 const RETENTION: RangeInclusive<Duration> =
     Duration::from_secs(600)..=Duration::from_secs(10 * 365 * 86_400);
 
@@ -24,6 +26,7 @@ impl Default for Global {
         Self {
             probe_interval: Duration::from_secs(60),
             evaluation_interval: Duration::from_secs(15),
+            rule_query_offset: Duration::ZERO,
             sample_interval: Duration::from_secs(15),
             rollback_sample_interval: Duration::from_secs(1),
             external_labels: Labels::empty(),
@@ -48,6 +51,7 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
     let known = [
         "probe_interval",
         "evaluation_interval",
+        "rule_query_offset",
         "sample_interval",
         "rollback_sample_interval",
         "external_labels",
@@ -66,6 +70,9 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         evaluation_interval: reader
             .optional(&fields, "evaluation_interval", cadence)
             .unwrap_or(default.evaluation_interval),
+        rule_query_offset: reader
+            .optional(&fields, "rule_query_offset", |node| duration(node, OFFSET))
+            .unwrap_or(default.rule_query_offset),
         sample_interval: reader
             .optional(&fields, "sample_interval", cadence)
             .unwrap_or(default.sample_interval),

@@ -41,6 +41,8 @@ pub struct Global {
     pub probe_interval: Duration,
     /// The cadence of rule groups that name none; 15 s by default.
     pub evaluation_interval: Duration,
+    /// How far in the past rule groups read that say nothing of it; 0 by default.
+    pub rule_query_offset: Duration,
     /// How often the registry is sampled; 15 s by default.
     pub sample_interval: Duration,
     /// How often the series that a rollback hangs on are sampled; 1 s by default.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Settings;
 use crate::model::{Labels, MatchOp, Timestamp};
 use crate::release::Rollback;
 use crate::rules::{Defaults, Group, GroupSpec, RuleFile, RuleSpec};
@@ -50,20 +51,24 @@ pub fn group_key(file: &str, name: &str) -> String {
     format!("{file};{name}")
 }
 
+/// What holds for groups that say nothing else.
+pub(super) fn defaults(settings: &Settings) -> Defaults {
+    Defaults { interval: settings.evaluation_interval, query_offset: settings.rule_query_offset }
+}
+
 /// Builds the groups of all files; groups of the same file and name take over the old state. Returns
 /// them and the old ones that are gone.
 pub(super) fn schedule(
     files: &[RuleFile],
-    interval: Duration,
+    defaults: &Defaults,
     rollbacks: &[Rollback],
     mut old: Vec<Scheduled>,
     now: Timestamp,
 ) -> (Vec<Scheduled>, Vec<Scheduled>) {
-    let defaults = Defaults { interval, query_offset: Duration::ZERO };
     let mut groups = Vec::new();
     for spec in files.iter().flat_map(|file| &file.groups) {
         let is_critical = may_cause(spec, rollbacks);
-        let mut group = Group::new(spec.clone(), &defaults);
+        let mut group = Group::new(spec.clone(), defaults);
         let same = |other: &Scheduled| {
             other.group.name() == group.name() && other.group.file() == group.file()
         };

@@ -19,6 +19,8 @@ pub struct Settings {
     pub rules: Vec<RuleFile>,
     /// The interval of groups that name none.
     pub evaluation_interval: Duration,
+    /// How far in the past groups read and write that name no offset.
+    pub rule_query_offset: Duration,
     /// Labels of every alert that leaves.
     pub external_labels: Labels,
     /// Where people reach bellwether.

@@ -60,7 +60,7 @@ impl Engine {
     pub fn new(settings: Settings, records: &[Record], now: Timestamp) -> Self {
         let (groups, _) = groups::schedule(
             &settings.rules,
-            settings.evaluation_interval,
+            &groups::defaults(&settings),
             &settings.rollbacks,
             Vec::new(),
             now,
@@ -388,7 +388,7 @@ impl Engine {
         let old = std::mem::take(&mut self.groups);
         let (groups, removed) = groups::schedule(
             &settings.rules,
-            settings.evaluation_interval,
+            &groups::defaults(&settings),
             &settings.rollbacks,
             old,
             now,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::alert::{Alert, AlertState, incident};
+use super::no_data::{self, NoData};
 use super::spec::{AlertingSpec, RecordingSpec};
 use super::state::{self, Finding};
 use super::template::{Scope, Template, expand};
@@ -134,21 +135,26 @@ impl Setting<'_> {
         let (vector, annotations) = self.ask(&rule.expr, self.at - self.query_offset)?;
         let mut found = Found::new();
         for (sample, value) in vector {
-            let filled: Vec<(&str, String)> = rule
-                .labels
-                .iter()
-                .map(|(name, template)| (name.as_str(), self.fill(template, &sample, value)))
-                .chain([("alertname", rule.alert.clone())])
-                .collect();
-            let labels = overlaid(
-                &sample.without(&[Labels::NAME]),
-                filled.iter().map(|(name, text)| (*name, text.as_str())),
-            );
+            let labels = self.labels(rule, &sample, value);
             if found.insert(labels.clone(), (sample, value)).is_some() {
                 return Err(RuleError::SameLabels(labels));
             }
         }
         Ok((found, annotations))
+    }
+
+    /// What identifies the alert that a sample makes.
+    fn labels(&self, rule: &AlertingSpec, sample: &Labels, value: f64) -> Labels {
+        let filled: Vec<(&str, String)> = rule
+            .labels
+            .iter()
+            .map(|(name, template)| (name.as_str(), self.fill(template, sample, value)))
+            .chain([("alertname", rule.alert.clone())])
+            .collect();
+        overlaid(
+            &sample.without(&[Labels::NAME]),
+            filled.iter().map(|(name, text)| (*name, text.as_str())),
+        )
     }
 
     fn fill(&self, template: &Template, sample: &Labels, value: f64) -> String {
@@ -228,6 +234,17 @@ impl Setting<'_> {
         alerts: &mut Alerts,
     ) -> Result<Judgement, RuleError> {
         let (found, annotations) = self.find(rule)?;
+        if found.is_empty() && self.has_nothing(rule) {
+            let transitions = match rule.no_data {
+                NoData::Ok => None,
+                NoData::Keep => Some(self.keep(rule, alerts)),
+                NoData::Firing => Some(self.go_on(rule, alerts)),
+            };
+            if let Some(transitions) = transitions {
+                let series = written(alerts);
+                return Ok(Judgement { series, transitions, annotations, refusal: None });
+            }
+        }
         let (mut found, refusal) = self.admit(found, alerts);
         let mut moved = Alerts::new();
         let mut transitions = Vec::new();
@@ -256,6 +273,63 @@ impl Setting<'_> {
         }
         *alerts = moved;
         Ok(Judgement { series: written(alerts), transitions, annotations, refusal })
+    }
+
+    /// Whether the rule says what having no data means, and there is none.
+    fn has_nothing(&self, rule: &AlertingSpec) -> bool {
+        let lookback = Options::default().lookback;
+        rule.no_data != NoData::Ok
+            && !no_data::has_data(&rule.expr, self.source, self.at - self.query_offset, lookback)
+    }
+
+    /// Leaves alerts as they are; only what is over grows older.
+    fn keep(&self, rule: &AlertingSpec, alerts: &mut Alerts) -> Vec<Transition> {
+        let held = std::mem::take(alerts).into_iter();
+        *alerts = held
+            .filter_map(|(labels, alert)| match alert.state {
+                AlertState::Inactive => {
+                    state::missing(alert, rule.holds, self.at).map(|alert| (labels, alert))
+                }
+                AlertState::Pending | AlertState::Firing => Some((labels, alert)),
+            })
+            .collect();
+        Vec::new()
+    }
+
+    /// Moves alerts as if their condition held, with the texts that they have. Where there is none,
+    /// one begins that has the rule's own labels only.
+    fn go_on(&self, rule: &AlertingSpec, alerts: &mut Alerts) -> Vec<Transition> {
+        let is_active = |alert: &Alert| alert.state != AlertState::Inactive;
+        if !alerts.values().any(is_active) {
+            let (sample, value) = (Labels::empty(), f64::NAN);
+            let labels = self.labels(rule, &sample, value);
+            let alert = Alert { value, ..self.begin(rule, &labels) };
+            let annotations = self.finding(rule, &sample, value).annotations;
+            // The end of an earlier one is told no more: this is a new incident.
+            alerts.insert(labels, Alert { annotations, ..alert });
+        }
+        let mut transitions = Vec::new();
+        let held = std::mem::take(alerts).into_iter();
+        *alerts = held
+            .filter_map(|(labels, before)| {
+                if !is_active(&before) {
+                    return state::missing(before, rule.holds, self.at)
+                        .map(|alert| (labels, alert));
+                }
+                let is_new = before.active_at == self.at && before.fired_at.is_none();
+                let from = if is_new { AlertState::Inactive } else { before.state };
+                let finding = Finding {
+                    annotations: before.annotations.clone(),
+                    value: before.value,
+                    expr: before.expr.clone(),
+                };
+                let begin = || self.begin(rule, &labels);
+                let alert = state::found(Some(before), finding, rule.holds, self.at, begin);
+                note(&mut transitions, from, &alert);
+                Some((labels, alert))
+            })
+            .collect();
+        transitions
     }
 
     /// The alerts that do not fire in `alerts` and would if the rule were judged now: already

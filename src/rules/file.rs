@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::{Fields, Reader, Unknown};
+use super::no_data::{NO_DATA, NoData};
 use super::spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
 use super::state::Holds;
 use super::template::{self, Template};
@@ -127,12 +128,14 @@ impl Reader<'_> {
                 Some(RuleSpec::Recording(RecordingSpec { record, expr: expr?, labels }))
             }
             (None, Some(alert)) => {
+                let no_data = self.no_data(&annotations);
                 let labels = self.templates(labels, Role::Label);
                 let annotations = self.templates(annotations, Role::Annotation);
                 Some(RuleSpec::Alerting(AlertingSpec {
                     alert,
                     expr: expr?,
                     holds,
+                    no_data,
                     labels,
                     annotations,
                 }))
@@ -147,6 +150,29 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// Reads the annotation that says what having no data means. One that is nearly called so is
+    /// refused, as it would be obeyed by nobody and missed by no one.
+    fn no_data(&mut self, annotations: &Pairs<'_>) -> NoData {
+        let mut policy = NoData::default();
+        for (name, (text, node)) in annotations {
+            let known = NoData::WORDS.iter().find(|(word, _)| word == text);
+            match known {
+                _ if name != NO_DATA => {
+                    if is_nearly(name) {
+                        let message = format!("bellwether knows no annotation `{name}`");
+                        self.wrong(node, message, format!("did you mean `{NO_DATA}`?"));
+                    }
+                }
+                Some((_, found)) => policy = *found,
+                None => {
+                    let message = format!("`{NO_DATA}` is `{text}`");
+                    self.wrong(node, message, "write `ok`, `keep` or `firing`");
+                }
+            }
+        }
+        policy
     }
 
     fn recording(&mut self, fields: &Fields<'_>, record: &str, has_no_annotations: bool) {
@@ -250,6 +276,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether a name differs from that of the annotation in case and in what separates its words.
+fn is_nearly(name: &str) -> bool {
+    let letters = |name: &str| name.replace(['_', '-', '.'], "").to_ascii_lowercase();
+    letters(name) == letters(NO_DATA)
 }
 
 /// Texts by name, with where they stand.

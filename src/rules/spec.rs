@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::no_data::NoData;
 use super::state::Holds;
 use super::template::Template;
 use crate::promql::Expr;
@@ -63,6 +64,8 @@ pub struct AlertingSpec {
     pub expr: Expr,
     /// `for` and `keep_firing_for`.
     pub holds: Holds,
+    /// What becomes of its alerts while there is nothing to judge by.
+    pub no_data: NoData,
     /// Labels that the alerts get, over those of the result.
     pub labels: BTreeMap<String, Template>,
     /// Texts for people.

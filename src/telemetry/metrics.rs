@@ -127,6 +127,7 @@ families! {
     ARCHIVE_DAMAGED = process("bellwether_archive_damaged_files_total", Counter, [], "Files of samples that the start found torn or damaged.");
     RULE_EVALUATIONS = process("bellwether_rule_evaluations_total", Counter, ["rule_group"], "Evaluations of a rule group.");
     RULE_FAILURES = process("bellwether_rule_evaluation_failures_total", Counter, ["rule_group"], "Rules that failed to evaluate.");
+    RULE_FAILING = process("bellwether_rule_group_failing_rules", Gauge, ["rule_group"], "Rules whose last evaluation failed or passed the limit; what they say is stale.");
     RULE_MISSED = process("bellwether_rule_group_iterations_missed_total", Counter, ["rule_group"], "Evaluations that were skipped because the one before took too long.");
     RULE_DURATION = process("bellwether_rule_group_last_duration_seconds", Gauge, ["rule_group"], "How long the last evaluation took.");
     SLO_OBJECTIVE = process("bellwether_slo_objective_ratio", Gauge, ["slo"], "The share that must be good.");
@@ -197,7 +198,7 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
     // The canary's lateness, 13 single ones, the process's own, what a scrape adds.
     let process = ladder(LAG_BUCKETS, 0) + 13 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
-    targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 4
+    targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 5
 }
 
 /// At most how many series an objective is exported in, by its budgets and the windows of each.

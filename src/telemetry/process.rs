@@ -36,6 +36,7 @@ pub(super) struct Process {
     pub(super) archive_damaged: prometheus::IntCounter,
     evaluations: IntCounterVec,
     failures: IntCounterVec,
+    failing: GaugeVec,
     missed: IntCounterVec,
     duration: GaugeVec,
     pub(super) rollbacks: IntCounterVec,
@@ -86,6 +87,7 @@ impl Process {
             archive_damaged: counted(&metrics::ARCHIVE_DAMAGED),
             evaluations: counter(registry, &metrics::RULE_EVALUATIONS),
             failures: counter(registry, &metrics::RULE_FAILURES),
+            failing: gauge(registry, &metrics::RULE_FAILING),
             missed: counter(registry, &metrics::RULE_MISSED),
             duration: gauge(registry, &metrics::RULE_DURATION),
             rollbacks: counter(registry, &metrics::ROLLBACKS),
@@ -121,7 +123,9 @@ impl Process {
             for family in [&self.evaluations, &self.failures, &self.missed] {
                 let _was_there = family.remove_label_values(&[group]).is_ok();
             }
-            let _was_there = self.duration.remove_label_values(&[group]).is_ok();
+            for family in [&self.failing, &self.duration] {
+                let _was_there = family.remove_label_values(&[group]).is_ok();
+            }
         }
         for hook in hooks {
             for result in DeliveryResult::ALL {
@@ -143,6 +147,7 @@ impl Process {
             for family in [&self.evaluations, &self.failures, &self.missed] {
                 family.with_label_values(&[group]);
             }
+            self.failing.with_label_values(&[group]);
             self.duration.with_label_values(&[group]);
         }
     }
@@ -179,6 +184,7 @@ impl Process {
     pub(super) fn rules_evaluated(&self, group: &str, failed: u64, missed: u64, took: Duration) {
         self.evaluations.with_label_values(&[group]).inc();
         self.failures.with_label_values(&[group]).inc_by(failed);
+        self.failing.with_label_values(&[group]).set(failed as f64);
         self.missed.with_label_values(&[group]).inc_by(missed);
         self.duration.with_label_values(&[group]).set(took.as_secs_f64());
     }

@@ -294,6 +294,10 @@ fn names_that_are_gone_leave_no_series() {
     let group = ["rule_group=\"f;group1\""];
     let failures = "bellwether_rule_evaluation_failures_total";
     assert_eq!(value(&telemetry, failures, &group), Some(2.0));
+    let failing = "bellwether_rule_group_failing_rules";
+    assert_eq!(value(&telemetry, failing, &group), Some(2.0));
+    telemetry.rules_evaluated("f;group1", 0, 0, MS);
+    assert_eq!(value(&telemetry, failing, &group), Some(0.0));
     telemetry.configure_actions(&names("hook2"), &names("roll2"), &names("f;group2"));
     let text = encode(&telemetry.gather());
     for (gone, here) in [("hook1", "hook2"), ("roll1", "roll2"), ("f;group1", "f;group2")] {

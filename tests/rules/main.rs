@@ -13,6 +13,7 @@ mod groups;
 mod memory;
 mod mistakes;
 mod newer;
+mod no_data;
 mod output;
 mod peer;
 mod shipped;

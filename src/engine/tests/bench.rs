@@ -106,6 +106,7 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
         targets: vec![Arc::new(target("candidate")), Arc::new(target("stable"))],
         rules: rules.collect(),
         evaluation_interval: Duration::from_secs(15),
+        rule_query_offset: Duration::ZERO,
         external_labels: Labels::from_pairs([("region", "eu"), ("severity", "outer")]),
         external_url: "http://b".to_owned(),
         receivers: vec![Receiver { name: "all".to_owned(), webhooks: vec![webhook()] }],

@@ -1,7 +1,7 @@
 //! Slots, notices, failures, the end of series.
 
 use super::bench::{Bench, RULES, at, errors, outcome, settings};
-use crate::engine::{Engine, Event, RECENT_MAX};
+use crate::engine::{Engine, Event, RECENT_MAX, Settings};
 use crate::provider::SloClass;
 
 #[test]
@@ -81,6 +81,70 @@ fn a_rule_that_fails_is_counted_and_ends_no_alert() {
     bench.sample(slot + 14_000, &[("candidate", 1.0)]);
     bench.evaluate(slot + 15_000);
     assert_eq!(bench.engine.evaluated(0).unwrap().failures, 0);
+}
+
+#[test]
+fn a_rule_that_fails_for_long_is_asserted_on_and_never_resolved() {
+    // Two series of one target become one alert, which is an error.
+    let rules = RULES.replace("errors > 0", "sum by (target, x) (errors) > 0");
+    let rules = rules.replace("{severity: rollback}", "{severity: page, x: ''}");
+    let alertmanager = crate::notice::Alertmanager {
+        url: "http://127.0.0.1:1".to_owned(),
+        timeout: std::time::Duration::from_secs(1),
+        http: crate::model::HttpSettings::default(),
+    };
+    let settings =
+        Settings { alertmanagers: vec![alertmanager], ..settings(&[("rules.yml", &rules)]) };
+    let mut bench = Bench::new(settings);
+    let slot = bench.engine.next_due().unwrap().millis();
+    let broken = |x: &str| {
+        let labels = [("__name__", "errors"), ("target", "candidate"), ("x", x)];
+        (crate::model::Labels::from_pairs(labels), 1.0)
+    };
+    bench.handle(Event::Sampled(vec![broken("")]), slot);
+    bench.evaluate(slot);
+    let mut ends = Vec::new();
+    for minute in 1..20 {
+        let now = slot + minute * 60_000;
+        bench.handle(Event::Sampled(vec![broken(""), broken("1")]), now);
+        bench.evaluate(now);
+        bench.handle(Event::Tick, now);
+        let status = &bench.engine.snapshot(at(now)).groups[0].rules[0];
+        assert_eq!(status.health, crate::rules::Health::Err);
+        assert!(status.last_error.as_ref().unwrap().contains("same labelset"));
+        let mut posts = bench
+            .deliveries
+            .iter()
+            .filter(|post| post.hook.to_string().starts_with("alertmanager"));
+        let body: serde_json::Value =
+            serde_json::from_str(&posts.next_back().unwrap().body).unwrap();
+        ends.push(body[0]["endsAt"].as_str().unwrap().to_owned());
+        // Whoever was told last still holds the alert when the next word comes.
+        assert!(*ends.last().unwrap() > at(now + 60_000).rfc3339(), "minute {minute}");
+    }
+    let distinct: std::collections::BTreeSet<_> = ends.iter().collect();
+    assert!(distinct.len() > 8, "{ends:?}");
+    assert_eq!(bench.alerts(), [format!("candidate firing Some({slot})")]);
+    let resolved = |delivery: &&crate::notice::Delivery| delivery.body.contains("\"resolved\"");
+    assert_eq!(bench.deliveries.iter().filter(resolved).count(), 0);
+}
+
+#[test]
+fn a_global_query_offset_holds_for_groups_that_name_none() {
+    let own = RULES.replace("interval: 15s", "interval: 15s\n  query_offset: 0s");
+    let files = [("late.yml", RULES), ("prompt.yml", own.as_str())];
+    let rule_query_offset = std::time::Duration::from_secs(10);
+    let mut bench = Bench::new(Settings { rule_query_offset, ..settings(&files) });
+    bench.sample(100_000, &[("candidate", 1.0)]);
+    bench.evaluate(105_000);
+    // Ten seconds before, there was no sample yet.
+    let states = |bench: &Bench| {
+        let groups = bench.engine.snapshot(at(0)).groups;
+        groups.iter().map(|group| group.rules[0].alerts.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&bench)[0], 0);
+    bench.evaluate(145_000);
+    assert_eq!(states(&bench), [1, 1]);
 }
 
 #[test]
