@@ -6,6 +6,7 @@ mod alert;
 mod alertmanager;
 #[cfg(test)]
 mod captured;
+mod circuit;
 mod delivery;
 mod dispatcher;
 mod group;
@@ -17,6 +18,7 @@ mod signature;
 
 pub use alert::Alert;
 pub use alertmanager::{ALERTS_A_POST, Post, RETENTION, Resend};
+pub use circuit::Circuit;
 pub use delivery::{Delivery, Endpoint, HookId, Sending, endpoints};
 pub use dispatcher::{ALERTS_MAX, Dispatch, Dispatcher};
 pub use group::{Notice, Reason};

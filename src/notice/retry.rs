@@ -19,7 +19,8 @@ use crate::model::{Timestamp, format_duration};
 /// How hard a delivery is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Up to 30 times in at most 24 hours.
+    /// Up to 30 times in at most 24 hours, attempts at a receiver that takes nothing at all left
+    /// out (see [`super::Circuit`]).
     Notice,
     /// Fast tries inside 25 seconds.
     Rollback,
@@ -27,8 +28,9 @@ pub enum Policy {
     Once,
 }
 
-/// The most attempts at one notice; with pauses of up to a minute that is over 20 minutes.
-const ATTEMPTS_MAX: u32 = 30;
+/// The most attempts at one notice that a receiver which takes others does not take; with pauses of
+/// up to a minute that is over 20 minutes.
+pub(super) const ATTEMPTS_MAX: u32 = 30;
 
 impl Policy {
     /// From the decision on, how long it is worth trying at all.
@@ -109,6 +111,14 @@ impl fmt::Display for GiveUp {
                 write!(formatter, "no success within {}", format_duration(*window))
             }
         }
+    }
+}
+
+/// Whether an attempt failed in a way that may pass: no answer, 408, 429 or a 5xx.
+pub(super) fn is_failure(attempt: Attempt) -> bool {
+    match attempt {
+        Attempt::Transport => true,
+        Attempt::Status { code, .. } => !matches!(code, 200..=407 | 409..=428 | 430..=499),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Deliveries of one order go one after the other, others side by side. A receiver that can't be
 //! reached, or that asks to be left alone, is left alone by all of them; one that dislikes one
-//! message is not thereby spared the others. A full queue drops what has waited longest, since
-//! what comes later tells the newer state.
+//! message is not thereby spared the others. One that failed again and again is probed by one
+//! delivery at a time (`notice::Circuit`). A full queue drops what has waited longest, since what
+//! comes later tells the newer state.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use super::exchange::{Answer, Caller, rehearse};
 use super::report::{Ending, Report};
 use crate::clock::Clock;
-use crate::notice::{Attempt, Delivery, Endpoint, Policy, Retry, Sending, next_attempt};
+use crate::notice::{Attempt, Circuit, Delivery, Endpoint, Policy, Retry, Sending, next_attempt};
 use crate::telemetry::{DeliveryResult, Telemetry};
 
 /// Attempts of one hook that run side by side.
@@ -52,6 +53,7 @@ pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     in_flight: FuturesUnordered<BoxFuture<'static, (u64, Answer)>>,
     paused_until: Instant,
+    circuit: Circuit,
     next_ticket: u64,
     deadline: Option<Instant>,
 }
@@ -60,6 +62,8 @@ struct Waiting {
     ticket: u64,
     delivery: Delivery,
     attempts: u32,
+    /// Those that were made while the receiver took other things.
+    counted: u32,
     not_before: Instant,
     is_in_flight: bool,
 }
@@ -80,6 +84,7 @@ impl Queue {
             waiting: VecDeque::new(),
             in_flight: FuturesUnordered::new(),
             paused_until: tokio_now(),
+            circuit: Circuit::default(),
             next_ticket: 0,
             deadline: None,
         }
@@ -122,6 +127,9 @@ impl Queue {
                 self.caller = Caller::default();
                 self.caller.warm(&self.endpoint);
                 self.paused_until = tokio_now();
+                // Another place may be well.
+                self.circuit = Circuit::default();
+                self.show_circuit();
             }
             Message::Stop(deadline) => self.deadline = Some(deadline),
         }
@@ -131,7 +139,8 @@ impl Queue {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let not_before = tokio_now();
-        let waiting = Waiting { ticket, delivery, attempts: 0, not_before, is_in_flight: false };
+        let (attempts, counted, is_in_flight) = (0, 0, false);
+        let waiting = Waiting { ticket, delivery, attempts, counted, not_before, is_in_flight };
         if waiting.delivery.sending == Sending::Rehearsal {
             let now = self.clock.wall();
             let ending = match rehearse(&self.endpoint, &waiting.delivery, now) {
@@ -153,15 +162,21 @@ impl Queue {
 
     /// Starts every attempt whose time has come. Returns when the next one's comes.
     fn start_due(&mut self) -> Option<Instant> {
+        let in_flight_max = if self.circuit.is_open() { 1 } else { IN_FLIGHT_MAX };
+        if self.in_flight.len() >= in_flight_max {
+            return None;
+        }
         let now = tokio_now();
+        let probe = self.probe();
         let mut orders: BTreeSet<&str> = BTreeSet::new();
         let mut next: Option<Instant> = None;
         for waiting in &mut self.waiting {
-            if self.in_flight.len() >= IN_FLIGHT_MAX {
+            if self.in_flight.len() >= in_flight_max {
                 return None;
             }
             let is_first = orders.insert(&waiting.delivery.order);
-            if waiting.is_in_flight || !is_first {
+            let is_chosen = probe.is_none_or(|ticket| ticket == waiting.ticket);
+            if waiting.is_in_flight || !is_first || !is_chosen {
                 continue;
             }
             let due = waiting.not_before.max(self.paused_until);
@@ -178,20 +193,38 @@ impl Queue {
         next
     }
 
+    /// What probes an open circuit: of the first of each order the one that has rested longest, so
+    /// that no single message that a receiver can't digest keeps all others from it.
+    fn probe(&self) -> Option<u64> {
+        if !self.circuit.is_open() {
+            return None;
+        }
+        let mut orders: BTreeSet<&str> = BTreeSet::new();
+        let firsts = self.waiting.iter().filter(|waiting| orders.insert(&waiting.delivery.order));
+        firsts.min_by_key(|waiting| waiting.not_before).map(|waiting| waiting.ticket)
+    }
+
     fn settle(&mut self, ticket: u64, answer: Answer) {
         let status = match answer.attempt {
             Attempt::Status { code, .. } => Some(code),
             Attempt::Transport => None,
         };
         self.telemetry.delivery_attempt(self.endpoint.hook.as_str(), status);
+        let was_open = self.circuit.is_open();
+        self.circuit.note(answer.attempt);
+        if self.circuit.is_open() != was_open {
+            self.show_circuit();
+        }
         let at = self.waiting.iter().position(|waiting| waiting.ticket == ticket);
         let at = at.expect("what is in flight is never removed from the queue");
         let waiting = &mut self.waiting[at];
         waiting.is_in_flight = false;
+        waiting.counted += u32::from(!was_open);
         let elapsed = self.clock.now().since(waiting.delivery.decided_at);
         let policy = self.endpoint.policy;
         let drawn = rand::random::<f64>();
-        let retry = next_attempt(policy, waiting.attempts, elapsed, answer.attempt, drawn);
+        let number = self.circuit.attempt(waiting.counted);
+        let retry = next_attempt(policy, number, elapsed, answer.attempt, drawn);
         let ending = match (retry, status) {
             (Retry::After(pause), _) => {
                 self.wait(at, pause, &answer);
@@ -208,13 +241,24 @@ impl Queue {
         self.gauge();
     }
 
+    fn show_circuit(&self) {
+        let (hook, is_open) = (&self.endpoint.hook, self.circuit.is_open());
+        self.telemetry.delivery_circuit(hook.as_str(), is_open);
+        if is_open {
+            let waiting = self.waiting.len();
+            tracing::warn!(%hook, waiting, "a receiver keeps failing: one delivery probes it");
+        } else {
+            tracing::info!(%hook, "a receiver is taken for well");
+        }
+    }
+
     fn wait(&mut self, at: usize, pause: Duration, answer: &Answer) {
         let until = tokio_now() + pause;
         let waiting = &mut self.waiting[at];
         waiting.not_before = until;
         let concerns_all = match answer.attempt {
             Attempt::Transport => true,
-            Attempt::Status { retry_after, .. } => retry_after.is_some(),
+            Attempt::Status { retry_after, .. } => retry_after.is_some() || self.circuit.is_open(),
         };
         if concerns_all {
             self.paused_until = self.paused_until.max(until);

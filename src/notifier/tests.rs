@@ -425,3 +425,51 @@ async fn no_failure_repeats_a_url() {
         assert!(!why.contains("hidden") && !why.is_empty(), "{why}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_keeps_failing_is_probed_by_one_delivery_at_a_time() {
+    let (receiver, url) = Receiver::start(&[(500, None); 20]).await;
+    let mut bench = Bench::new(vec![endpoint("a", &url, Policy::Notice)]);
+    for number in 0..8 {
+        bench.send("a", &format!("m{number}"), &format!("order {number}"));
+    }
+    let mut times = Vec::new();
+    let mut ended = Vec::new();
+    for _ in 0..8 {
+        ended.push(bench.report().await);
+    }
+    assert!(ended.iter().all(|report| report.ending == Ending::Delivered { status: 200 }));
+    for received in receiver.received.lock().unwrap().iter() {
+        times.push(received.at);
+    }
+    assert_eq!(times.len(), 28);
+    // At most two rounds of four side by side before it opens; then one at a time, ever later, each
+    // asked by what rested longest; and all at once when one was taken.
+    let probes: Vec<Duration> = times[8..21].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(probes.iter().all(|gap| *gap >= SECOND / 2), "{probes:?}");
+    assert!(probes[probes.len() - 1] >= 30 * SECOND, "{probes:?}");
+    let probed: std::collections::BTreeSet<String> =
+        receiver.bodies()[8..20].iter().cloned().collect();
+    assert_eq!(probed.len(), 8, "no single message is the probe for ever: {probed:?}");
+    assert!(times[27] - times[20] < SECOND, "{:?}", times[27] - times[20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_down_for_hours_costs_no_message_its_life() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut bench = Bench::new(vec![endpoint("a", &format!("http://{address}/"), Policy::Notice)]);
+    bench.send("a", "trigger", "incident");
+    bench.send("a", "resolve", "incident");
+    tokio::time::sleep(6 * 3600 * SECOND).await;
+    let receiver = Receiver::default();
+    let router = Router::new().fallback(answer).with_state(receiver.clone());
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    for id in ["trigger", "resolve"] {
+        let report = bench.report().await;
+        assert_eq!((report.id.as_str(), report.ending), (id, Ending::Delivered { status: 200 }));
+    }
+    assert_eq!(receiver.bodies(), ["\"trigger\"", "\"resolve\""]);
+}

@@ -139,6 +139,7 @@ families! {
     WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");
     WEBHOOK_DEPTH = process("bellwether_webhook_queue_depth", Gauge, ["hook"], "Notices that wait.");
     WEBHOOK_OLDEST = process("bellwether_webhook_oldest_pending_seconds", Gauge, ["hook"], "How long the oldest of them has waited.");
+    WEBHOOK_CIRCUIT = process("bellwether_webhook_circuit_open", Gauge, ["hook"], "Whether a receiver failed so often that one delivery at a time probes it: 1, or 0.");
     RELOAD_SUCCESSFUL = process("bellwether_config_last_reload_successful", Gauge, [], "Whether the last reload of the configuration succeeded.");
     RELOAD_TIME = process("bellwether_config_last_reload_success_timestamp_seconds", Gauge, [], "When the configuration was last loaded.");
     BUILD_INFO = process("bellwether_build_info", Gauge, ["version"], "1, labeled with the version.");
@@ -197,7 +198,7 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + 5 + 6 + 4 + 10;
     // The canary's lateness, 13 single ones, the process's own, what a scrape adds.
     let process = ladder(LAG_BUCKETS, 0) + 13 + 8 + 4;
-    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 2;
+    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 3;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 5
 }
 

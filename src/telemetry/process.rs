@@ -45,6 +45,7 @@ pub(super) struct Process {
     pub(super) delivery_duration: HistogramVec,
     pub(super) depth: GaugeVec,
     pub(super) oldest: GaugeVec,
+    pub(super) circuit: GaugeVec,
     reload_successful: prometheus::Gauge,
     reload_time: prometheus::Gauge,
     // Written by a reload only.
@@ -100,6 +101,7 @@ impl Process {
             ),
             depth: gauge(registry, &metrics::WEBHOOK_DEPTH),
             oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
+            circuit: gauge(registry, &metrics::WEBHOOK_CIRCUIT),
             reload_successful: single(&metrics::RELOAD_SUCCESSFUL),
             reload_time: single(&metrics::RELOAD_TIME),
             known: Mutex::default(),
@@ -137,6 +139,7 @@ impl Process {
             self.delivery_duration.with_label_values(&[hook]);
             self.depth.with_label_values(&[hook]);
             self.oldest.with_label_values(&[hook]);
+            self.circuit.with_label_values(&[hook]);
         }
         for rollback in rollbacks {
             for result in ROLLBACK_RESULTS {
@@ -161,7 +164,7 @@ impl Process {
             let _was_there = self.attempts.remove_label_values(&[hook, class]).is_ok();
         }
         let _was_there = self.delivery_duration.remove_label_values(&[hook]).is_ok();
-        for family in [&self.depth, &self.oldest] {
+        for family in [&self.depth, &self.oldest, &self.circuit] {
             let _was_there = family.remove_label_values(&[hook]).is_ok();
         }
     }

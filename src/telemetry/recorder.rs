@@ -209,6 +209,11 @@ impl Telemetry {
         self.process.oldest.with_label_values(&[hook]).set(oldest.as_secs_f64());
     }
 
+    /// Whether a receiver failed so often that it is only probed.
+    pub fn delivery_circuit(&self, hook: &str, is_open: bool) {
+        self.process.circuit.with_label_values(&[hook]).set(f64::from(u8::from(is_open)));
+    }
+
     /// Name, kind and help of every family that there is or can be, those of the process among them.
     pub fn metadata(&self) -> BTreeMap<String, (&'static str, String)> {
         let gathered = self.gather().into_iter().map(|family| {
