@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use bellwether::clock::Clock;
-use bellwether::driver::{Cadence, Driver, Feeds, Hands, Reload};
+use bellwether::driver::{Batch, Cadence, Driver, Feeds, Hands, Reload};
 use bellwether::engine::{self, Engine, Happening, Snapshot};
 use bellwether::model::{
     HttpSettings, Labels, Matcher, ProviderId, TargetId, Timestamp, UrlSource,
@@ -19,7 +19,7 @@ use bellwether::probe::{
     Timeouts,
 };
 use bellwether::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
-use bellwether::release::{Decision, Mode, Rollback};
+use bellwether::release::{Mode, Rollback};
 use bellwether::series::{self, Store};
 use bellwether::telemetry::{Sampler, Telemetry};
 
@@ -34,7 +34,7 @@ groups:
 ";
 const SECOND: Duration = Duration::from_secs(1);
 
-type Recorded = mpsc::Receiver<(Arc<Decision>, oneshot::Sender<bool>)>;
+type Recorded = mpsc::Receiver<(Batch, oneshot::Sender<bool>)>;
 
 /// A running driver and the other ends of its channels.
 struct House {
@@ -263,8 +263,13 @@ async fn a_decision_is_on_record_before_it_is_sent() {
     let mut house = House::start();
     sleep(Duration::from_millis(200)).await;
     house.finish(ErrorType::TruncatedStream);
-    let (decision, answer) = house.recorded.recv().await.unwrap();
-    assert_eq!(decision.rollback, "r");
+    let (batch, answer) = house.recorded.recv().await.unwrap();
+    assert_eq!((batch.decisions.len(), batch.decisions[0].rollback.as_str()), (1, "r"));
+    // The alert that it was decided for goes on record with it: without that, a process that dies
+    // now would find another incident after its restart, and decide again.
+    let incident = &batch.decisions[0].incident;
+    let rows = batch.rows.iter().filter_map(|row| row.value.as_deref());
+    assert_eq!(rows.filter(|row| row.contains(incident.as_str())).count(), 1);
     sleep(Duration::from_millis(100)).await;
     assert!(house.sent.try_recv().is_err(), "not before the journal answered");
     answer.send(true).unwrap();

@@ -1,50 +1,166 @@
-//! The one task that writes the journal: decisions first, then what became of deliveries.
+//! The one task that owns the journal: it puts on record what the driver decided, sends notices once
+//! they are in the outbox, writes down what became of deliveries, and answers for the outbox.
+//!
+//! A disk that hangs must not keep notices from their receivers: half a second after a batch was
+//! handed to the journal, its notices go out, on record or not. The journal still writes them as soon
+//! as it can.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::driver::{self, Sending};
 use crate::engine::Happening;
-use crate::journal::{DeliveryRecord, Journal};
+use crate::journal::{Batch, DeliveryRecord, Journal, JournalError};
+use crate::model::JournalStanding;
+use crate::notice::Delivery;
 use crate::notifier::{Ending, Report};
-use crate::release::Decision;
+use crate::server::{OutboxRequest, Resent};
+use crate::telemetry::Telemetry;
 
 /// How far back the journal is read at the start: a cap counts a day, a cooldown may be longer.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(14 * 24 * 3600);
+/// As long as a rollback waits for the journal, so do notices.
+const RECORD_TIMEOUT: Duration = Duration::from_millis(500);
+/// Batches that wait for the disk at once; a hung one lets none wait longer than the timeout.
+const WAITING_MAX: usize = 256;
+/// Reports that are written down in one go.
+const REPORTS_AT_ONCE: usize = 256;
 
-/// A rollback that was decided within this time and whose end is unknown is sent again at the start.
-pub(super) const RESUMED: Duration = Duration::from_secs(3600);
+/// The ends of the channels that the task reads and writes.
+pub(super) struct Desk {
+    /// From the driver.
+    pub(super) batches: mpsc::Receiver<(driver::Batch, oneshot::Sender<bool>)>,
+    /// From the notifier.
+    pub(super) reports: mpsc::Receiver<Report>,
+    /// From the server.
+    pub(super) questions: mpsc::Receiver<OutboxRequest>,
+    /// To the notifier.
+    pub(super) send: Sending,
+    /// To the driver.
+    pub(super) told: mpsc::Sender<Happening>,
+    /// To whoever stops the service: every notice was handed to the notifier.
+    pub(super) settled: oneshot::Sender<()>,
+    /// To the server.
+    pub(super) standing: watch::Sender<JournalStanding>,
+    /// Instruments.
+    pub(super) telemetry: Telemetry,
+}
 
-/// Writes until both sides are gone.
-pub(super) async fn keep(
-    journal: Journal,
-    mut decisions: mpsc::Receiver<(Arc<Decision>, oneshot::Sender<bool>)>,
-    mut reports: mpsc::Receiver<Report>,
-    told: mpsc::Sender<Happening>,
-) {
-    loop {
+/// A batch on its way to the disk.
+type Writing = BoxFuture<'static, (Vec<Delivery>, bool, oneshot::Sender<bool>)>;
+
+/// Writes until driver and notifier are gone.
+pub(super) async fn keep(journal: Journal, desk: Desk) {
+    let Desk { mut batches, mut reports, mut questions, send, told, settled, .. } = desk;
+    let (shown, telemetry) = (desk.standing, desk.telemetry);
+    let mut writing: FuturesOrdered<Writing> = FuturesOrdered::new();
+    let mut standing = journal.standing();
+    standing.mark_changed();
+    let mut settled = Some(settled);
+    let (mut has_batches, mut has_reports) = (true, true);
+    let mut some = Vec::new();
+    while has_batches || has_reports || !writing.is_empty() {
+        let has_room = writing.len() < WAITING_MAX;
         tokio::select! {
             biased;
-            Some((decision, answer)) = decisions.recv() => {
-                let written = journal.record_decision(&decision).await;
-                if let Err(error) = &written {
-                    tracing::error!(%error, decision = decision.id, "decision not written");
-                }
-                // The driver waits for a bounded time only.
-                let _is_awaited = answer.send(written.is_ok()).is_ok();
+            Some((notices, is_written, answer)) = writing.next() => {
+                notices.into_iter().for_each(&send);
+                // The driver waits for decisions only, and for a bounded time.
+                let _is_awaited = answer.send(is_written).is_ok();
             }
-            Some(report) = reports.recv() => {
-                if let Err(error) = journal.record_delivery(record(&report)).await {
-                    tracing::error!(%error, id = report.id, "delivery not written");
-                }
-                // A driver that stopped needs no news.
-                let _is_heard = told.try_send(happening(report)).is_ok();
+            batch = batches.recv(), if has_batches && has_room => match batch {
+                Some((batch, answer)) => writing.push_back(write(&journal, batch, answer)),
+                None => has_batches = false,
+            },
+            count = reports.recv_many(&mut some, REPORTS_AT_ONCE), if has_reports => {
+                has_reports = count > 0;
+                ended(&journal, &told, std::mem::take(&mut some));
             }
-            else => break,
+            Some(question) = questions.recv() => answer(&journal, &send, question).await,
+            Ok(()) = standing.changed() => {
+                let now = *standing.borrow_and_update();
+                telemetry.journal(&now);
+                shown.send_replace(now);
+            }
+        }
+        if !has_batches
+            && writing.is_empty()
+            && let Some(settled) = settled.take()
+        {
+            // Nobody waits where the start failed.
+            let _is_stopping = settled.send(()).is_ok();
         }
     }
     journal.close().await;
+}
+
+fn write(journal: &Journal, batch: driver::Batch, answer: oneshot::Sender<bool>) -> Writing {
+    let driver::Batch { decisions, notices, rows } = batch;
+    let ids: Vec<String> = decisions.iter().map(|decision| decision.id.clone()).collect();
+    let sent = notices.clone();
+    let written = journal.write(Batch { decisions, notices, rows, ..Batch::default() });
+    Box::pin(async move {
+        let is_written = match tokio::time::timeout(RECORD_TIMEOUT, written).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                said(&error, &ids, sent.len());
+                false
+            }
+            Err(_) => {
+                tracing::error!(notices = sent.len(), "the journal takes over 500 ms");
+                false
+            }
+        };
+        (sent, is_written, answer)
+    })
+}
+
+/// The journal itself says that it fails; here is said what that concerns.
+fn said(error: &JournalError, decisions: &[String], notices: usize) {
+    if !decisions.is_empty() || notices > 0 {
+        tracing::error!(%error, ?decisions, notices, "not on record, and carried out all the same");
+    }
+}
+
+/// Writes down how deliveries ended. Nobody waits for it: until it is on disk, they count as pending.
+fn ended(journal: &Journal, told: &mpsc::Sender<Happening>, reports: Vec<Report>) {
+    if reports.is_empty() {
+        return;
+    }
+    let endings = reports.iter().map(record).collect();
+    drop(journal.write(Batch { endings, ..Batch::default() }));
+    for report in reports {
+        // A driver that stopped needs no news.
+        let _is_heard = told.try_send(happening(report)).is_ok();
+    }
+}
+
+async fn answer(journal: &Journal, send: &Sending, question: OutboxRequest) {
+    // Whoever asked may have gone away.
+    let _is_heard = match question {
+        OutboxRequest::List(state, answer) => {
+            let letters = journal.letters(state).await;
+            answer.send(letters.map_err(|error| error.to_string())).is_ok()
+        }
+        OutboxRequest::Resend(ids, answer) => {
+            let revived = journal.revive(ids).await.map(|deliveries| {
+                let resent = deliveries.iter().map(|delivery| Resent {
+                    id: delivery.id.clone(),
+                    hook: delivery.hook.to_string(),
+                });
+                let resent: Vec<Resent> = resent.collect();
+                for delivery in deliveries {
+                    tracing::info!(hook = %delivery.hook, id = delivery.id, "sent again on request");
+                    send(delivery);
+                }
+                resent
+            });
+            answer.send(revived.map_err(|error| error.to_string())).is_ok()
+        }
+    };
 }
 
 fn record(report: &Report) -> DeliveryRecord {

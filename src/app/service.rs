@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::load::{Loaded, load};
-use super::records;
-use super::wiring::{self, Names};
+use super::records::{self, Desk};
+use super::wiring::{self, Names, Post};
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config;
 use crate::driver::{Driver, Feeds, Hands, Reload};
 use crate::engine::{Engine, Happening, Snapshot};
 use crate::journal::Journal;
+use crate::model::JournalStanding;
 use crate::notice::Delivery;
 use crate::notifier::Notifier;
 use crate::probe::Health;
@@ -34,6 +35,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// As many outcomes as a thousand targets finish in a moment.
 const OUTCOMES_MAX: usize = 4096;
 const HAPPENINGS_MAX: usize = 1024;
+/// As many evaluations as end while a slow disk takes one batch.
+const BATCHES_MAX: usize = 1024;
 
 /// Where the configuration comes from.
 #[derive(Debug)]
@@ -65,11 +68,10 @@ pub struct App {
     telemetry: Telemetry,
     prober: Prober,
     driver: Driver,
-    // Locked to hand over a delivery or new endpoints, never across a wait: the driver must not
-    // wait for a task of ours to pass a delivery on.
-    notifier: Arc<Mutex<Notifier>>,
+    notifier: Arc<Post>,
     server: Server,
     recorder: JoinHandle<()>,
+    settled: oneshot::Receiver<()>,
     archive: Archive,
     renewals: mpsc::Sender<Reload>,
     happenings: broadcast::Sender<Happening>,
@@ -106,10 +108,8 @@ impl App {
             .await
             .with_context(|| format!("cannot use `{}` for state", options.storage.display()))?;
         let remembered = journal.decisions_since(clock.now() - records::REMEMBERED).await?;
-        let unfinished = journal.unfinished(clock.now() - records::RESUMED).await?;
-        if let Some(path) = journal.set_aside() {
-            tracing::error!(path = %path.display(), "the journal was broken; it was set aside");
-        }
+        let (kept, pending) = (journal.state().await?, journal.take_up().await?);
+        let set_aside = journal.set_aside().map(|path| Arc::from(path.display().to_string()));
         let listener = TcpListener::bind(&options.listen)
             .await
             .with_context(|| format!("cannot listen on `{}`", options.listen))?;
@@ -119,6 +119,9 @@ impl App {
         telemetry.configure(&loaded.config.targets);
         wiring::configure_actions(&telemetry, &Names::of(&loaded));
         telemetry.reloaded(true, clock.now());
+        if set_aside.is_some() {
+            telemetry.journal_damaged();
+        }
         // Read while the rest is set up.
         let archive = wiring::archive(&loaded, options.storage, clock, telemetry.clone());
 
@@ -136,20 +139,42 @@ impl App {
 
         let endpoints = wiring::endpoints(&loaded.config);
         let (notifier, reports) = Notifier::spawn(endpoints, clock, telemetry.clone());
-        for delivery in unfinished {
-            tracing::warn!(id = delivery.id, "rollback not known to be delivered: sent again");
-            notifier.send(Delivery { decided_at: clock.now(), ..delivery });
+        for delivery in pending {
+            let (hook, id) = (&delivery.hook, &delivery.id);
+            tracing::warn!(%hook, id, "not known to be delivered before the restart: sent again");
+            // A rollback's window is short and speaks of a process that was there to use it.
+            let decided_at = if hook.is_rollback() { clock.now() } else { delivery.decided_at };
+            notifier.send(Delivery { decided_at, ..delivery });
         }
-        let notifier = Arc::new(Mutex::new(notifier));
-        let (delivered, recorder) = (mpsc::channel(256), mpsc::channel(64));
-        let (told, delivered) = delivered;
-        let (decisions, recorded) = recorder;
-        let recorder = tokio::spawn(records::keep(journal, recorded, reports, told));
+        let notifier: Arc<Post> = Arc::new(Mutex::new(Some(notifier)));
+        let (told, delivered) = mpsc::channel(256);
+        let (decisions, batches) = mpsc::channel(BATCHES_MAX);
+        let (outbox, questions) = mpsc::channel(16);
+        let (standing, shown_standing) = watch::channel(JournalStanding::default());
+        let (settled, is_settled) = oneshot::channel();
+        let desk = Desk {
+            batches,
+            reports,
+            questions,
+            send: wiring::sending_while_there(&notifier),
+            told,
+            settled,
+            standing,
+            telemetry: telemetry.clone(),
+        };
+        let recorder = tokio::spawn(records::keep(journal, desk));
 
         let Reload { settings, cadence, sampler } = wiring::driver_settings(&loaded, address);
         let mut engine = Engine::new(settings, &remembered, clock.now());
         let (archive, store) = archive.await.context("cannot use what is stored")??;
         engine.resume(store, clock.now());
+        let (alerts, unreadable) = engine.restore(&kept, clock.now());
+        if !unreadable.is_empty() {
+            tracing::error!(rows = ?unreadable, "state of an earlier run cannot be read: left out");
+        }
+        if alerts > 0 {
+            tracing::info!(alerts, "alerts of the earlier run go on");
+        }
         let feeds = Feeds {
             outcomes: finished,
             health: examined,
@@ -170,6 +195,9 @@ impl App {
             snapshot: shown,
             samples,
             reload: reloads,
+            outbox,
+            standing: shown_standing,
+            set_aside,
             config: shown_config,
             alertmanagers: told_alertmanagers,
             ready: is_ready,
@@ -202,6 +230,7 @@ impl App {
             notifier,
             server,
             recorder,
+            settled: is_settled,
             archive,
             renewals,
             happenings,
@@ -265,7 +294,9 @@ impl App {
         }
         wiring::configure_actions(&self.telemetry, &Names::of(&loaded));
         let endpoints = wiring::endpoints(&loaded.config);
-        self.notifier.lock().unwrap_or_else(PoisonError::into_inner).reload(endpoints);
+        if let Some(notifier) = &mut *self.notifier.lock().unwrap_or_else(PoisonError::into_inner) {
+            notifier.reload(endpoints);
+        }
         self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.reload(loaded.config.targets.clone());
@@ -285,13 +316,13 @@ impl App {
         self.ready.send_replace(false);
         self.prober.stop(2 * second).await;
         self.driver.stop(second).await;
-        let notifier = Arc::try_unwrap(self.notifier).map(Mutex::into_inner);
-        match notifier {
-            Ok(notifier) => {
-                let notifier = notifier.unwrap_or_else(PoisonError::into_inner);
-                notifier.stop(left(2 * second)).await;
-            }
-            Err(_) => tracing::warn!("the driver did not stop in time; queued notices are lost"),
+        // What the driver decided last is on its way to the disk, and then to the notifier.
+        if tokio::time::timeout(left(3 * second).min(second), self.settled).await.is_err() {
+            tracing::warn!("the journal is behind; what it holds is sent after the next start");
+        }
+        let notifier = self.notifier.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(notifier) = notifier {
+            notifier.stop(left(2 * second)).await;
         }
         self.server.stop(left(second).min(second)).await;
         self.archive.close(left(second / 2).min(second)).await;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::task::JoinHandle;
 
@@ -130,10 +130,29 @@ pub(super) fn archive(
     tokio::task::spawn_blocking(move || Archive::open(&storage, settings, watches, now, telemetry))
 }
 
+/// The notifier until it stops. Locked to hand over a delivery or new endpoints, never across a wait:
+/// nobody must wait for a task of ours to pass a delivery on.
+pub(super) type Post = Mutex<Option<Notifier>>;
+
 /// Hands deliveries to the notifier.
-pub(super) fn sending(notifier: &Arc<Mutex<Notifier>>) -> Sending {
-    let notifier = Arc::clone(notifier);
+pub(super) fn sending(post: &Arc<Post>) -> Sending {
+    let post = Arc::clone(post);
+    Box::new(move |delivery| pass_on(&post, delivery))
+}
+
+/// The same for one who must not keep the notifier alive.
+pub(super) fn sending_while_there(post: &Arc<Post>) -> Sending {
+    let post: Weak<Post> = Arc::downgrade(post);
     Box::new(move |delivery| {
-        notifier.lock().unwrap_or_else(PoisonError::into_inner).send(delivery);
+        if let Some(post) = post.upgrade() {
+            pass_on(&post, delivery);
+        }
     })
+}
+
+/// What comes after the stop stays in the outbox, where the next start finds it.
+fn pass_on(post: &Post, delivery: crate::notice::Delivery) {
+    if let Some(notifier) = &*post.lock().unwrap_or_else(PoisonError::into_inner) {
+        notifier.send(delivery);
+    }
 }

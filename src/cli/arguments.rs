@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{check, check_rules, demo, healthcheck, init, probe, query, run, simulate, slo, test};
+use super::{
+    check, check_rules, demo, healthcheck, init, notices, probe, query, run, simulate, slo, test,
+};
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
 use crate::upstream::describe;
@@ -73,6 +75,9 @@ enum Command {
     Probe(probe::Arguments),
     /// Evaluate a PromQL expression on a running bellwether (or any Prometheus).
     Query(query::Arguments),
+    /// List the outbox of a running bellwether, and send again what was given up.
+    #[command(subcommand)]
+    Notices(notices::Command),
     /// Exit 0 if a running bellwether is ready; for container health checks.
     Healthcheck(healthcheck::Arguments),
 }
@@ -113,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
+        Command::Notices(command) => notices::run(&command),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };
     match ended {

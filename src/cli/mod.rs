@@ -11,6 +11,7 @@ mod check_rules;
 mod demo;
 mod healthcheck;
 mod init;
+mod notices;
 mod probe;
 mod query;
 mod rule_files;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::Cadence;
 use crate::engine::{Action, Happening, Settings, SloStatus, Snapshot};
-use crate::model::Timestamp;
+use crate::model::{StateRow, Timestamp};
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Verdict};
@@ -41,15 +42,26 @@ pub struct Reload {
     pub sampler: Sampler,
 }
 
-/// Records a decision durably and says whether that worked.
-pub type Records = mpsc::Sender<(Arc<Decision>, oneshot::Sender<bool>)>;
+/// What one event came to that must outlive the process: all of it is put on record, or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Decisions; carried out once they are on record.
+    pub decisions: Vec<Arc<Decision>>,
+    /// Notices, which whoever records them sends once they are in the outbox.
+    pub notices: Vec<Delivery>,
+    /// State that says all this was decided.
+    pub rows: Vec<StateRow>,
+}
+
+/// Puts a batch on record and says whether that worked.
+pub type Records = mpsc::Sender<(Batch, oneshot::Sender<bool>)>;
 
 /// Takes a delivery without waiting; the queue behind it counts what it can't take.
 pub type Sending = Box<dyn Fn(Delivery) + Send + Sync>;
 
 /// The ends of the channels that the driver writes.
 pub struct Hands {
-    /// The journal.
+    /// The journal, and whoever sends what it has put on record.
     pub records: Records,
     /// The notifier.
     pub send: Sending,
@@ -67,24 +79,57 @@ pub struct Hands {
 const RECORD_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Hands {
-    /// Carries out one action.
-    pub(super) async fn carry_out(&self, action: Action) {
-        match action {
-            Action::Record(decision) => self.record(decision).await,
-            Action::Deliver(delivery) => (self.send)(delivery),
-            Action::Tell(happening) => self.tell(happening),
+    /// Carries out what one event came to, in order, once what must be on record is.
+    pub(super) async fn carry_out(&self, actions: Vec<Action>, rows: Vec<StateRow>) {
+        let mut batch = Batch { rows, ..Batch::default() };
+        for action in &actions {
+            match action {
+                Action::Record(decision) => batch.decisions.push(Arc::clone(decision)),
+                Action::Enqueue(delivery) => batch.notices.push(delivery.clone()),
+                Action::Deliver(_) | Action::Tell(_) => {}
+            }
+        }
+        match (batch.decisions.is_empty(), batch.notices.is_empty() && batch.rows.is_empty()) {
+            (true, true) => {}
+            (true, false) => self.note(batch).await,
+            (false, _) => self.record(batch).await,
+        }
+        for action in actions {
+            match action {
+                Action::Record(_) | Action::Enqueue(_) => {}
+                Action::Deliver(delivery) => (self.send)(delivery),
+                Action::Tell(happening) => self.tell(happening),
+            }
         }
     }
 
-    async fn record(&self, decision: Arc<Decision>) {
-        self.telemetry.rollback(&decision.rollback, decision.verdict.as_str());
+    /// Hands over what nobody has to wait for; its notices are sent from there. A recorder that
+    /// takes nothing, or is gone, keeps no notice from its receiver.
+    async fn note(&self, batch: Batch) {
+        let (answer, _nobody_waits) = oneshot::channel();
+        let sending = self.records.send_timeout((batch, answer), RECORD_TIMEOUT).await;
+        let Err(error) = sending else { return };
+        let (SendTimeoutError::Timeout((batch, _)) | SendTimeoutError::Closed((batch, _))) = error;
+        let (notices, rows) = (batch.notices.len(), batch.rows.len());
+        tracing::error!(
+            notices,
+            rows,
+            "state not on record: the journal is too far behind; notices are sent all the same"
+        );
+        batch.notices.into_iter().for_each(|delivery| (self.send)(delivery));
+    }
+
+    async fn record(&self, batch: Batch) {
+        let decisions = batch.decisions.clone();
+        for decision in &decisions {
+            self.telemetry.rollback(&decision.rollback, decision.verdict.as_str());
+        }
         let (answer, answered) = oneshot::channel();
         let written = async {
-            self.records.send((Arc::clone(&decision), answer)).await.is_ok()
-                && answered.await.unwrap_or(false)
+            self.records.send((batch, answer)).await.is_ok() && answered.await.unwrap_or(false)
         };
         let is_written = tokio::time::timeout(RECORD_TIMEOUT, written).await.unwrap_or(false);
-        if !is_written {
+        for decision in decisions.iter().filter(|_| !is_written) {
             tracing::error!(
                 rollback = decision.rollback,
                 decision = decision.id,

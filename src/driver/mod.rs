@@ -4,5 +4,5 @@
 mod hands;
 mod run;
 
-pub use hands::{Feeds, Hands, Records, Reload, Sending};
+pub use hands::{Batch, Feeds, Hands, Records, Reload, Sending};
 pub use run::{Cadence, Driver};

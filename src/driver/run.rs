@@ -165,9 +165,7 @@ impl Loop {
 
     async fn handle(&mut self, event: Event, now: Timestamp) {
         let actions = self.engine.handle(event, now);
-        for action in actions {
-            self.hands.carry_out(action).await;
-        }
+        self.hands.carry_out(actions, self.engine.take_rows()).await;
     }
 
     async fn finished(&mut self, outcome: Outcome) {
@@ -226,9 +224,7 @@ impl Loop {
         let actions = self.engine.handle(Event::Live(samples), now);
         let rest = EARLY_INTERVAL.max(EARLY_REST * (gathering + started.elapsed()));
         self.early_free = started + rest;
-        for action in actions {
-            self.hands.carry_out(action).await;
-        }
+        self.hands.carry_out(actions, self.engine.take_rows()).await;
     }
 
     async fn evaluate(&mut self, now: Timestamp) {
@@ -242,9 +238,7 @@ impl Loop {
                 let (failures, missed) = (done.failures, done.missed);
                 self.hands.telemetry.rules_evaluated(&done.group, failures, missed, took);
             }
-            for action in actions {
-                self.hands.carry_out(action).await;
-            }
+            self.hands.carry_out(actions, self.engine.take_rows()).await;
         }
         if !due.is_empty() {
             self.hands.show_slos(self.engine.slos());

@@ -38,8 +38,11 @@ pub enum Event {
 pub enum Action {
     /// Put on record, durably, before the delivery that follows it.
     Record(Arc<Decision>),
-    /// Send.
+    /// Send at once: a rollback, which is on record with its decision; a post to an Alertmanager,
+    /// which is said again soon anyway.
     Deliver(Delivery),
+    /// Put into the outbox, durably, then send.
+    Enqueue(Delivery),
     /// Tell whoever watches; nothing depends on it.
     Tell(Happening),
 }

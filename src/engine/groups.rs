@@ -1,12 +1,12 @@
 //! Rule groups on their slots.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Settings;
 use crate::model::{Labels, MatchOp, Timestamp};
 use crate::release::Rollback;
-use crate::rules::{Defaults, Group, GroupSpec, RuleFile, RuleSpec};
+use crate::rules::{Alert, Defaults, Group, GroupSpec, RuleFile, RuleSpec};
 
 /// A group, when it is due, and whether it can cause a rollback.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Scheduled {
     pub(super) is_critical: bool,
     /// When an early evaluation last led to a rollback.
     pub(super) acted_at: Option<Timestamp>,
+    /// Its alerts as they are on record, by their identity.
+    pub(super) kept: BTreeMap<String, Alert>,
 }
 
 impl Scheduled {
@@ -75,11 +77,13 @@ pub(super) fn schedule(
         let before = old.iter().position(same).map(|at| old.remove(at));
         let mut due = group.next_after(now);
         let (mut evaluated_at, mut acted_at, mut took) = (None, None, Duration::ZERO);
+        let mut kept = BTreeMap::new();
         if let Some(before) = before {
             if before.group.interval() == group.interval() {
                 due = before.due;
             }
             (evaluated_at, acted_at, took) = (before.evaluated_at, before.acted_at, before.took);
+            kept = before.kept;
             group.adopt(before.group);
         }
         groups.push(Scheduled {
@@ -91,6 +95,7 @@ pub(super) fn schedule(
             took,
             is_critical,
             acted_at,
+            kept,
         });
     }
     (groups, old)

@@ -14,11 +14,15 @@
 //! nothing, and the next interval evaluation has the last word. Where it did start one, its values
 //! are stored: otherwise a slot that comes before the next sample would find nothing, resolve the
 //! incident, and the one after it would begin another.
+//!
+//! What must outlive the process is handed out as rows ([`Engine::take_rows`]) after each event, to be
+//! written down in one go with the decisions and notices of that event.
 
 mod early;
 mod event;
 mod groups;
 mod history;
+mod memory;
 mod outward;
 mod settings;
 mod slos;

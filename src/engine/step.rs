@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Labels, TargetId, Timestamp};
+use crate::model::{Labels, StateRow, TargetId, Timestamp};
 use crate::notice::{self, Dispatcher, Resend};
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
@@ -16,7 +16,7 @@ use super::groups::{self, Scheduled};
 use super::outward::outward;
 use super::slos::{self, SloStatus};
 use super::snapshot::{Evaluated, GroupStatus, Snapshot, TargetStatus};
-use super::{Action, Event, Happening, Settings, early, history};
+use super::{Action, Event, Happening, Settings, early, history, memory};
 
 /// How often a firing alert is said again to Alertmanagers: Prometheus's default.
 const RESEND_DELAY: Duration = Duration::from_secs(60);
@@ -53,6 +53,10 @@ pub struct Engine {
     unseen: Option<Timestamp>,
     expiry_due: Timestamp,
     refused: u64,
+    /// What changed and must outlive the process.
+    rows: Vec<StateRow>,
+    /// Whether alerts came back that nobody was told of by this process.
+    is_restored: bool,
 }
 
 impl Engine {
@@ -92,6 +96,8 @@ impl Engine {
             unseen: None,
             expiry_due: now + EXPIRY_INTERVAL,
             refused: 0,
+            rows: Vec::new(),
+            is_restored: false,
             settings,
         }
     }
@@ -104,6 +110,25 @@ impl Engine {
         self.store.watch(rules::watches(&self.settings.rules));
         self.scrape = history::hand_out(&self.store, &mut self.groups, now);
         self.slos = read_slos(&self.settings, &self.store, now);
+    }
+
+    /// Goes on with the state of alerts and notices of an earlier run, after [`Engine::resume`].
+    /// Returns how many alerts came back, and the keys of rows that can't be read.
+    pub fn restore(&mut self, rows: &[StateRow], now: Timestamp) -> (usize, Vec<String>) {
+        let restored = memory::restore(rows, &mut self.groups, now);
+        let longest = self.groups.iter().map(|scheduled| scheduled.group.interval()).max();
+        let valid_until = now + 4 * longest.unwrap_or_default().max(RESEND_DELAY);
+        let mut unreadable = restored.unreadable;
+        unreadable.extend(self.dispatcher.restore(now, valid_until, rows));
+        self.rows.extend(restored.rows);
+        self.is_restored = true;
+        (restored.alerts, unreadable)
+    }
+
+    /// The rows that changed since the last call, to be written down together with what
+    /// [`Engine::handle`] returned: they say that it was decided.
+    pub fn take_rows(&mut self) -> Vec<StateRow> {
+        std::mem::take(&mut self.rows)
     }
 
     /// The samples that were stored since the last call, whoever wrote them.
@@ -120,7 +145,7 @@ impl Engine {
             Event::Sampled(samples) => self.sampled(&samples, now),
             Event::Live(samples) => self.look_early(&samples, now),
             Event::Evaluate(position) => self.evaluate(position, now),
-            Event::Tick => self.dispatch(&[], now),
+            Event::Tick => self.tick(now),
             Event::Reload(settings) => self.reload(*settings, now),
         }
     }
@@ -197,6 +222,27 @@ impl Engine {
         }
     }
 
+    /// Notices may be due. What fired before a restart is said at once to those who forget an alert
+    /// that nobody asserts, and to the grouping of notices.
+    fn tick(&mut self, now: Timestamp) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let mut active = Vec::new();
+        if std::mem::take(&mut self.is_restored) {
+            for position in 0..self.groups.len() {
+                let interval = self.groups[position].group.interval();
+                let alerts = self.groups[position].group.alerts().into_iter();
+                let told: Vec<notice::Alert> = alerts
+                    .filter(|alert| alert.fired_at.is_some())
+                    .map(|alert| self.outward(&alert, position, now))
+                    .collect();
+                actions.extend(self.say(interval, &told, now));
+                active.extend(told);
+            }
+        }
+        actions.extend(self.dispatch(&active, now));
+        actions
+    }
+
     fn finished(&mut self, outcome: Outcome) -> Vec<Action> {
         let outcome = Arc::new(outcome);
         self.unseen.get_or_insert(outcome.finished);
@@ -249,6 +295,7 @@ impl Engine {
             if decided.iter().any(is_carried_out) {
                 self.groups[position].group.confirm(&[alert]);
                 self.groups[position].acted_at = Some(now);
+                self.remember(position, now);
             }
             actions.extend(decided);
         }
@@ -266,6 +313,7 @@ impl Engine {
         let (is_critical, interval) = (scheduled.is_critical, scheduled.group.interval());
         let group = scheduled.key();
         let alerts = scheduled.group.alerts();
+        self.rows.extend(memory::changes(scheduled, &alerts, slot));
         self.look_at_slos(position, now);
 
         let mut actions: Vec<Action> = Vec::new();
@@ -367,15 +415,22 @@ impl Engine {
         let mut actions = Vec::new();
         for notice in dispatch.notices {
             let (receiver, reason) = (notice.receiver, notice.reason.as_str());
-            actions.push(Action::Deliver(notice.delivery));
+            actions.push(Action::Enqueue(notice.delivery));
             actions.push(Action::Tell(Happening::Noticed { receiver, reason }));
         }
+        self.rows.extend(dispatch.rows);
         let unheard = dispatch.unheard.into_iter();
         actions.extend(unheard.map(|alert| Action::Tell(Happening::Unheard(alert))));
         if dispatch.refused > 0 {
             actions.push(Action::Tell(Happening::Refused { alerts: dispatch.refused }));
         }
         actions
+    }
+
+    fn remember(&mut self, position: usize, at: Timestamp) {
+        let Some(scheduled) = self.groups.get_mut(position) else { return };
+        let alerts = scheduled.group.alerts();
+        self.rows.extend(memory::changes(scheduled, &alerts, at));
     }
 
     fn outward(&self, alert: &rules::Alert, group: usize, now: Timestamp) -> notice::Alert {
@@ -395,6 +450,7 @@ impl Engine {
         );
         for mut scheduled in removed {
             scheduled.group.end(now, &mut self.store);
+            self.rows.extend(memory::end(&scheduled));
         }
         self.groups = groups;
         self.store.watch(rules::watches(&settings.rules));
@@ -430,7 +486,7 @@ impl Engine {
 fn is_carried_out(action: &Action) -> bool {
     match action {
         Action::Deliver(_) => true,
-        Action::Record(_) | Action::Tell(_) => false,
+        Action::Record(_) | Action::Enqueue(_) | Action::Tell(_) => false,
     }
 }
 

@@ -4,4 +4,5 @@ mod bench;
 mod early;
 mod interval;
 mod reload;
+mod restart;
 mod slos;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -11,15 +10,15 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::lock::LockError;
-use crate::model::Timestamp;
-use crate::notice::{Delivery, HookId, Sending};
+use super::outbox;
+use crate::model::{StateRow, StateTable, Timestamp};
 use crate::release::{Record, Verdict};
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "bellwether.db";
 
 /// The schema that this program writes; a step for each version before it.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Rows older than that are of no use to any decision, and few ask for them.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -74,6 +73,9 @@ pub enum JournalError {
     /// A row cannot be written; it is kept in memory and tried again.
     #[error("the journal cannot be written")]
     Write(#[source] sqlx::Error),
+    /// Something else that was to be written in the same go failed.
+    #[error("the journal cannot be written at present")]
+    Behind,
     /// Rows cannot be read.
     #[error("the journal cannot be read")]
     Read(#[source] sqlx::Error),
@@ -121,7 +123,7 @@ async fn prepare(
         .connect()
         .await
         .map_err(failed)?;
-    let found = migrate(&mut connection).await.map_err(failed)?;
+    let found = migrate(&mut connection, now).await.map_err(failed)?;
     if found > VERSION {
         let _ends_anyway = connection.close().await.is_ok();
         return Err(JournalError::Newer { path: path.to_owned(), found });
@@ -130,8 +132,8 @@ async fn prepare(
     Ok(connection)
 }
 
-/// Brings the schema up to date. Returns the version found, or made.
-async fn migrate(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+/// Brings the schema up to date, all steps or none. Returns the version found, or made.
+async fn migrate(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<i64> {
     let verdict: String =
         sqlx::query("PRAGMA quick_check(1)").fetch_one(&mut *connection).await?.try_get(0)?;
     if verdict != "ok" {
@@ -145,12 +147,16 @@ async fn migrate(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
         .fetch_one(&mut *change)
         .await?
         .try_get(0)?;
-    if let Some(found) = found {
+    if let Some(found) = found.filter(|found| *found >= VERSION) {
         change.rollback().await?;
         return Ok(found);
     }
-    for statement in SCHEMA {
-        sqlx::query(statement).execute(&mut *change).await?;
+    let done = usize::try_from(found.unwrap_or_default()).unwrap_or_default();
+    for statement in STEPS.iter().skip(done).copied().flatten() {
+        sqlx::query(*statement).execute(&mut *change).await?;
+    }
+    if found == Some(1) {
+        outbox::fill(&mut change, now).await?;
     }
     sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
         .bind(VERSION)
@@ -160,29 +166,53 @@ async fn migrate(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     Ok(VERSION)
 }
 
-const SCHEMA: [&str; 4] = [
-    "CREATE TABLE decision (
-        seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL,
-        rollback TEXT NOT NULL,
-        incident TEXT NOT NULL,
-        at BIGINT NOT NULL,
-        verdict TEXT NOT NULL,
-        until BIGINT,
-        report TEXT NOT NULL,
-        body TEXT
-    )",
-    "CREATE INDEX decision_at ON decision (at)",
-    "CREATE TABLE delivery (
-        seq INTEGER PRIMARY KEY,
-        hook TEXT NOT NULL,
-        id TEXT NOT NULL,
-        at BIGINT NOT NULL,
-        attempts BIGINT NOT NULL,
-        result TEXT NOT NULL,
-        detail TEXT NOT NULL
-    )",
-    "CREATE INDEX delivery_id ON delivery (id)",
+/// What leads to each version from the one before it.
+const STEPS: [&[&str]; 2] = [
+    &[
+        "CREATE TABLE decision (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL,
+            rollback TEXT NOT NULL,
+            incident TEXT NOT NULL,
+            at BIGINT NOT NULL,
+            verdict TEXT NOT NULL,
+            until BIGINT,
+            report TEXT NOT NULL,
+            body TEXT
+        )",
+        "CREATE INDEX decision_at ON decision (at)",
+        "CREATE TABLE delivery (
+            seq INTEGER PRIMARY KEY,
+            hook TEXT NOT NULL,
+            id TEXT NOT NULL,
+            at BIGINT NOT NULL,
+            attempts BIGINT NOT NULL,
+            result TEXT NOT NULL,
+            detail TEXT NOT NULL
+        )",
+        "CREATE INDEX delivery_id ON delivery (id)",
+    ],
+    &[
+        "CREATE TABLE outbox (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            hook TEXT NOT NULL,
+            ordering TEXT NOT NULL,
+            body TEXT NOT NULL,
+            decided_at BIGINT NOT NULL,
+            state TEXT NOT NULL,
+            attempts BIGINT NOT NULL,
+            ended_at BIGINT,
+            why TEXT NOT NULL
+        )",
+        "CREATE INDEX outbox_state ON outbox (state, seq)",
+        "CREATE TABLE state (
+            kind TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (kind, key)
+        )",
+    ],
 ];
 
 /// Removes what is too old or too much.
@@ -196,7 +226,7 @@ pub(super) async fn prune(connection: &mut SqliteConnection, now: Timestamp) -> 
         let oldest = (now - KEPT).millis();
         sqlx::query(statement).bind(oldest).bind(ROWS_MAX).execute(&mut *connection).await?;
     }
-    Ok(())
+    outbox::prune(connection, now).await
 }
 
 /// Decisions from a time on, oldest first.
@@ -223,32 +253,20 @@ pub(super) async fn recent(
     rows.iter().map(record).collect()
 }
 
-/// Rollbacks that were decided from a time on and whose delivery has no end on record.
-pub(super) async fn unfinished(
-    connection: &mut SqliteConnection,
-    at: Timestamp,
-) -> sqlx::Result<Vec<Delivery>> {
-    let rows = sqlx::query(
-        "SELECT * FROM decision \
-         WHERE at >= $1 AND verdict = 'fired' AND body IS NOT NULL AND NOT EXISTS ( \
-             SELECT 1 FROM delivery WHERE delivery.id = decision.id \
-             AND delivery.result IN ('delivered', 'failed', 'dropped') \
-         ) ORDER BY seq",
-    )
-    .bind(at.millis())
-    .fetch_all(connection)
-    .await?;
-    let delivery = |row: &SqliteRow| {
-        Ok(Delivery {
-            hook: HookId::rollback(row.try_get("rollback")?),
-            id: row.try_get("id")?,
-            order: row.try_get("incident")?,
-            body: Arc::from(row.try_get::<String, _>("body")?),
-            decided_at: Timestamp::from_millis(row.try_get("at")?),
-            sending: Sending::Real,
-        })
-    };
-    rows.iter().map(delivery).collect()
+/// The state that an earlier run left.
+pub(super) async fn state(connection: &mut SqliteConnection) -> sqlx::Result<Vec<StateRow>> {
+    let rows = sqlx::query("SELECT kind, key, value FROM state ORDER BY kind, key")
+        .fetch_all(connection)
+        .await?;
+    let mut state = Vec::new();
+    for row in &rows {
+        let kind: String = row.try_get("kind")?;
+        // Written by nobody that we know of; whoever did may come back.
+        let Some(table) = StateTable::parse(&kind) else { continue };
+        let (key, value) = (row.try_get("key")?, Some(row.try_get("value")?));
+        state.push(StateRow { table, key, value });
+    }
+    Ok(state)
 }
 
 fn record(row: &SqliteRow) -> sqlx::Result<Record> {
@@ -289,10 +307,10 @@ fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, JournalError> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let aside = beside(&format!(".broken-{stamp}"));
+    let aside = beside(&format!(".corrupt-{stamp}"));
     for suffix in ["", "-wal", "-shm"] {
         let from = beside(suffix);
-        let to = beside(&format!(".broken-{stamp}{suffix}"));
+        let to = beside(&format!(".corrupt-{stamp}{suffix}"));
         match std::fs::rename(&from, to) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::*;
 use crate::clock::Clock;
-use crate::model::{Labels, Timestamp};
-use crate::notice::{Alert, Delivery, HookId, Sending};
+use crate::model::{Labels, StateRow, StateTable, Timestamp};
+use crate::notice::{Alert, Delivery, HookId, LetterState, Sending};
 use crate::release::{Decision, Health, Report, Verdict};
 
 /// A directory that goes when it is no longer needed.
@@ -138,7 +138,7 @@ async fn a_rollback_without_an_end_on_record_is_handed_out_again() {
     journal.record_delivery(delivered("done", "delivered")).await.unwrap();
     journal.record_delivery(delivered("failed", "failed")).await.unwrap();
     journal.record_delivery(delivered("cut", "unfinished")).await.unwrap();
-    let unfinished = journal.unfinished(at).await.unwrap();
+    let unfinished = journal.take_up().await.unwrap();
     let ids: Vec<&str> = unfinished.iter().map(|delivery| delivery.id.as_str()).collect();
     assert_eq!(ids, ["rollback_cut", "rollback_open"]);
     assert_eq!(Some(unfinished[0].clone()), decision("cut", at, Verdict::Fired).delivery);
@@ -191,11 +191,11 @@ async fn a_later_programs_file_is_refused_and_left_alone() {
     let directory = Directory::new();
     directory.open().await.unwrap().close().await;
     let mut raw = directory.raw().await;
-    sqlx::query("INSERT INTO schema_version (version) VALUES (2)").execute(&mut raw).await.unwrap();
+    sqlx::query("INSERT INTO schema_version (version) VALUES (3)").execute(&mut raw).await.unwrap();
     raw.close().await.unwrap();
     let before = std::fs::read(directory.file()).unwrap();
     let error = directory.open().await.unwrap_err().to_string();
-    assert!(error.contains("has schema `2`, but this bellwether knows up to `1`"), "{error}");
+    assert!(error.contains("has schema `3`, but this bellwether knows up to `2`"), "{error}");
     assert_eq!(std::fs::read(directory.file()).unwrap(), before);
 }
 
@@ -234,4 +234,212 @@ async fn what_is_older_than_ninety_days_is_forgotten() {
     journal.close().await;
     let journal = directory.open().await.unwrap();
     assert_eq!(incidents(&journal, Timestamp::MIN).await, ["kept"]);
+}
+
+fn notice(id: &str, order: &str) -> Delivery {
+    Delivery {
+        hook: HookId::webhook("team", 0),
+        id: id.to_owned(),
+        order: order.to_owned(),
+        body: Arc::from(format!("{{\"id\":\"{id}\"}}")),
+        decided_at: now(),
+        sending: Sending::Real,
+    }
+}
+
+fn ended(id: &str, result: &str) -> DeliveryRecord {
+    let (hook, at) = (HookId::webhook("team", 0), now());
+    let detail = format!("{result}: because");
+    DeliveryRecord { hook, id: id.to_owned(), at, attempts: 3, result: result.to_owned(), detail }
+}
+
+fn row(key: &str, value: Option<&str>) -> StateRow {
+    let (table, key) = (StateTable::Alert, key.to_owned());
+    StateRow { table, key, value: value.map(str::to_owned) }
+}
+
+async fn letters(journal: &Journal, state: LetterState) -> Vec<String> {
+    let letters = journal.letters(Some(state)).await.unwrap();
+    letters.into_iter().map(|letter| letter.id).collect()
+}
+
+#[tokio::test]
+async fn a_notice_is_pending_until_its_end_is_on_record() {
+    let directory = Directory::new();
+    let journal = directory.open().await.unwrap();
+    let notices: Vec<Delivery> =
+        ["m1", "m2", "m3", "m4"].map(|id| notice(id, "g")).into_iter().collect();
+    let batch = Batch { notices: notices.clone(), ..Batch::default() };
+    // Nobody waits for the answer, and it is written all the same.
+    drop(journal.write(batch));
+    let endings = vec![ended("m1", "delivered"), ended("m2", "failed"), ended("m3", "unfinished")];
+    journal.write(Batch { endings, ..Batch::default() }).await.unwrap();
+    journal.close().await;
+    let journal = directory.open().await.unwrap();
+    assert_eq!(journal.take_up().await.unwrap(), [notices[2].clone(), notices[3].clone()]);
+    let dead = journal.letters(Some(LetterState::Dead)).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].id.as_str(), dead[0].attempts), ("m2", 3));
+    assert_eq!((dead[0].why.as_str(), dead[0].bytes), ("failed: because", 11));
+    // It comes back under its own id, is pending again, and can be given up again.
+    let revived = journal.revive(Some(vec!["m2".to_owned(), "m4".to_owned()])).await.unwrap();
+    assert_eq!(revived.len(), 1);
+    assert_eq!((&revived[0].id, &revived[0].body), (&notices[1].id, &notices[1].body));
+    assert_eq!(letters(&journal, LetterState::Pending).await, ["m4", "m3", "m2"]);
+    journal.record_delivery(ended("m2", "dropped")).await.unwrap();
+    assert_eq!(letters(&journal, LetterState::Dead).await, ["m2"]);
+    assert_eq!(journal.revive(None).await.unwrap().len(), 1);
+    let standing = *journal.standing().borrow();
+    assert_eq!((standing.pending, standing.dead, standing.unwritten), (3, 0, 0));
+}
+
+#[tokio::test]
+async fn a_rollback_of_long_ago_is_not_sent_by_itself() {
+    let journal = Journal::in_memory(Clock::start()).await.unwrap();
+    let minute = std::time::Duration::from_secs(60);
+    for (incident, age) in [("old", 61), ("young", 59)] {
+        let decision = decision(incident, now() - age * minute, Verdict::Fired);
+        journal.record_decision(&decision).await.unwrap();
+    }
+    // A notice may come late: it tells of what is so.
+    let late = Delivery { decided_at: now() - 61 * minute, ..notice("m1", "g") };
+    journal.write(Batch { notices: vec![late], ..Batch::default() }).await.unwrap();
+    let pending = journal.take_up().await.unwrap();
+    let ids: Vec<&str> = pending.iter().map(|delivery| delivery.id.as_str()).collect();
+    assert_eq!(ids, ["rollback_young", "m1"]);
+    assert_eq!(letters(&journal, LetterState::Dead).await, ["rollback_old"]);
+}
+
+#[tokio::test]
+async fn state_is_what_was_written_last_and_a_removed_row_is_gone() {
+    let directory = Directory::new();
+    let journal = directory.open().await.unwrap();
+    let first = vec![row("a", Some("1")), row("b", Some("1")), row("c", Some("1"))];
+    drop(journal.write(Batch { rows: first, ..Batch::default() }));
+    let second = vec![row("a", Some("2")), row("b", None), row("x", None)];
+    journal.write(Batch { rows: second, ..Batch::default() }).await.unwrap();
+    journal.close().await;
+    let state = directory.open().await.unwrap().state().await.unwrap();
+    assert_eq!(state, [row("a", Some("2")), row("c", Some("1"))]);
+}
+
+#[tokio::test]
+async fn what_belongs_together_is_written_whole_or_not_at_all() {
+    let directory = Directory::new();
+    let journal = directory.open().await.unwrap();
+    let mut raw = directory.raw().await;
+    sqlx::query("ALTER TABLE state RENAME TO away").execute(&mut raw).await.unwrap();
+    let batch = Batch {
+        notices: vec![notice("m1", "g")],
+        rows: vec![row("a", Some("1"))],
+        ..Batch::default()
+    };
+    assert!(journal.write(batch).await.is_err());
+    assert_eq!(letters(&journal, LetterState::Pending).await, [""; 0]);
+    let standing = *journal.standing().borrow();
+    assert_eq!((standing.unwritten, standing.failures), (2, 1));
+    // The newest of a row is all that waits for the disk.
+    for value in ["2", "3"] {
+        let rows = vec![row("a", Some(value))];
+        assert!(journal.write(Batch { rows, ..Batch::default() }).await.is_err());
+    }
+    assert_eq!(journal.standing().borrow().unwritten, 2);
+    sqlx::query("ALTER TABLE away RENAME TO state").execute(&mut raw).await.unwrap();
+    journal.write(Batch { rows: vec![row("b", Some("1"))], ..Batch::default() }).await.unwrap();
+    assert_eq!(letters(&journal, LetterState::Pending).await, ["m1"]);
+    assert_eq!(journal.state().await.unwrap(), [row("a", Some("3")), row("b", Some("1"))]);
+    assert_eq!(journal.standing().borrow().unwritten, 0);
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_holds_is_survived_and_caught_up_with() {
+    let directory = Directory::new();
+    let journal = directory.open().await.unwrap();
+    let mut raw = directory.raw().await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut raw).await.unwrap();
+    let error = journal.record_decision(&decision("i1", now(), Verdict::Fired)).await.unwrap_err();
+    assert!(matches!(error, JournalError::Write(_)), "{error:?}");
+    assert_eq!(journal.standing().borrow().unwritten, 1);
+    sqlx::query("ROLLBACK").execute(&mut raw).await.unwrap();
+    journal.record_decision(&decision("i2", now(), Verdict::Fired)).await.unwrap();
+    assert_eq!(incidents(&journal, Timestamp::MIN).await, ["i1", "i2"]);
+}
+
+/// What another process would find on disk.
+async fn count(raw: &mut SqliteConnection, table: &str) -> i64 {
+    let query = format!("SELECT COUNT(*) FROM {table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(raw).await.unwrap()
+}
+
+// On a full disk it is `COMMIT` that fails, and the transaction stays open; a deferred foreign key
+// does the same without one.
+#[tokio::test]
+async fn a_commit_that_fails_leaves_nothing_open_and_nothing_unwritten() {
+    let directory = Directory::new();
+    let journal = directory.open().await.unwrap();
+    let mut raw = directory.raw().await;
+    for statement in [
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TRIGGER orphan AFTER INSERT ON outbox BEGIN INSERT INTO child VALUES (1); END",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    for id in ["m1", "m2"] {
+        let batch = Batch { notices: vec![notice(id, "g")], ..Batch::default() };
+        let error = journal.write(batch).await.unwrap_err();
+        assert!(matches!(error, JournalError::Write(_)), "{error:?}");
+    }
+    assert_eq!(count(&mut raw, "outbox").await, 0);
+    sqlx::query("DROP TRIGGER orphan").execute(&mut raw).await.unwrap();
+    let batch = Batch { notices: vec![notice("m3", "g")], ..Batch::default() };
+    journal.write(batch).await.unwrap();
+    assert_eq!(count(&mut raw, "outbox").await, 3);
+    assert_eq!(journal.standing().borrow().failures, 2);
+}
+
+/// The schema of version 1, as released, with a rollback whose end is not on record.
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date() {
+    let directory = Directory::new();
+    std::fs::create_dir_all(&directory.0).unwrap();
+    let options = SqliteConnectOptions::new().filename(directory.file()).create_if_missing(true);
+    let mut raw = options.connect().await.unwrap();
+    for statement in [
+        "CREATE TABLE schema_version (version BIGINT NOT NULL)",
+        "INSERT INTO schema_version (version) VALUES (1)",
+        "CREATE TABLE decision (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, rollback TEXT NOT NULL, \
+         incident TEXT NOT NULL, at BIGINT NOT NULL, verdict TEXT NOT NULL, until BIGINT, \
+         report TEXT NOT NULL, body TEXT)",
+        "CREATE INDEX decision_at ON decision (at)",
+        "CREATE TABLE delivery (seq INTEGER PRIMARY KEY, hook TEXT NOT NULL, id TEXT NOT NULL, \
+         at BIGINT NOT NULL, attempts BIGINT NOT NULL, result TEXT NOT NULL, detail TEXT NOT NULL)",
+        "CREATE INDEX delivery_id ON delivery (id)",
+        "INSERT INTO delivery (hook, id, at, attempts, result, detail) \
+         VALUES ('rollback/gpt-next', 'rollback_done', 1, 1, 'delivered', '')",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    for incident in ["done", "open"] {
+        sqlx::query(
+            "INSERT INTO decision (id, rollback, incident, at, verdict, report, body) \
+             VALUES ($1, 'gpt-next', $2, $3, 'fired', '{}', '{\"type\":\"rollback\"}')",
+        )
+        .bind(format!("rollback_{incident}"))
+        .bind(incident)
+        .bind(now().millis())
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    }
+    raw.close().await.unwrap();
+    let journal = directory.open().await.unwrap();
+    assert_eq!(incidents(&journal, Timestamp::MIN).await, ["done", "open"]);
+    let pending = journal.take_up().await.unwrap();
+    assert_eq!(pending.len(), 1);
+    let expected = decision("open", pending[0].decided_at, Verdict::Fired).delivery;
+    assert_eq!(Some(pending[0].clone()), expected);
+    journal.close().await;
+    // Once is enough.
+    assert_eq!(directory.open().await.unwrap().take_up().await.unwrap().len(), 1);
 }

@@ -1,46 +1,55 @@
 //! The handle, and the task that alone touches the file.
+//!
+//! What waits for the task when it comes around is written in one transaction, so that a burst costs
+//! one sync of the disk and not one each.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::entry::{DeliveryRecord, Entry};
+use super::entry::{Backlog, Batch, DeliveryRecord};
 use super::lock::Lock;
+use super::outbox;
 use super::store::{self, FILE, JournalError};
 use crate::clock::Clock;
-use crate::model::Timestamp;
-use crate::notice::Delivery;
+use crate::model::{JournalStanding, StateRow, Timestamp};
+use crate::notice::{Delivery, Letter, LetterState};
 use crate::release::{Decision, Record};
 
 /// Requests that wait for the task.
 const REQUESTS_MAX: usize = 1024;
-/// Rows that could not be written yet; beyond it the oldest is lost, and logged.
-const BACKLOG_MAX: usize = 10_000;
 /// Between two tries to write what could not be written.
 const RETRY: Duration = Duration::from_secs(5);
-/// Between two prunings, in rows written.
+/// Between two prunings, in transactions.
 const PRUNE_EVERY: u32 = 1000;
 
 /// The journal of one data directory, which it holds locked.
 #[derive(Debug)]
 pub struct Journal {
     requests: mpsc::Sender<Request>,
+    standing: watch::Receiver<JournalStanding>,
     task: JoinHandle<()>,
     set_aside: Option<PathBuf>,
     lock: Option<Lock>,
 }
 
+/// A question and where its answer goes.
+type Answer<T> = oneshot::Sender<Result<T, JournalError>>;
+
 #[derive(Debug)]
 enum Request {
-    Write(Entry, oneshot::Sender<Result<(), JournalError>>),
-    Since(Timestamp, oneshot::Sender<Result<Vec<Record>, JournalError>>),
-    Recent(usize, oneshot::Sender<Result<Vec<Record>, JournalError>>),
-    Unfinished(Timestamp, oneshot::Sender<Result<Vec<Delivery>, JournalError>>),
+    Write(Batch, Answer<()>),
+    Since(Timestamp, Answer<Vec<Record>>),
+    Recent(usize, Answer<Vec<Record>>),
+    State(Answer<Vec<StateRow>>),
+    TakeUp(Answer<Vec<Delivery>>),
+    Letters(Option<LetterState>, Answer<Vec<Letter>>),
+    Revive(Option<Vec<String>>, Answer<Vec<Delivery>>),
 }
 
 impl Journal {
@@ -65,9 +74,11 @@ impl Journal {
 
     fn of(connection: SqliteConnection, clock: Clock) -> Self {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let writer = Writer { connection, clock, backlog: VecDeque::new(), written: 0 };
+        let (shown, standing) = watch::channel(JournalStanding::default());
+        let backlog = Backlog::default();
+        let writer = Writer { connection, clock, backlog, shown, written: 0, is_failing: false };
         let task = tokio::spawn(writer.run(inbox));
-        Self { requests, task, set_aside: None, lock: None }
+        Self { requests, standing, task, set_aside: None, lock: None }
     }
 
     /// Where the broken file lies that this journal begins anew after.
@@ -75,15 +86,34 @@ impl Journal {
         self.set_aside.as_deref()
     }
 
-    /// Writes a decision down; it is durable when this returns. On an error, or when the caller no
-    /// longer waits, it is kept in memory and written as soon as that works.
+    /// What it holds and how it does, from now on.
+    pub fn standing(&self) -> watch::Receiver<JournalStanding> {
+        self.standing.clone()
+    }
+
+    /// Hands a batch over, and at once: it is written even if nobody waits for the answer. The answer
+    /// comes when it is durable. On an error it is kept in memory and written as soon as that works.
+    pub fn write(
+        &self,
+        batch: Batch,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let handed_over = self.requests.try_send(Request::Write(batch, answer));
+        async move {
+            handed_over.map_err(|_| JournalError::Closed)?;
+            answered.await.map_err(|_| JournalError::Closed)?
+        }
+    }
+
+    /// Writes a decision down; it is durable when this returns.
     pub async fn record_decision(&self, decision: &Decision) -> Result<(), JournalError> {
-        self.write(Entry::of_decision(decision)).await
+        let decisions = vec![Arc::new(decision.clone())];
+        self.write(Batch { decisions, ..Batch::default() }).await
     }
 
     /// Writes down how a delivery ended, with the same promise.
     pub async fn record_delivery(&self, record: DeliveryRecord) -> Result<(), JournalError> {
-        self.write(Entry::Delivery(record)).await
+        self.write(Batch { endings: vec![record], ..Batch::default() }).await
     }
 
     /// Decisions from a time on, oldest first.
@@ -96,10 +126,26 @@ impl Journal {
         self.ask(|answer| Request::Recent(count, answer)).await
     }
 
-    /// Rollbacks that were decided from a time on and whose end is not on record: the process died
-    /// in between. Sent again under the same id they do no harm.
-    pub async fn unfinished(&self, at: Timestamp) -> Result<Vec<Delivery>, JournalError> {
-        self.ask(|answer| Request::Unfinished(at, answer)).await
+    /// The state that is on disk.
+    pub async fn state(&self) -> Result<Vec<StateRow>, JournalError> {
+        self.ask(Request::State).await
+    }
+
+    /// What was put into the outbox and whose end is not on record: the process died in between. Sent
+    /// again under the same id it does no harm. A rollback of more than an hour ago is not among it:
+    /// it becomes a dead letter.
+    pub async fn take_up(&self) -> Result<Vec<Delivery>, JournalError> {
+        self.ask(Request::TakeUp).await
+    }
+
+    /// What is in the outbox, newest first, at most 10,000.
+    pub async fn letters(&self, state: Option<LetterState>) -> Result<Vec<Letter>, JournalError> {
+        self.ask(|answer| Request::Letters(state, answer)).await
+    }
+
+    /// Makes dead letters pending again, all of them or those of some ids, and hands them out.
+    pub async fn revive(&self, ids: Option<Vec<String>>) -> Result<Vec<Delivery>, JournalError> {
+        self.ask(|answer| Request::Revive(ids, answer)).await
     }
 
     /// Writes what is left, closes the file and gives the directory back.
@@ -111,18 +157,7 @@ impl Journal {
         drop(self.lock);
     }
 
-    /// Handed over without waiting, so that a caller who gives up has handed it over all the same.
-    async fn write(&self, entry: Entry) -> Result<(), JournalError> {
-        let (answer, answered) = oneshot::channel();
-        let request = Request::Write(entry, answer);
-        self.requests.try_send(request).map_err(|_| JournalError::Closed)?;
-        answered.await.map_err(|_| JournalError::Closed)?
-    }
-
-    async fn ask<T>(
-        &self,
-        request: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Request,
-    ) -> Result<T, JournalError> {
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, JournalError> {
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| JournalError::Closed)?;
         answered.await.map_err(|_| JournalError::Closed)?
@@ -132,26 +167,30 @@ impl Journal {
 struct Writer {
     connection: SqliteConnection,
     clock: Clock,
-    /// Oldest first.
-    backlog: VecDeque<Entry>,
+    backlog: Backlog,
+    shown: watch::Sender<JournalStanding>,
     written: u32,
+    is_failing: bool,
 }
 
 impl Writer {
     async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        self.show(true).await;
         loop {
             let has_backlog = !self.backlog.is_empty();
             tokio::select! {
                 request = inbox.recv() => match request {
-                    Some(request) => self.handle(request).await,
+                    Some(request) => self.handle(request, &mut inbox).await,
                     None => break,
                 },
                 () = tokio::time::sleep(RETRY), if has_backlog => {
-                    let _tried_again_later = self.write_backlog().await.is_ok();
+                    let _tried_again_later = self.write().await.is_ok();
                 }
             }
         }
-        if let Err(error) = self.write_backlog().await {
+        if !self.backlog.is_empty()
+            && let Err(error) = self.write().await
+        {
             let lost = self.backlog.len();
             tracing::error!(%error, lost, "the journal was closed before all was written");
         }
@@ -160,13 +199,41 @@ impl Writer {
         }
     }
 
-    async fn handle(&mut self, request: Request) {
-        let connection = &mut self.connection;
-        // Whoever no longer waits for an answer gets none.
+    /// Answers a request; a write takes those that wait behind it along, up to the first question.
+    async fn handle(&mut self, request: Request, inbox: &mut mpsc::Receiver<Request>) {
+        let Request::Write(batch, answer) = request else { return self.answer(request).await };
+        self.take(batch);
+        let mut answers = vec![answer];
+        let mut question = None;
+        while let Ok(next) = inbox.try_recv() {
+            match next {
+                Request::Write(batch, answer) => {
+                    self.take(batch);
+                    answers.push(answer);
+                }
+                other => {
+                    question = Some(other);
+                    break;
+                }
+            }
+        }
+        let mut result = self.write().await.map_err(JournalError::Write);
+        for answer in answers {
+            let beside = if result.is_ok() { Ok(()) } else { Err(JournalError::Behind) };
+            // Whoever no longer waits for an answer gets none.
+            let _heard = answer.send(std::mem::replace(&mut result, beside)).is_ok();
+        }
+        if let Some(question) = question {
+            self.answer(question).await;
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        let (connection, now) = (&mut self.connection, self.clock.now());
         let _heard = match request {
-            Request::Write(entry, answer) => {
-                let result = self.write(entry).await;
-                answer.send(result).is_ok()
+            Request::Write(batch, answer) => {
+                self.take(batch);
+                answer.send(self.write().await.map_err(JournalError::Write)).is_ok()
             }
             Request::Since(at, answer) => {
                 answer.send(store::since(connection, at).await.map_err(JournalError::Read)).is_ok()
@@ -175,37 +242,82 @@ impl Writer {
                 let records = store::recent(connection, count).await;
                 answer.send(records.map_err(JournalError::Read)).is_ok()
             }
-            Request::Unfinished(at, answer) => {
-                let deliveries = store::unfinished(connection, at).await;
-                answer.send(deliveries.map_err(JournalError::Read)).is_ok()
+            Request::State(answer) => {
+                answer.send(store::state(connection).await.map_err(JournalError::Read)).is_ok()
+            }
+            Request::TakeUp(answer) => {
+                let pending = outbox::take_up(connection, now).await;
+                self.show(true).await;
+                answer.send(pending.map_err(JournalError::Read)).is_ok()
+            }
+            Request::Letters(state, answer) => {
+                let letters = outbox::letters(connection, state).await;
+                answer.send(letters.map_err(JournalError::Read)).is_ok()
+            }
+            Request::Revive(ids, answer) => {
+                let revived = outbox::revive(connection, ids.as_deref(), now).await;
+                self.show(true).await;
+                answer.send(revived.map_err(JournalError::Write)).is_ok()
             }
         };
     }
 
-    async fn write(&mut self, entry: Entry) -> Result<(), JournalError> {
-        if self.backlog.len() >= BACKLOG_MAX
-            && let Some(lost) = self.backlog.pop_front()
-        {
-            tracing::error!(?lost, "the journal could not be written for too long");
+    fn take(&mut self, batch: Batch) {
+        let lost = self.backlog.add(batch);
+        if lost > 0 {
+            tracing::error!(
+                lost,
+                "the journal could not be written for too long: entries are lost"
+            );
         }
-        self.backlog.push_back(entry);
-        self.write_backlog().await.map_err(JournalError::Write)?;
+    }
+
+    async fn write(&mut self) -> sqlx::Result<()> {
+        let has_entries = self.backlog.has_entries();
+        let result = self.backlog.write(&mut self.connection).await;
+        match &result {
+            Ok(()) => self.wrote().await,
+            Err(error) => {
+                let unwritten = self.backlog.len();
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::error!(
+                        %error, unwritten,
+                        "the journal cannot be written: it goes on in memory, and a restart would \
+                         forget what is not written"
+                    );
+                }
+                self.shown.send_modify(|shown| shown.failures += 1);
+            }
+        }
+        self.show(has_entries && result.is_ok()).await;
+        result
+    }
+
+    async fn wrote(&mut self) {
+        if std::mem::take(&mut self.is_failing) {
+            tracing::info!("the journal can be written again; what waited is on disk");
+        }
+        self.written += 1;
         if self.written >= PRUNE_EVERY {
             self.written = 0;
             if let Err(error) = store::prune(&mut self.connection, self.clock.now()).await {
                 tracing::warn!(%error, "the journal was not pruned");
             }
         }
-        Ok(())
     }
 
-    /// Writes in the order in which it came, and stops at the first that fails.
-    async fn write_backlog(&mut self) -> sqlx::Result<()> {
-        while let Some(entry) = self.backlog.front() {
-            entry.write(&mut self.connection).await?;
-            self.backlog.pop_front();
-            self.written += 1;
-        }
-        Ok(())
+    /// Shows how it stands; the outbox is counted anew where it may have changed.
+    async fn show(&mut self, is_counted: bool) {
+        let counts =
+            if is_counted { outbox::counts(&mut self.connection).await.ok() } else { None };
+        let unwritten = u64::try_from(self.backlog.len()).unwrap_or(u64::MAX);
+        self.shown.send_if_modified(|shown| {
+            let before = *shown;
+            if let Some((pending, dead)) = counts {
+                (shown.pending, shown.dead) = (pending, dead);
+            }
+            shown.unwritten = unwritten;
+            *shown != before
+        });
     }
 }

@@ -1,7 +1,11 @@
 //! A label set: what tells one series from another.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// One name and its value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +132,24 @@ impl fmt::Display for Labels {
     }
 }
 
+/// A JSON object in order of the names.
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for label in self {
+            map.serialize_entry(&*label.name, &*label.value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = BTreeMap::<String, String>::deserialize(deserializer)?;
+        Ok(Self::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+    }
+}
+
 impl fmt::Debug for Labels {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
@@ -151,5 +173,13 @@ mod tests {
         assert_eq!(labels.to_string(), r#"up{job="a\"b"}"#);
         assert_eq!(labels.without(&["job"]).to_string(), "up");
         assert_eq!(Labels::empty().to_string(), "{}");
+    }
+
+    #[test]
+    fn labels_are_written_as_an_object_and_read_back() {
+        let labels = Labels::from_pairs([("b", "2"), ("a", "x\"y")]);
+        let text = serde_json::to_string(&labels).unwrap();
+        assert_eq!(text, r#"{"a":"x\"y","b":"2"}"#);
+        assert_eq!(serde_json::from_str::<Labels>(&text).unwrap(), labels);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything. Each type is parsed once, at the edge, and never checked again.
 
+pub mod any_number;
 mod duration;
 mod http;
 mod id;
@@ -11,6 +12,7 @@ mod mistake;
 mod money;
 mod sample;
 mod secret;
+mod state;
 pub mod suggest;
 mod time;
 
@@ -23,4 +25,5 @@ pub use mistake::{Mistake, Place};
 pub use money::Money;
 pub use sample::{STALE_BITS, Sample, is_stale, stale_marker};
 pub use secret::{Secret, SecretSource, UrlSource};
+pub use state::{JournalStanding, StateRow, StateTable};
 pub use time::Timestamp;

@@ -1,11 +1,12 @@
 //! An alert as receivers are told of it.
 
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::ser::{SerializeMap as _, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, Timestamp, any_number};
 
 /// An alert that fires or has fired. Its identity is its label set.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// What it is; `alertname` is among them.
     pub labels: Labels,
@@ -19,6 +20,7 @@ pub struct Alert {
     /// again (`None` is never).
     pub ends_at: Option<Timestamp>,
     /// What the rule's expression gave last.
+    #[serde(with = "any_number")]
     pub value: f64,
     /// Where the expression can be looked at; may be empty.
     pub generator_url: String,

@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Alertmanager, Policy, Receiver, Webhook};
 use crate::model::{HttpSettings, Timestamp, UrlSource};
 
 /// The name of a place that messages go to, as the label `hook`: their number is bounded by the
 /// configuration, and none holds a URL.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct HookId(Arc<str>);
 
 impl HookId {
@@ -26,6 +29,16 @@ impl HookId {
     /// An Alertmanager, by its position from 0.
     pub fn alertmanager(position: usize) -> Self {
         Self(Arc::from(format!("alertmanager/{position}")))
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    pub fn parse(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// Whether rollbacks go there.
+    pub fn is_rollback(&self) -> bool {
+        self.0.starts_with("rollback/")
     }
 
     /// The name itself.

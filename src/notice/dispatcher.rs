@@ -5,14 +5,18 @@
 //! did. An alert that comes and goes inside the first wait is told to nobody, as in Alertmanager,
 //! but is reported to whoever asked, so that it is on record. Rollbacks do not pass through here:
 //! they wait for nobody.
+//!
+//! What was told outlives the process: each step says which groups changed, and is to be written
+//! down together with the notices that it decided on. Otherwise a process that dies in between
+//! would either tell a thing twice, as two notices, or never.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::group::{Context, Group};
+use super::group::{Context, Group, Saved};
 use super::route::Tree;
 use super::{Alert, Notice, Receiver, Route, Webhook};
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, StateRow, StateTable, Timestamp};
 
 /// The most alerts in all groups together; more are refused and counted.
 pub const ALERTS_MAX: usize = 50_000;
@@ -30,6 +34,8 @@ pub struct Dispatch {
     pub unheard: Vec<Alert>,
     /// How many alerts found no room.
     pub refused: usize,
+    /// What is to be kept of the groups that changed.
+    pub rows: Vec<StateRow>,
 }
 
 /// All groups and what their receivers were told.
@@ -41,6 +47,10 @@ pub struct Dispatcher {
     groups: BTreeMap<(usize, Labels), Group>,
     alerts: usize,
     deadline: Option<Timestamp>,
+    /// Groups whose rows are out of date.
+    changed: BTreeSet<(usize, Labels)>,
+    /// Rows of groups that are no more.
+    gone: BTreeSet<String>,
 }
 
 impl Dispatcher {
@@ -57,24 +67,63 @@ impl Dispatcher {
             groups: BTreeMap::new(),
             alerts: 0,
             deadline: None,
+            changed: BTreeSet::new(),
+            gone: BTreeSet::new(),
         }
     }
 
     /// Takes over from before a reload: every alert is routed anew, and a group that is still the
     /// same keeps its times and what its receiver was told.
     pub fn adopt(&mut self, now: Timestamp, old: Self) {
-        for alert in old.groups.values().flat_map(|group| group.alerts.values()) {
+        let receiver = |route: usize| old.tree.node(route).receiver.as_str();
+        let groups = old.groups.iter();
+        let saved: Vec<Saved> =
+            groups.map(|((route, _), group)| group.saved(receiver(*route))).collect();
+        self.gone = old.gone;
+        self.gone.extend(saved.iter().map(|saved| row_key(&saved.receiver, &saved.key)));
+        self.take_up(now, saved);
+    }
+
+    /// Goes on after a restart with the rows of an earlier run. What fired then is held to fire on
+    /// until a time, or until somebody says otherwise: while nobody was there to assert it, its end
+    /// came nearer for nothing. Rows that can't be read are named and left out.
+    pub fn restore(
+        &mut self,
+        now: Timestamp,
+        valid_until: Timestamp,
+        rows: &[StateRow],
+    ) -> Vec<String> {
+        let mut unreadable = Vec::new();
+        let mut saved = Vec::new();
+        for row in rows.iter().filter(|row| row.table == StateTable::NoticeGroup) {
+            let text = row.value.as_deref().unwrap_or_default();
+            match serde_json::from_str::<Saved>(text) {
+                Ok(group) => saved.push(group),
+                Err(_) => unreadable.push(row.key.clone()),
+            }
+            self.gone.insert(row.key.clone());
+        }
+        let alerts = saved.iter_mut().flat_map(|saved| &mut saved.alerts);
+        for alert in alerts.filter(|alert| alert.is_firing) {
+            alert.ends_at = alert.ends_at.map(|ends_at| ends_at.max(valid_until));
+        }
+        self.take_up(now, saved);
+        unreadable
+    }
+
+    fn take_up(&mut self, now: Timestamp, saved: Vec<Saved>) {
+        for alert in saved.iter().flat_map(|saved| &saved.alerts) {
             // A resolve that nobody was told of yet finds its place as the alert that it ends.
             self.put(now, &Alert { is_firing: true, ends_at: None, ..alert.clone() });
             self.put(now, alert);
         }
-        let mut known: BTreeMap<(&str, &str), &Group> = BTreeMap::new();
-        for ((route, _), group) in &old.groups {
-            known.insert((&old.tree.node(*route).receiver, &group.key), group);
+        let mut known: BTreeMap<(String, String), Saved> = BTreeMap::new();
+        for saved in saved {
+            known.insert((saved.receiver.clone(), saved.key.clone()), saved);
         }
         for ((route, _), group) in &mut self.groups {
-            let receiver = self.tree.node(*route).receiver.as_str();
-            if let Some(known) = known.get(&(receiver, group.key.as_str())) {
+            let receiver = self.tree.node(*route).receiver.clone();
+            if let Some(known) = known.get(&(receiver, group.key.clone())) {
                 group.next_flush = known.next_flush;
                 group.has_flushed = known.has_flushed;
                 group.told.clone_from(&known.told);
@@ -93,6 +142,7 @@ impl Dispatcher {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.flush(now, &mut dispatch);
         }
+        dispatch.rows = self.take_rows();
         dispatch
     }
 
@@ -120,39 +170,71 @@ impl Dispatcher {
                 continue;
             }
             self.alerts += usize::from(!is_known);
-            let group = self.groups.entry(slot).or_insert_with_key(|(_, labels)| Group {
+            let group = self.groups.entry(slot.clone()).or_insert_with_key(|(_, labels)| Group {
                 labels: labels.clone(),
                 key: node.group_key(labels),
                 alerts: BTreeMap::new(),
                 next_flush: now + node.group_wait,
                 has_flushed: false,
-                told: Vec::new(),
+                told: BTreeMap::new(),
             });
-            group.put(now, node.group_wait, alert);
+            let is_news = group.put(now, node.group_wait, alert);
             let next = group.next_flush;
+            if is_news {
+                self.changed.insert(slot);
+            }
             self.deadline = Some(self.deadline.map_or(next, |deadline| deadline.min(next)));
         }
         refused
     }
 
     fn flush(&mut self, now: Timestamp, dispatch: &mut Dispatch) {
-        for ((route, _), group) in &mut self.groups {
+        for (slot, group) in &mut self.groups {
             if group.next_flush > now {
                 continue;
             }
-            let node = self.tree.node(*route);
+            let route = slot.0;
+            let node = self.tree.node(route);
             let webhooks = self.receivers.get(&node.receiver).map_or(&[][..], Vec::as_slice);
             let external_url = self.external_url.as_str();
-            let context = Context { now, route: *route, node, webhooks, external_url };
+            let context = Context { now, route, node, webhooks, external_url };
             let (notices, unheard) = group.flush(&context);
             group.next_flush = now + node.group_interval.max(GROUP_INTERVAL_MIN);
             dispatch.notices.extend(notices);
             dispatch.unheard.extend(unheard);
+            self.changed.insert(slot.clone());
         }
-        self.groups.retain(|_, group| !group.alerts.is_empty());
+        let (tree, gone) = (&self.tree, &mut self.gone);
+        self.groups.retain(|(route, _), group| {
+            let is_over = group.alerts.is_empty();
+            if is_over {
+                gone.insert(row_key(&tree.node(*route).receiver, &group.key));
+            }
+            !is_over
+        });
         self.alerts = self.groups.values().map(|group| group.alerts.len()).sum();
         self.deadline = self.groups.values().map(|group| group.next_flush).min();
     }
+
+    fn take_rows(&mut self) -> Vec<StateRow> {
+        let mut rows: BTreeMap<String, Option<String>> =
+            std::mem::take(&mut self.gone).into_iter().map(|key| (key, None)).collect();
+        for slot in std::mem::take(&mut self.changed) {
+            let Some(group) = self.groups.get(&slot) else { continue };
+            let receiver = &self.tree.node(slot.0).receiver;
+            let value = serde_json::to_string(&group.saved(receiver));
+            let value = value.expect("texts and numbers always serialize");
+            rows.insert(row_key(receiver, &group.key), Some(value));
+        }
+        let table = StateTable::NoticeGroup;
+        rows.into_iter().map(|(key, value)| StateRow { table, key, value }).collect()
+    }
+}
+
+/// Routes that tell the same receiver of the same group share a row, since they tell the same.
+fn row_key(receiver: &str, group: &str) -> String {
+    // The length keeps `ab`, `c` and `a`, `bc` apart.
+    format!("{}:{receiver}{group}", receiver.len())
 }
 
 #[cfg(test)]
@@ -324,6 +406,78 @@ mod tests {
         let notices = new.step(at(330), &[]).notices;
         assert_eq!(notices.len(), 1);
         assert_eq!(notices[0].reason, super::super::Reason::SomeResolved);
+    }
+
+    /// The rows that are on disk after those of some steps.
+    fn disk(steps: &[Dispatch]) -> Vec<StateRow> {
+        let mut disk: BTreeMap<String, StateRow> = BTreeMap::new();
+        for row in steps.iter().flat_map(|dispatch| &dispatch.rows) {
+            disk.insert(row.key.clone(), row.clone());
+        }
+        disk.into_values().filter(|row| row.value.is_some()).collect()
+    }
+
+    #[test]
+    fn a_restart_neither_repeats_a_notice_nor_loses_a_resolve() {
+        let mut old = dispatcher(vec![webhook(), webhook()]);
+        let mut steps = vec![old.step(at(0), &[a("x", 0), a("y", 0)]), old.step(at(30), &[])];
+        assert_eq!(steps[1].notices.len(), 2);
+        steps.push(old.step(at(100), &[resolved(&a("x", 0), 100)]));
+        let rows = disk(&steps);
+        assert_eq!(rows.len(), 1);
+        // Back after the flush at 330 s was due, with what fires said again as at any evaluation.
+        let mut new = dispatcher(vec![webhook(), webhook()]);
+        assert_eq!(new.restore(at(400), at(640), &rows), [""; 0]);
+        assert_eq!(new.next_deadline(), Some(at(330)));
+        let notices = new.step(at(400), &[a("y", 0)]).notices;
+        let told: Vec<_> = notices.iter().map(|n| (n.reason, n.firing, n.resolved)).collect();
+        assert_eq!(told, [(super::super::Reason::SomeResolved, 1, 1); 2]);
+        // Nothing else until the repeat interval of 4 h is over, counted from what was told last.
+        let mut quiet = new.step(at(700), &[a("y", 0)]).notices;
+        quiet.extend(new.step(at(14_799), &[a("y", 0)]).notices);
+        assert_eq!(quiet, []);
+        let mut y = a("y", 0);
+        y.ends_at = None;
+        assert_eq!(new.step(at(14_800), &[y.clone()]).notices.len(), 0, "the flush is at 15,000 s");
+        assert_eq!(new.step(at(15_099), &[y]).notices.len(), 2);
+    }
+
+    #[test]
+    fn what_nobody_asserts_after_a_restart_is_resolved_and_not_before_somebody_could() {
+        let mut old = dispatcher(vec![webhook()]);
+        let mut alert = a("x", 0);
+        alert.ends_at = Some(at(240));
+        let steps = [old.step(at(0), &[alert]), old.step(at(30), &[])];
+        let mut new = dispatcher(vec![webhook()]);
+        new.restore(at(1000), at(1240), &disk(&steps));
+        assert_eq!(new.step(at(1000), &[]).notices, []);
+        let notices = new.step(at(1300), &[]).notices;
+        assert_eq!(notices[0].reason, super::super::Reason::AllResolved);
+    }
+
+    #[test]
+    fn a_group_that_is_over_leaves_no_row() {
+        let mut dispatcher = dispatcher(vec![webhook()]);
+        let steps = [
+            dispatcher.step(at(0), &[a("x", 0)]),
+            dispatcher.step(at(30), &[]),
+            dispatcher.step(at(100), &[resolved(&a("x", 0), 100)]),
+            dispatcher.step(at(330), &[]),
+        ];
+        assert_eq!(disk(&steps[..3]).len(), 1);
+        assert_eq!(disk(&steps), []);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_named_and_hurts_no_other() {
+        let mut old = dispatcher(vec![webhook()]);
+        let mut rows = disk(&[old.step(at(0), &[a("x", 0)]), old.step(at(30), &[])]);
+        let table = StateTable::NoticeGroup;
+        let (key, value) = ("3:all?".to_owned(), Some("{".to_owned()));
+        rows.push(StateRow { table, key, value });
+        let mut new = dispatcher(vec![webhook()]);
+        assert_eq!(new.restore(at(40), at(100), &rows), ["3:all?"]);
+        assert_eq!(new.step(at(60), &[a("x", 0)]).notices, []);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::payload::{Envelope, body};
@@ -80,10 +81,21 @@ pub(super) struct Group {
     pub(super) next_flush: Timestamp,
     pub(super) has_flushed: bool,
     /// What each webhook of the receiver was told last.
-    pub(super) told: Vec<Option<Told>>,
+    pub(super) told: BTreeMap<HookId, Told>,
 }
 
-#[derive(Clone, Debug)]
+/// A group as it outlives a reload or the process: whose it is, its times, what was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Saved {
+    pub(super) receiver: String,
+    pub(super) key: String,
+    pub(super) next_flush: Timestamp,
+    pub(super) has_flushed: bool,
+    pub(super) told: BTreeMap<HookId, Told>,
+    pub(super) alerts: Vec<Alert>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Told {
     at: Timestamp,
     firing: BTreeSet<Labels>,
@@ -101,19 +113,39 @@ pub(super) struct Context<'a> {
 
 impl Group {
     /// Takes the newest of an alert. One that was resolved before anybody saw it fire is nothing
-    /// to this group.
-    pub(super) fn put(&mut self, now: Timestamp, group_wait: Duration, alert: &Alert) {
-        match self.alerts.get_mut(&alert.labels) {
-            Some(known) if known == alert => {}
-            Some(known) => *known = alert.clone(),
-            None if alert.is_resolved(now) => {}
+    /// to this group. Returns whether that is news: a value that moved and an end that was put off
+    /// are none.
+    pub(super) fn put(&mut self, now: Timestamp, group_wait: Duration, alert: &Alert) -> bool {
+        let is_news = match self.alerts.get_mut(&alert.labels) {
+            Some(known) if known == alert => false,
+            Some(known) => {
+                let same = |alert: &Alert| (alert.is_firing, alert.starts_at);
+                let is_news = same(known) != same(alert);
+                *known = alert.clone();
+                is_news
+            }
+            None if alert.is_resolved(now) => false,
             None => {
                 self.alerts.insert(alert.labels.clone(), alert.clone());
+                true
             }
-        }
+        };
         // One that fires for longer than the wait, as after a restart, waits no more.
         if !self.has_flushed && alert.is_firing && alert.starts_at + group_wait < now {
             self.next_flush = self.next_flush.min(now);
+        }
+        is_news
+    }
+
+    /// Everything of it that is to be kept, for the receiver whose group it is.
+    pub(super) fn saved(&self, receiver: &str) -> Saved {
+        Saved {
+            receiver: receiver.to_owned(),
+            key: self.key.clone(),
+            next_flush: self.next_flush,
+            has_flushed: self.has_flushed,
+            told: self.told.clone(),
+            alerts: self.alerts.values().cloned().collect(),
         }
     }
 
@@ -122,7 +154,11 @@ impl Group {
     pub(super) fn flush(&mut self, context: &Context<'_>) -> (Vec<Notice>, Vec<Alert>) {
         let now = context.now;
         self.has_flushed = true;
-        self.told.resize(context.webhooks.len(), None);
+        let receiver = context.node.receiver.as_str();
+        let hooks: Vec<HookId> = (0..context.webhooks.len())
+            .map(|position| HookId::webhook(receiver, position))
+            .collect();
+        self.told.retain(|hook, _| hooks.contains(hook));
         let mut alerts: Vec<&Alert> = self.alerts.values().collect();
         alerts.sort_by(|left, right| written_before(left, right));
         let side = |is_resolved| -> BTreeSet<Labels> {
@@ -131,18 +167,18 @@ impl Group {
         };
         let (firing, resolved) = (side(false), side(true));
         let was_told: BTreeSet<Labels> =
-            self.told.iter().flatten().flat_map(|told| told.firing.iter().cloned()).collect();
+            self.told.values().flat_map(|told| told.firing.iter().cloned()).collect();
         let mut notices = Vec::new();
         let mut tells_resolved = false;
-        for (position, webhook) in context.webhooks.iter().enumerate() {
-            let told = self.told[position].as_ref();
+        for ((position, webhook), hook) in context.webhooks.iter().enumerate().zip(hooks) {
+            let told = self.told.get(&hook);
             let repeat = context.node.repeat_interval;
             let Some(reason) = reason(told, &firing, &resolved, webhook.send_resolved, now, repeat)
             else {
                 continue;
             };
-            self.told[position] =
-                Some(Told { at: now, firing: firing.clone(), resolved: resolved.clone() });
+            let told = Told { at: now, firing: firing.clone(), resolved: resolved.clone() };
+            self.told.insert(hook, told);
             let chosen: Vec<&Alert> = alerts
                 .iter()
                 .filter(|alert| webhook.send_resolved || !alert.is_resolved(now))

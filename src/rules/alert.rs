@@ -1,13 +1,16 @@
 //! One alert and what identifies it.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, Timestamp, any_number};
 
 /// Where an alert stands. The order is that of gravity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AlertState {
     /// It has fired and is over.
     Inactive,
@@ -29,7 +32,7 @@ impl AlertState {
 }
 
 /// One alert of an alerting rule: identified, within its rule, by its labels.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// The labels of the sample without its name, overlaid by the rule's, and `alertname`.
     pub labels: Labels,
@@ -38,6 +41,7 @@ pub struct Alert {
     /// Where it stands.
     pub state: AlertState,
     /// The sample's value at the last evaluation in which the condition held.
+    #[serde(with = "any_number")]
     pub value: f64,
     /// Since when the condition holds.
     pub active_at: Timestamp,
@@ -60,6 +64,25 @@ pub struct Alert {
     pub incident: String,
 }
 
+impl Alert {
+    /// The alert as it goes on after a time in which nobody evaluated it, which counts for nothing.
+    #[must_use]
+    pub fn after(mut self, outage: Duration) -> Self {
+        if self.state == AlertState::Pending {
+            self.active_at = self.active_at + outage;
+        }
+        self.keep_firing_since = self.keep_firing_since.map(|since| since + outage);
+        self
+    }
+
+    /// What tells it from every other alert, over restarts and reloads that leave its rule alone:
+    /// the hash of rule, expression and labels, 64 hexadecimal digits.
+    pub fn identity(&self) -> String {
+        let parts = [&self.file, &self.group, &self.rule, &self.expr];
+        hashed(parts.into_iter().map(String::as_str), &self.labels, &[])
+    }
+}
+
 /// The incident's id: 64 hexadecimal digits.
 pub(super) fn incident(
     file: &str,
@@ -68,14 +91,18 @@ pub(super) fn incident(
     labels: &Labels,
     active_at: Timestamp,
 ) -> String {
+    hashed([file, group, rule].into_iter(), labels, &active_at.millis().to_be_bytes())
+}
+
+fn hashed<'a>(parts: impl Iterator<Item = &'a str>, labels: &'a Labels, end: &[u8]) -> String {
     let mut hash = Sha256::new();
     let labels = labels.iter().flat_map(|label| [&*label.name, &*label.value]);
-    for part in [file, group, rule].into_iter().chain(labels) {
+    for part in parts.chain(labels) {
         // Lengths keep `ab`, `c` and `a`, `bc` apart.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hash.update(active_at.millis().to_be_bytes());
+    hash.update(end);
     hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
         let _infallible = write!(text, "{byte:02x}");
         text

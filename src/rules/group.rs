@@ -214,6 +214,13 @@ impl Group {
         }
     }
 
+    /// Takes over alerts as they were written down before a restart, in place of whatever else is
+    /// known. Alerts of rules that are no longer here are left out.
+    pub fn reinstate(&mut self, alerts: &[Alert]) {
+        self.rules.iter_mut().for_each(|rule| rule.alerts.clear());
+        self.restore(alerts);
+    }
+
     /// The alerts of the rule that an alert came from: of its name, and with labels that the alert
     /// bears.
     fn alerts_of(&mut self, alert: &Alert) -> Option<&mut Alerts> {

@@ -22,7 +22,7 @@ use super::spec::RuleSpec;
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 
 /// The longest time without evaluations after which alerts go on: Prometheus's default.
-const OUTAGE_MAX: Duration = Duration::from_secs(3600);
+pub const OUTAGE_MAX: Duration = Duration::from_secs(3600);
 
 const STATE: &str = "ALERTS_FOR_STATE";
 const SHOWN: &str = "ALERTS";

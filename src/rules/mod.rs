@@ -24,6 +24,7 @@ pub use evaluation::{Context, RuleError, Transition};
 pub use fields::Unknown;
 pub use file::{Sourced, parse, parse_sourced};
 pub use group::{Defaults, Evaluation, Group, RuleFailure};
+pub use inheritance::OUTAGE_MAX;
 pub use no_data::{NO_DATA, NoData};
 pub use spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
 pub use state::Holds;

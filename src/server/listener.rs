@@ -20,10 +20,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
+use super::outbox::OutboxRequest;
 use super::query::Queries;
-use super::{admin, api, exposition, page, query, selection, status, targets};
+use super::{admin, api, exposition, outbox, page, query, selection, status, targets};
 use crate::clock::Clock;
 use crate::engine::Snapshot;
+use crate::model::JournalStanding;
 use crate::series::Store;
 use crate::telemetry::Telemetry;
 
@@ -36,6 +38,12 @@ pub struct Views {
     pub samples: mpsc::Sender<oneshot::Sender<Arc<Store>>>,
     /// Asks for a reload of the configuration.
     pub reload: mpsc::Sender<admin::ReloadRequest>,
+    /// Asks for the outbox.
+    pub outbox: mpsc::Sender<OutboxRequest>,
+    /// What the journal holds and how it does.
+    pub standing: watch::Receiver<JournalStanding>,
+    /// Where a damaged journal was put by this start.
+    pub set_aside: Option<Arc<str>>,
     /// The configuration as it was written, for `/api/v1/status/config`; secrets are references.
     pub config: watch::Receiver<Arc<str>>,
     /// Where alerts are posted to.
@@ -104,7 +112,8 @@ fn application(views: &Views) -> Router {
         .merge(api::routes(views))
         .merge(targets::routes(views, queries.clone()))
         .merge(status::routes(views, queries))
-        .merge(page::routes(views.snapshot.clone(), views.clock))
+        .merge(outbox::routes(views.outbox.clone()))
+        .merge(page::routes(views))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(CompressionLayer::new())

@@ -10,6 +10,7 @@ mod cardinality;
 mod exposition;
 mod guard;
 mod listener;
+mod outbox;
 mod page;
 mod parameters;
 mod query;
@@ -21,6 +22,7 @@ mod targets;
 
 pub use admin::ReloadRequest;
 pub use listener::{Server, Views};
+pub use outbox::{OutboxRequest, Resent};
 
 #[cfg(test)]
 mod tests;

@@ -13,10 +13,11 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::listener::Views;
 use super::slos;
 use crate::clock::Clock;
 use crate::engine::{Snapshot, TargetStatus};
-use crate::model::Timestamp;
+use crate::model::{JournalStanding, Timestamp};
 use crate::provider::SloClass;
 use crate::rules::{Alert, AlertState};
 
@@ -24,20 +25,58 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
      form-action 'none'";
 const STYLE: &str = include_str!("page.css");
 
-type Reader = (watch::Receiver<Arc<Snapshot>>, Clock);
-
-pub(super) fn routes(snapshot: watch::Receiver<Arc<Snapshot>>, clock: Clock) -> Router {
-    Router::new().route("/", get(page)).with_state((snapshot, clock))
+/// What the page is written from.
+#[derive(Clone)]
+struct Reader {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    standing: watch::Receiver<JournalStanding>,
+    set_aside: Option<Arc<str>>,
+    clock: Clock,
 }
 
-async fn page(State((snapshot, clock)): State<Reader>) -> impl IntoResponse {
-    let snapshot = Arc::clone(&snapshot.borrow());
+pub(super) fn routes(views: &Views) -> Router {
+    let (snapshot, standing) = (views.snapshot.clone(), views.standing.clone());
+    let reader =
+        Reader { snapshot, standing, set_aside: views.set_aside.clone(), clock: views.clock };
+    Router::new().route("/", get(page)).with_state(reader)
+}
+
+async fn page(State(reader): State<Reader>) -> impl IntoResponse {
+    let snapshot = Arc::clone(&reader.snapshot.borrow());
+    let troubles = troubles(&reader.standing.borrow(), reader.set_aside.as_deref());
     let headers = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
-    (headers, Html(render(&snapshot, clock.now())))
+    (headers, Html(render(&snapshot, &troubles, reader.clock.now())))
+}
+
+/// What is wrong with what must outlive the process: notices that nobody got, a disk that takes
+/// nothing, a damaged file.
+fn troubles(standing: &JournalStanding, set_aside: Option<&str>) -> Vec<String> {
+    let mut troubles = Vec::new();
+    let noun = if standing.dead == 1 { "notice was" } else { "notices were" };
+    if standing.dead > 0 {
+        troubles.push(format!(
+            "{} {noun} given up: `bellwether notices list` names them, `notices resend` sends them \
+             again",
+            standing.dead
+        ));
+    }
+    if standing.unwritten > 0 && standing.failures > 0 {
+        troubles.push(
+            "The journal cannot be written: bellwether goes on in memory, and a restart would forget \
+             what is not on disk"
+                .to_owned(),
+        );
+    }
+    if let Some(path) = set_aside {
+        troubles.push(format!(
+            "The journal was damaged at the start; it lies at {path}, and a new one was begun"
+        ));
+    }
+    troubles
 }
 
 /// Writes the page for a state as seen at a time.
-fn render(snapshot: &Snapshot, now: Timestamp) -> String {
+fn render(snapshot: &Snapshot, troubles: &[String], now: Timestamp) -> String {
     let firing = alerts(snapshot, AlertState::Firing);
     let pending = alerts(snapshot, AlertState::Pending);
     let verdict = verdict(snapshot, &firing);
@@ -50,6 +89,7 @@ fn render(snapshot: &Snapshot, now: Timestamp) -> String {
         escape(&verdict.0),
         verdict.1
     );
+    trouble_list(&mut html, troubles);
     targets(&mut html, snapshot, now);
     slos::section(&mut html, snapshot);
     alert_table(&mut html, "Firing", &firing, now);
@@ -60,7 +100,8 @@ fn render(snapshot: &Snapshot, now: Timestamp) -> String {
         format_args!(
             "</main><footer><p>State of {}, {} before this page was written. \
              <a href=\"/metrics\">metrics</a> · <a href=\"/api/v1/alerts\">alerts</a> · \
-             <a href=\"/api/v1/rules\">rules</a> · <a href=\"/api/v1/query?query=up\">query</a>\
+             <a href=\"/api/v1/rules\">rules</a> · \
+             <a href=\"/api/v1/notices\">notices</a> · <a href=\"/api/v1/query?query=up\">query</a>\
              </p></footer></body></html>",
             snapshot.at,
             age(snapshot.at, now)
@@ -115,6 +156,17 @@ fn name_of(alert: &Alert) -> &str {
 fn alerts(snapshot: &Snapshot, state: AlertState) -> Vec<&Alert> {
     let rules = snapshot.groups.iter().flat_map(|group| &group.rules);
     rules.flat_map(|rule| &rule.alerts).filter(|alert| alert.state == state).collect()
+}
+
+fn trouble_list(html: &mut String, troubles: &[String]) {
+    if troubles.is_empty() {
+        return;
+    }
+    html.push_str("<section><h2>State</h2><ul>");
+    for trouble in troubles {
+        push(html, format_args!("<li>{}</li>", escape(trouble)));
+    }
+    html.push_str("</ul></section>");
 }
 
 fn targets(html: &mut String, snapshot: &Snapshot, now: Timestamp) {

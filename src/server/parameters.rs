@@ -63,6 +63,12 @@ impl ApiError {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "internal", message }
     }
 
+    /// Whoever was asked could not do it: 500.
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self { status, kind: "internal", message: message.into() }
+    }
+
     /// The service is starting or stopping: 503.
     pub(super) fn unavailable() -> Self {
         let message = "bellwether is starting or stopping".to_owned();

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{ReloadRequest, Server, Views};
 use crate::clock::Clock;
 use crate::engine::{BudgetStatus, GroupStatus, SloStatus, Snapshot};
-use crate::model::{Labels, Sample, TargetId, Timestamp};
+use crate::model::{JournalStanding, Labels, Sample, TargetId, Timestamp};
 use crate::rules::{Alert, AlertState, Health, RuleKind, RuleStatus};
 use crate::series::{self, Store};
 use crate::slo::{self, Alerting, Indicator, Objective, Scope, Slo, Subject};
@@ -95,6 +95,9 @@ impl House {
             snapshot: shown,
             samples,
             reload,
+            outbox: mpsc::channel(1).0,
+            standing: watch::channel(JournalStanding { dead: 2, ..Default::default() }).1,
+            set_aside: Some(Arc::from("/data/bellwether.db.corrupt-1")),
             config,
             alertmanagers,
             ready: is_ready,

@@ -140,6 +140,11 @@ families! {
     WEBHOOK_DEPTH = process("bellwether_webhook_queue_depth", Gauge, ["hook"], "Notices that wait.");
     WEBHOOK_OLDEST = process("bellwether_webhook_oldest_pending_seconds", Gauge, ["hook"], "How long the oldest of them has waited.");
     WEBHOOK_CIRCUIT = process("bellwether_webhook_circuit_open", Gauge, ["hook"], "Whether a receiver failed so often that one delivery at a time probes it: 1, or 0.");
+    OUTBOX_PENDING = process("bellwether_outbox_pending", Gauge, [], "Notices and rollback calls on record that are not delivered yet.");
+    OUTBOX_DEAD = process("bellwether_outbox_dead_letters", Gauge, [], "Notices and rollback calls that were given up and can be sent again.");
+    JOURNAL_UNWRITTEN = process("bellwether_journal_unwritten", Gauge, [], "Entries and rows of state that wait in memory for a disk that can be written.");
+    JOURNAL_FAILURES = process("bellwether_journal_failures_total", Counter, [], "Times that the journal could not be written; each is tried again.");
+    JOURNAL_DAMAGED = process("bellwether_journal_damaged_files_total", Counter, [], "Journals that the start found damaged and set aside.");
     RELOAD_SUCCESSFUL = process("bellwether_config_last_reload_successful", Gauge, [], "Whether the last reload of the configuration succeeded.");
     RELOAD_TIME = process("bellwether_config_last_reload_success_timestamp_seconds", Gauge, [], "When the configuration was last loaded.");
     BUILD_INFO = process("bellwether_build_info", Gauge, ["version"], "1, labeled with the version.");
@@ -196,8 +201,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + Anomaly::ALL.len()
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
         + 5 + 6 + 4 + 10;
-    // The canary's lateness, 13 single ones, the process's own, what a scrape adds.
-    let process = ladder(LAG_BUCKETS, 0) + 13 + 8 + 4;
+    // The canary's lateness, 18 single ones, the process's own, what a scrape adds.
+    let process = ladder(LAG_BUCKETS, 0) + 18 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 3;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 5
 }

@@ -46,6 +46,12 @@ pub(super) struct Process {
     pub(super) depth: GaugeVec,
     pub(super) oldest: GaugeVec,
     pub(super) circuit: GaugeVec,
+    pub(super) outbox_pending: prometheus::Gauge,
+    pub(super) outbox_dead: prometheus::Gauge,
+    pub(super) journal_unwritten: prometheus::Gauge,
+    pub(super) journal_damaged: prometheus::IntCounter,
+    journal_failures: prometheus::IntCounter,
+    journal_failures_before: AtomicU64,
     reload_successful: prometheus::Gauge,
     reload_time: prometheus::Gauge,
     // Written by a reload only.
@@ -102,6 +108,12 @@ impl Process {
             depth: gauge(registry, &metrics::WEBHOOK_DEPTH),
             oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
             circuit: gauge(registry, &metrics::WEBHOOK_CIRCUIT),
+            outbox_pending: single(&metrics::OUTBOX_PENDING),
+            outbox_dead: single(&metrics::OUTBOX_DEAD),
+            journal_unwritten: single(&metrics::JOURNAL_UNWRITTEN),
+            journal_damaged: counted(&metrics::JOURNAL_DAMAGED),
+            journal_failures: counted(&metrics::JOURNAL_FAILURES),
+            journal_failures_before: AtomicU64::new(0),
             reload_successful: single(&metrics::RELOAD_SUCCESSFUL),
             reload_time: single(&metrics::RELOAD_TIME),
             known: Mutex::default(),
@@ -182,6 +194,11 @@ impl Process {
         self.bytes.set(bytes as f64);
         let before = self.refused_before.swap(refused, Ordering::Relaxed);
         self.refused.inc_by(refused.saturating_sub(before));
+    }
+
+    pub(super) fn journal_failed(&self, failures: u64) {
+        let before = self.journal_failures_before.swap(failures, Ordering::Relaxed);
+        self.journal_failures.inc_by(failures.saturating_sub(before));
     }
 
     pub(super) fn rules_evaluated(&self, group: &str, failed: u64, missed: u64, took: Duration) {

@@ -11,7 +11,7 @@ use super::exposition;
 use super::probes::Probes;
 use super::process::Process;
 use super::slos::{SloReading, Slos};
-use crate::model::Timestamp;
+use crate::model::{JournalStanding, Timestamp};
 use crate::probe::{Outcome, SkipReason, Target};
 
 /// How a delivery ended.
@@ -212,6 +212,19 @@ impl Telemetry {
     /// Whether a receiver failed so often that it is only probed.
     pub fn delivery_circuit(&self, hook: &str, is_open: bool) {
         self.process.circuit.with_label_values(&[hook]).set(f64::from(u8::from(is_open)));
+    }
+
+    /// What the journal holds and how it does.
+    pub fn journal(&self, standing: &JournalStanding) {
+        self.process.outbox_pending.set(standing.pending as f64);
+        self.process.outbox_dead.set(standing.dead as f64);
+        self.process.journal_unwritten.set(standing.unwritten as f64);
+        self.process.journal_failed(standing.failures);
+    }
+
+    /// The start found the journal damaged.
+    pub fn journal_damaged(&self) {
+        self.process.journal_damaged.inc();
     }
 
     /// Name, kind and help of every family that there is or can be, those of the process among them.

@@ -20,5 +20,6 @@ mod rollback;
 mod secrets;
 mod service;
 mod stall;
+mod state;
 mod stop;
 mod wait;

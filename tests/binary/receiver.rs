@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::program::let_pass;
 use super::wait::until;
 
 /// What it does with a request that it has read.
@@ -20,6 +22,10 @@ use super::wait::until;
 pub enum Manner {
     /// Answers 200.
     Takes,
+    /// Answers 200 after up to 30 ms, so that much is under way at any moment.
+    Dawdles,
+    /// Answers 404.
+    Refuses,
     /// Closes the connection without an answer.
     Closes,
     /// Says nothing.
@@ -100,9 +106,19 @@ async fn converse(
     while let Some(call) = read(&mut stream).await {
         let manner = *manner.borrow();
         calls.send_modify(|calls| calls.push(call));
+        if let Manner::Dawdles = manner {
+            let milliseconds = calls.borrow().len() as u64 * 7 % 31;
+            let_pass(Duration::from_millis(milliseconds)).await;
+        }
         match manner {
-            Manner::Takes => {
+            Manner::Takes | Manner::Dawdles => {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                if stream.write_all(answer).await.is_err() {
+                    return;
+                }
+            }
+            Manner::Refuses => {
+                let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
                 if stream.write_all(answer).await.is_err() {
                     return;
                 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bellwether::clock::Clock;
 use bellwether::engine::Snapshot;
-use bellwether::model::{Labels, Sample, Timestamp};
+use bellwether::model::{JournalStanding, Labels, Sample, Timestamp};
 use bellwether::series::{self, Store};
 use bellwether::server::{Server, Views};
 use bellwether::telemetry::Telemetry;
@@ -386,6 +386,9 @@ async fn ours(samples: &Samples) -> (Server, String) {
         snapshot: watch::channel(Arc::new(Snapshot::empty(clock.now()))).1,
         samples: asked,
         reload: mpsc::channel(1).0,
+        outbox: mpsc::channel(1).0,
+        standing: watch::channel(JournalStanding::default()).1,
+        set_aside: None,
         config: watch::channel(Arc::from("")).1,
         alertmanagers: watch::channel(Arc::from([])).1,
         ready: watch::channel(true).1,

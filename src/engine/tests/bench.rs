@@ -170,7 +170,7 @@ impl Bench {
         for action in self.engine.handle(event, at(now)) {
             let line = match action {
                 Action::Record(decision) => format!("record {}", decision.verdict.as_str()),
-                Action::Deliver(delivery) => {
+                Action::Deliver(delivery) | Action::Enqueue(delivery) => {
                     let line = format!("deliver to {}", delivery.hook);
                     self.deliveries.push(delivery);
                     line
