@@ -10,6 +10,7 @@
 mod accounting;
 mod api;
 mod commands;
+mod crash;
 mod exposition;
 mod faults;
 mod program;
