@@ -47,9 +47,12 @@ impl Incident {
         let calls = self.receiver.wait("/back", before + 1).await;
         let delivered = [("hook", "rollback/back"), ("result", "delivered")];
         self.service.reaches("bellwether_webhook_deliveries_total", &delivered, 1.0).await;
-        // The candidate fails still: an incident of the new life, within the cooldown of the old.
-        let held = [("rollback", "back"), ("result", "cooldown")];
-        self.service.reaches("bellwether_rollbacks_total", &held, 1.0).await;
+        // The candidate fails still. Where the old samples reach into the first evaluation that is
+        // the same incident; otherwise it is a new one, within the cooldown of the old.
+        let bad = [("target", "candidate"), ("slo", "bad")];
+        let metrics = self.service.reaches("bellwether_probe_runs_total", &bad, 40.0).await;
+        let fired = [("rollback", "back"), ("result", "fired")];
+        assert_eq!(metrics.value("bellwether_rollbacks_total", &fired), Some(0.0));
         assert_eq!(self.receiver.calls("/back").len(), before + 1);
         calls
     }
