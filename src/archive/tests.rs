@@ -10,7 +10,7 @@ use super::frame::{HEADER_LENGTH, Kind, header_of};
 use super::open::{End, read_log};
 use super::*;
 use crate::model::{Labels, Matcher, Sample, Timestamp};
-use crate::series::{Settings, Source as _, Store, Watch, Written};
+use crate::series::{Settings, Source as _, Store, Wants, Watch, Written};
 use crate::telemetry::Telemetry;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -436,7 +436,7 @@ fn counted(store: &Store, name: &str) -> u64 {
     let matchers = [Matcher::parse(&format!("__name__={name}")).unwrap()];
     let mut count = 0;
     store.look(&matchers, Timestamp::MIN, Timestamp::MAX, &mut |_, series| {
-        let seen = series.window(Timestamp::MIN, Timestamp::MAX);
+        let seen = series.window(Timestamp::MIN, Timestamp::MAX, Wants::Growth);
         count += seen.middle.map_or(0, |middle| u64::from(middle.count));
         count += (seen.head.len() + seen.tail.len()) as u64;
     });

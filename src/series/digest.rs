@@ -11,6 +11,17 @@
 use super::sum::Sum;
 use crate::model::{Sample, Timestamp, is_stale};
 
+/// How much of a digest is asked for; what is not asked for has no meaning then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wants {
+    /// The first and the last sample, `count`, `resets` and `dropped`.
+    Growth,
+    /// All but `squares`.
+    Sums,
+    /// All.
+    Deviations,
+}
+
 /// A run of samples of one series, none of them a stale marker. Nothing but `count` tells of a run
 /// without samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +109,7 @@ impl Digest {
     }
 
     /// Adds a run that begins after this one has ended.
-    pub fn append(&mut self, later: &Self) {
+    pub fn append(&mut self, later: &Self, wants: Wants) {
         if later.count == 0 {
             return;
         }
@@ -106,19 +117,30 @@ impl Digest {
             *self = *later;
             return;
         }
-        let (count, further) = (f64::from(self.count), f64::from(later.count));
-        let apart = later.mean() - self.mean();
-        // Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm" (1979), eq. 2.1b.
-        self.squares += later.squares + apart * apart * count * further / (count + further);
-        self.join(self.last.value, later.first.value);
+        if wants >= Wants::Deviations {
+            let (count, further) = (f64::from(self.count), f64::from(later.count));
+            let apart = later.mean() - self.mean();
+            // Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm" (1979), eq. 2.1b.
+            self.squares += later.squares + apart * apart * count * further / (count + further);
+        }
+        if wants >= Wants::Sums {
+            self.changes += changes(self.last.value, later.first.value);
+            self.changes = self.changes.saturating_add(later.changes);
+            self.sum.merge(later.sum);
+            self.min = lesser(self.min, later.min);
+            self.max = greater(self.max, later.max);
+        }
+        self.fall(self.last.value, later.first.value);
         self.last = later.last;
         self.count = self.count.saturating_add(later.count);
         self.resets = self.resets.saturating_add(later.resets);
-        self.changes = self.changes.saturating_add(later.changes);
         self.dropped += later.dropped;
-        self.sum.merge(later.sum);
-        self.min = lesser(self.min, later.min);
-        self.max = greater(self.max, later.max);
+    }
+
+    /// The growth of the samples behind the first `skipped` ones, of which `first` is the first,
+    /// where no value fell.
+    pub(super) fn without(&self, skipped: u32, first: Sample) -> Self {
+        Self { first, count: self.count - skipped, ..*self }
     }
 
     /// The part with `after < at <= until`, if it is known: all, nothing, or any part of a flat run,
@@ -153,7 +175,8 @@ impl Digest {
     }
 
     fn push(&mut self, sample: Sample) {
-        self.join(self.last.value, sample.value);
+        self.fall(self.last.value, sample.value);
+        self.changes += changes(self.last.value, sample.value);
         self.last = sample;
         self.count += 1;
         self.sum.add(sample.value);
@@ -161,13 +184,16 @@ impl Digest {
         self.max = greater(self.max, sample.value);
     }
 
-    fn join(&mut self, before: f64, after: f64) {
+    fn fall(&mut self, before: f64, after: f64) {
         if after < before {
             self.resets += 1;
             self.dropped += before;
         }
-        self.changes += u32::from(after != before && !(after.is_nan() && before.is_nan()));
     }
+}
+
+fn changes(before: f64, after: f64) -> u32 {
+    u32::from(after != before && !(after.is_nan() && before.is_nan()))
 }
 
 fn lesser(min: f64, value: f64) -> f64 {
@@ -213,9 +239,9 @@ mod tests {
         let mut digest = Digest::of_all(&samples(&[stale_marker()]));
         assert_eq!(digest.count, 0);
         let one = Digest::of_all(&samples(&[7.0]));
-        digest.append(&one);
+        digest.append(&one, Wants::Deviations);
         assert_eq!(digest, one);
-        digest.append(&Digest::of_all(&[]));
+        digest.append(&Digest::of_all(&[]), Wants::Deviations);
         assert_eq!(digest, one);
     }
 
@@ -270,7 +296,7 @@ mod tests {
             let samples = samples(&values);
             let cut = cut.min(samples.len());
             let mut joined = Digest::of_all(&samples[..cut]);
-            joined.append(&Digest::of_all(&samples[cut..]));
+            joined.append(&Digest::of_all(&samples[cut..]), Wants::Deviations);
             let whole = Digest::of_all(&samples);
             prop_assert_eq!(joined.count, whole.count);
             if whole.count > 0 {

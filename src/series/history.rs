@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chunk::{Chunk, Mark, OpenChunk, View};
-use super::digest::Digest;
+use super::digest::{Digest, Wants};
 use super::digests::Digests;
 use super::past::Past;
 use super::source::Seen;
@@ -207,7 +207,7 @@ impl History {
             let recent = self.recent.as_mut().map(|recent| std::mem::replace(recent, next));
             Arc::make_mut(&mut self.sealed).push(full, recent, held);
         } else if let Some(recent) = &mut self.recent {
-            recent.append(&Digest::of_all(&[sample]));
+            recent.append(&Digest::of_all(&[sample]), Wants::Deviations);
         }
         held.add(self.open.view(), overhead);
         Ok(Appended::Added)
@@ -239,32 +239,15 @@ impl History {
     }
 
     /// The samples with `after < at <= until`, read as far as they must be.
-    pub(super) fn part(&self, after: Timestamp, until: Timestamp, part: &mut Part) {
+    pub(super) fn part(&self, after: Timestamp, until: Timestamp, wants: Wants, part: &mut Part) {
         part.head.clear();
         part.tail.clear();
         part.middle = None;
-        let Sealed { chunks, known } = &*self.sealed;
-        if let Some(known) = known {
-            let from = chunks.partition_point(|chunk| chunk.first() <= after);
-            let to = chunks.partition_point(|chunk| chunk.last() <= until);
-            let before = known.past.within(after, until);
-            let whole = if from < to { known.digests.joined(from..to) } else { None };
-            let (first, last) = (self.open.view().first(), self.open.view().last());
-            let is_open_whole = after < first && last <= until;
-            let open = self.recent.as_deref().copied().filter(|_| is_open_whole);
-            let middle = [before, whole, open].into_iter().flatten().reduce(joined);
-            part.middle = middle.filter(|middle| middle.count > 0 && !middle.overflows());
-            if part.middle.is_some() {
-                let across = self.sealed_views(from.saturating_sub(1)..from);
-                let across = across.filter(|view| view.last() > after);
-                across.for_each(|view| view.read(after, until, &mut part.head));
-                let behind = self.sealed_views(to.max(from)..chunks.len());
-                let open = Some(self.open.view()).filter(|_| !is_open_whole);
-                let behind = behind.chain(open).take_while(|view| view.first() <= until);
-                behind.for_each(|view| view.read(after, until, &mut part.tail));
-            }
+        if let Some(known) = &self.sealed.known {
+            self.part_around(known, after, until, wants, part);
         }
         if part.middle.is_none() {
+            part.head.clear();
             self.read(after, until, &mut part.head);
         }
         for samples in [&mut part.head, &mut part.tail] {
@@ -272,6 +255,56 @@ impl History {
                 samples.retain(|sample| !is_stale(sample.value));
             }
         }
+    }
+
+    /// The same from digests; without a middle where nothing lies in the window as a whole, or where
+    /// the samples must be read.
+    fn part_around(
+        &self,
+        known: &Known,
+        after: Timestamp,
+        until: Timestamp,
+        wants: Wants,
+        part: &mut Part,
+    ) {
+        let chunks = &self.sealed.chunks;
+        let from = chunks.partition_point(|chunk| chunk.first() <= after);
+        let is_recent = chunks.back().is_none_or(|chunk| chunk.last() <= until);
+        let to = match is_recent {
+            true => chunks.len(),
+            false => chunks.partition_point(|chunk| chunk.last() <= until),
+        };
+        let past = known.past.within(after, until, wants);
+        let whole = if from < to { known.digests.joined(from..to, wants) } else { None };
+        let (first, last) = (self.open.view().first(), self.open.view().last());
+        let is_open_whole = after < first && last <= until;
+        let open = self.recent.as_deref().copied().filter(|_| is_open_whole);
+        let middle = [past, whole, open].into_iter().flatten().reduce(|mut before, behind| {
+            before.append(&behind, wants);
+            before
+        });
+        let is_overflow = |middle: &Digest| wants >= Wants::Sums && middle.overflows();
+        part.middle = middle.filter(|middle| middle.count > 0 && !is_overflow(middle));
+        let Some(middle) = &mut part.middle else { return };
+        if let Some(across) = from.checked_sub(1)
+            && let Some(chunk) = chunks.get(across).filter(|chunk| chunk.last() > after)
+        {
+            let digest = known.digests.get(across).filter(|digest| {
+                let is_plain = digest.resets == 0 && digest.count == u32::from(chunk.count());
+                wants == Wants::Growth && is_plain
+            });
+            match digest.and_then(|digest| growth_after(chunk, digest, after)) {
+                Some(mut grown) => {
+                    grown.append(middle, wants);
+                    *middle = grown;
+                }
+                None => chunk.view().read(after, until, &mut part.head),
+            }
+        }
+        let behind = self.sealed_views(to.max(from)..chunks.len());
+        let open = Some(self.open.view()).filter(|_| !is_open_whole);
+        let behind = behind.chain(open).take_while(|view| view.first() <= until);
+        behind.for_each(|view| view.read(after, until, &mut part.tail));
     }
 
     /// When the oldest chunk ends.
@@ -381,9 +414,12 @@ fn digest(view: View<'_>) -> Digest {
     Digest::of_all(&samples)
 }
 
-fn joined(mut before: Digest, behind: Digest) -> Digest {
-    before.append(&behind);
-    before
+/// The growth of a chunk's samples after a time. Where no value fell, whatever comes behind the first
+/// of them is known.
+fn growth_after(chunk: &Chunk, digest: &Digest, after: Timestamp) -> Option<Digest> {
+    let mut samples = (0..).zip(chunk.samples());
+    let (skipped, first) = samples.find(|(_, sample)| sample.at > after)?;
+    Some(digest.without(skipped, first))
 }
 
 #[cfg(test)]

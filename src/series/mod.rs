@@ -28,7 +28,7 @@ mod values;
 mod watch;
 
 pub use chunk::Chunk;
-pub use digest::Digest;
+pub use digest::{Digest, Wants};
 pub use overlay::Overlay;
 pub use packer::Packer;
 pub use past::Past;

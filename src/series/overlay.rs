@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::digest::Wants;
 use super::history::{History, Part};
 use super::index::SeriesId;
 use super::source::{Look, Plain, Seen, Sink, Source};
@@ -129,7 +130,7 @@ struct Laid<'a> {
 }
 
 impl Look for Laid<'_> {
-    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_> {
+    fn window(&mut self, after: Timestamp, until: Timestamp, wants: Wants) -> Seen<'_> {
         let last = self.history.last().at;
         let begin = self.laid.and_then(|laid| laid.keys().next());
         match (begin, self.laid) {
@@ -142,7 +143,7 @@ impl Look for Laid<'_> {
             }
             (Some(begin), Some(laid)) => {
                 let before = *begin - Duration::from_millis(1);
-                self.history.part(after, until.min(before), self.part);
+                self.history.part(after, until.min(before), wants, self.part);
                 let behind = laid.iter().map(|(at, value)| Sample { at: *at, value: *value });
                 let seen = behind.filter(|sample| {
                     after < sample.at && sample.at <= until && !is_stale(sample.value)
@@ -151,7 +152,7 @@ impl Look for Laid<'_> {
                 let rest = if is_whole { &mut self.part.head } else { &mut self.part.tail };
                 rest.extend(seen);
             }
-            (None, _) | (_, None) => self.history.part(after, until, self.part),
+            (None, _) | (_, None) => self.history.part(after, until, wants, self.part),
         }
         self.part.seen()
     }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::digest::Digest;
+use super::digest::{Digest, Wants};
 use super::digests::Digests;
 use crate::model::Timestamp;
 
@@ -28,7 +28,7 @@ impl Past {
             return;
         }
         match &mut self.open {
-            Some(open) if may_join(open, &run, span) => open.append(&run),
+            Some(open) if may_join(open, &run, span) => open.append(&run, Wants::Deviations),
             open => {
                 if let Some(closed) = open.replace(run) {
                     self.closed.push(closed);
@@ -73,16 +73,24 @@ impl Past {
 
     /// The digest of the samples with `after < at <= until`. A run that lies across an end of the
     /// window is left out, unless all its values are the same.
-    pub(super) fn within(&self, after: Timestamp, until: Timestamp) -> Option<Digest> {
-        let from = self.closed.partition_point(|run| run.first.at <= after);
-        let to = self.closed.partition_point(|run| run.last.at <= until).max(from);
+    pub(super) fn within(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        wants: Wants,
+    ) -> Option<Digest> {
+        if self.last().is_none_or(|last| last <= after) {
+            return None;
+        }
+        let from = self.closed.begun_by(after);
+        let to = self.closed.ended_by(until).max(from);
         let part = |run: Option<&Digest>| run.and_then(|run| run.within(after, until));
         let before = from.checked_sub(1).and_then(|before| part(self.closed.get(before)));
-        let whole = self.closed.joined(from..to);
+        let whole = self.closed.joined(from..to, wants);
         let behind = part(self.closed.get(to));
         let parts = [before, whole, behind, part(self.open.as_ref())];
         parts.into_iter().flatten().reduce(|mut joined, part| {
-            joined.append(&part);
+            joined.append(&part, wants);
             joined
         })
     }
@@ -147,7 +155,9 @@ mod tests {
         past.push(run(0, &[5.0; 20]), REACH);
         past.push(run(200, &[5.0, 6.0, 7.0, 8.0, 9.0, 10.0]), REACH);
         past.push(run(260, &[10.0, 11.0, 12.0, 13.0, 14.0, 15.0]), REACH);
-        let counted = |after, until| past.within(at(after), at(until)).map(|digest| digest.count);
+        let counted = |after, until| {
+            past.within(at(after), at(until), Wants::Sums).map(|digest| digest.count)
+        };
         assert_eq!(counted(-1, 999), Some(32));
         // Samples at 100, 110, …, 190 of the flat run.
         assert_eq!(counted(95, 999), Some(10 + 12));
@@ -156,8 +166,9 @@ mod tests {
         assert_eq!(counted(200, 999), Some(6));
         assert_eq!(counted(259, 310), Some(6));
         assert_eq!(counted(260, 310), None);
-        let all =
-            past.within(at(-1), at(999)).map(|digest| (digest.first.value, digest.last.value));
+        let all = past
+            .within(at(-1), at(999), Wants::Sums)
+            .map(|digest| (digest.first.value, digest.last.value));
         assert_eq!(all, Some((5.0, 15.0)));
     }
 }

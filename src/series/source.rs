@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::digest::Digest;
+use super::digest::{Digest, Wants};
 use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
 
 /// Anything that PromQL can read: the embedded store, the store with live values laid over it, a
@@ -44,7 +44,7 @@ pub trait Sink: Source {
 /// One series, through windows.
 pub trait Look {
     /// What lies in the window with `after < at <= until`.
-    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_>;
+    fn window(&mut self, after: Timestamp, until: Timestamp, wants: Wants) -> Seen<'_>;
 }
 
 /// The content of a window, in time order and without stale markers: samples, or samples with a
@@ -60,11 +60,11 @@ pub struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The digest of everything, given the middle.
-    pub fn digest(&self, middle: &Digest) -> Digest {
+    /// The digest of everything, given the middle and what was asked for.
+    pub fn digest(&self, middle: &Digest, wants: Wants) -> Digest {
         let mut digest = Digest::of_all(self.head);
-        digest.append(middle);
-        digest.append(&Digest::of_all(self.tail));
+        digest.append(middle, wants);
+        digest.append(&Digest::of_all(self.tail), wants);
         digest
     }
 }
@@ -83,7 +83,7 @@ impl<'a> Plain<'a> {
 }
 
 impl Look for Plain<'_> {
-    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_> {
+    fn window(&mut self, after: Timestamp, until: Timestamp, _: Wants) -> Seen<'_> {
         let from = self.0.partition_point(|sample| sample.at <= after);
         let to = self.0.partition_point(|sample| sample.at <= until).max(from);
         Seen { head: &self.0[from..to], middle: None, tail: &[] }

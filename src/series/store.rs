@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::catalog::Catalog;
 use super::chunk::{Chunk, OpenChunk};
+use super::digest::Wants;
 use super::history::{Appended, Held, History, Part};
 use super::index::SeriesId;
 use super::past::Past;
@@ -374,8 +375,8 @@ struct Windows<'a> {
 }
 
 impl Look for Windows<'_> {
-    fn window(&mut self, after: Timestamp, until: Timestamp) -> Seen<'_> {
-        self.history.part(after, until, self.part);
+    fn window(&mut self, after: Timestamp, until: Timestamp, wants: Wants) -> Seen<'_> {
+        self.history.part(after, until, wants, self.part);
         self.part.seen()
     }
 }

@@ -5,7 +5,7 @@ use super::super::{EvalError, Series};
 use super::block::{ABSENT, Block, Naming, Row};
 use super::{Evaluation, Grid, millis};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
-use crate::series::{Look, Seen};
+use crate::series::{Look, Seen, Wants};
 
 /// What a selector yields for the sample it finds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,9 +40,9 @@ impl Windows {
     }
 
     /// What lies in a step's window.
-    pub fn seen<'s>(&self, series: &'s mut dyn Look, step: usize) -> Seen<'s> {
+    pub fn seen<'s>(&self, series: &'s mut dyn Look, step: usize, wants: Wants) -> Seen<'s> {
         let (start, end) = (self.start(step), self.end(step));
-        series.window(Timestamp::from_millis(start), Timestamp::from_millis(end))
+        series.window(Timestamp::from_millis(start), Timestamp::from_millis(end), wants)
     }
 
     /// Calls back with each step and its samples. The samples stand in time order and so do the

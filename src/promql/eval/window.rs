@@ -10,7 +10,7 @@ use super::select::Windows;
 use super::summation::{Mean, Variance, quantile};
 use super::{Evaluation, Grid};
 use crate::model::{Labels, MatchOp, Matcher, Sample};
-use crate::series::{Seen, Sum};
+use crate::series::{Seen, Sum, Wants};
 
 impl<'a> Evaluation<'a> {
     pub(super) fn window(
@@ -29,14 +29,14 @@ impl<'a> Evaluation<'a> {
             now: grid.at(step),
             scalar: scalars.as_ref().map_or(f64::NAN, |scalars| scalars[step]),
         };
-        if let Some(select) = self.long_windows(window, operand, grid) {
+        if let Some((select, wants)) = self.long_windows(window, operand, grid) {
             self.each_look(select, grid, &mut |windows, row, series| {
                 rows.push(row, 0, |rows| {
                     for step in 0..grid.count {
-                        let seen = windows.seen(series, step);
+                        let seen = windows.seen(series, step, wants);
                         let samples = seen.head.len() + seen.tail.len();
                         rows.put(samples, || {
-                            call(windows, step).around(window, &seen, &mut scratch)
+                            call(windows, step).around(window, &seen, wants, &mut scratch)
                         });
                     }
                 });
@@ -65,13 +65,19 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The selector of windows of which the source may know more than their samples, where the
-    /// function can go by that. At many steps, short windows that overlap are read once.
-    fn long_windows(&self, window: Window, operand: PartId, grid: Grid) -> Option<&'a Select> {
+    /// function can go by that, and what it needs to know. At many steps, short windows that overlap
+    /// are read once.
+    fn long_windows(
+        &self,
+        window: Window,
+        operand: PartId,
+        grid: Grid,
+    ) -> Option<(&'a Select, Wants)> {
         const LONG_MS: i64 = 2 * 60 * 60 * 1000;
         let plan = self.plan;
         let Work::Range(select) = &plan.part(operand).work else { return None };
         let is_worth_it = grid.count == 1 || select.range_ms >= LONG_MS;
-        (is_worth_it && follows_from_digests(window)).then_some(select)
+        digest_for(window).filter(|_| is_worth_it).map(|wants| (select, wants))
     }
 
     /// The name that a selector demands, so that none of its series needs to be asked for its own.
@@ -137,29 +143,26 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Whether a function's value follows from a digest of the samples.
-fn follows_from_digests(window: Window) -> bool {
+/// What of a digest a function's value follows from; nothing where it needs the samples.
+fn digest_for(window: Window) -> Option<Wants> {
     match window {
-        Window::Avg
-        | Window::Changes
-        | Window::Count
+        Window::Count
         | Window::Delta
         | Window::First
         | Window::Increase
         | Window::Last
-        | Window::Max
-        | Window::Min
         | Window::Present
         | Window::Rate
-        | Window::Resets
-        | Window::Stddev
-        | Window::Stdvar
-        | Window::Sum => true,
+        | Window::Resets => Some(Wants::Growth),
+        Window::Avg | Window::Changes | Window::Max | Window::Min | Window::Sum => {
+            Some(Wants::Sums)
+        }
+        Window::Stddev | Window::Stdvar => Some(Wants::Deviations),
         Window::Deriv
         | Window::Idelta
         | Window::Irate
         | Window::PredictLinear
-        | Window::Quantile => false,
+        | Window::Quantile => None,
     }
 }
 
@@ -222,10 +225,16 @@ struct Call {
 
 impl Call {
     /// The value for a window whose middle may not have been read.
-    fn around(&self, window: Window, seen: &Seen<'_>, scratch: &mut Vec<f64>) -> Option<f64> {
+    fn around(
+        &self,
+        window: Window,
+        seen: &Seen<'_>,
+        wants: Wants,
+        scratch: &mut Vec<f64>,
+    ) -> Option<f64> {
         let Some(middle) = seen.middle else { return self.value(window, seen.head, scratch) };
         let growth = |kind| rate::growth_around(kind, middle, seen, self.range_ms, self.end);
-        let digest = || seen.digest(middle);
+        let digest = || seen.digest(middle, wants);
         match window {
             Window::Rate => growth(Growth::Rate),
             Window::Increase => growth(Growth::Increase),
