@@ -328,7 +328,6 @@ mod tests {
             ("x{a=\"b\" c=\"d\"}", "1:9: unexpected `c`, `,` or `}` is due"),
             ("x{\"y\"}", "1:3: the metric's name is set twice"),
             ("1 + x{__name__=~\"y\"}", "1:5: the metric's name is set twice"),
-            ("{__name__=\"y\", \"x\"}", "1:1: the metric's name is set twice"),
             ("x{a=\"b}", "1:5: the string is not closed"),
             ("x{a=\"\\q\"}", "1:6: unknown escape sequence"),
             ("a !b", "1:3: `!` is no operator; `!=` and `!~` are"),

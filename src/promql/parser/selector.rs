@@ -18,9 +18,11 @@ impl Parser<'_> {
             range_ms: None,
             shift: Shift::default(),
         };
+        // By a text alone, which stands for the name.
+        let mut is_named = false;
         if self.take(&Token::OpenBrace) {
             while !self.take(&Token::CloseBrace) {
-                self.matcher(&mut selection)?;
+                is_named |= self.matcher(&mut selection)?;
                 if self.word() == "or" {
                     let message = "`or` between matchers is not supported";
                     return Err(self.error(self.here(), message));
@@ -30,12 +32,20 @@ impl Parser<'_> {
                 }
             }
         }
-        if let Some(name) = selection.name.clone() {
-            if selection.matchers.iter().any(|matcher| matcher.name() == Labels::NAME) {
+        let mut names = selection.matchers.iter().filter(|matcher| matcher.name() == Labels::NAME);
+        match (selection.name.clone(), names.next(), names.next()) {
+            // Inside the braces, as many conditions on the name may stand as on any label.
+            (Some(_), Some(_), _) => {
                 return Err(self.error(span, "the metric's name is set twice"));
             }
-            let matcher = self.build(Labels::NAME, MatchOp::Equal, &name, span)?;
-            selection.matchers.push(matcher);
+            (Some(name), None, _) => {
+                let matcher = self.build(Labels::NAME, MatchOp::Equal, &name, span)?;
+                selection.matchers.push(matcher);
+            }
+            (None, Some(one), None) if one.op() == MatchOp::Equal && is_named => {
+                selection.name = Some(Arc::from(one.value()));
+            }
+            (None, _, _) => {}
         }
         if selection.matchers.iter().all(|matcher| matcher.matches("")) {
             let message =
@@ -45,7 +55,8 @@ impl Parser<'_> {
         Ok(self.push(Kind::Selection(selection), span.start, ValueType::Vector))
     }
 
-    fn matcher(&mut self, selection: &mut Selection) -> Result<(), ParseError> {
+    /// One condition; whether it is the name in quotes.
+    fn matcher(&mut self, selection: &mut Selection) -> Result<bool, ParseError> {
         let span = self.here();
         let (label, is_quoted) = match self.peek() {
             Token::Word => (self.slice(span).to_owned(), false),
@@ -59,7 +70,7 @@ impl Parser<'_> {
             Token::Like => MatchOp::Regex,
             Token::Unlike => MatchOp::NotRegex,
             Token::Comma | Token::CloseBrace if is_quoted => {
-                return self.set_name(selection, &label, span);
+                return self.named(selection, &label, span).map(|()| true);
             }
             _ => return Err(self.unexpected("`=`, `!=`, `=~` or `!~` is due")),
         };
@@ -75,22 +86,18 @@ impl Parser<'_> {
         let matcher = self.build(&label, op, &value, value_span)?;
         self.advance();
         selection.matchers.push(matcher);
-        Ok(())
+        Ok(false)
     }
 
-    fn set_name(
-        &self,
-        selection: &mut Selection,
-        name: &str,
-        span: Span,
-    ) -> Result<(), ParseError> {
+    fn named(&mut self, selection: &mut Selection, name: &str, span: Span) -> Result<(), ParseError> {
         if name.is_empty() {
             return Err(self.error(span, "a metric's name is empty"));
         }
         if selection.name.is_some() {
             return Err(self.error(span, "the metric's name is set twice"));
         }
-        selection.name = Some(Arc::from(name));
+        let matcher = self.build(Labels::NAME, MatchOp::Equal, name, span)?;
+        selection.matchers.push(matcher);
         Ok(())
     }
 
