@@ -19,6 +19,21 @@ pub enum ArchiveError {
         /// The last version that can be read.
         known: u32,
     },
+    /// There is no directory of samples, or nothing in it.
+    #[error(
+        "there are no samples in `{}`: name the directory that was `--storage.path` of the run",
+        .0.display()
+    )]
+    Absent(PathBuf),
+    /// A file or the directory can't be read.
+    #[error("`{}` cannot be read", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The thread that writes can't be started.
     #[error("the thread that writes samples cannot be started")]
     Thread(#[source] std::io::Error),

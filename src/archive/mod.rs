@@ -32,6 +32,7 @@ mod frame;
 mod log;
 mod open;
 mod output;
+mod reading;
 mod table;
 mod writer;
 
@@ -40,4 +41,5 @@ mod tests;
 
 pub use error::ArchiveError;
 pub use open::Report;
+pub use reading::{Flaw, Piece, Reading};
 pub use writer::{Archive, Batch};

@@ -99,7 +99,7 @@ pub(super) fn open(
 }
 
 /// Before anything is touched: a later program may have changed what files mean together.
-fn refuse_newer(files: &Files, names: &[Name]) -> Result<(), ArchiveError> {
+pub(super) fn refuse_newer(files: &Files, names: &[Name]) -> Result<(), ArchiveError> {
     for name in names {
         let path = files.path(*name);
         let mut head = Vec::new();
