@@ -19,6 +19,8 @@ use crate::slo;
 // What the YAML reader takes at most, and one byte more, so that it can say so.
 const BYTES_MAX: u64 = (4 << 20) + 1;
 const RULE_FILES_MAX: usize = 1_000;
+/// What the name of the rules of objectives ends with; the rest is the configuration's.
+const OBJECTIVES: &str = " (slos)";
 
 /// Everything that the files say.
 #[derive(Debug)]
@@ -37,6 +39,17 @@ impl Loaded {
     /// What is built in and read from no file.
     pub fn built(config: Config, rules: Vec<RuleFile>, text: &str) -> Self {
         Self { config, rules, warnings: Vec::new(), text: text.to_owned() }
+    }
+
+    /// The rules with other files in place of those that the configuration names. Those of its
+    /// objectives stay.
+    pub fn rules_with(&self, mut files: Vec<RuleFile>) -> Vec<RuleFile> {
+        let is_objectives = |file: &&RuleFile| {
+            !self.config.slos.is_empty()
+                && file.groups.iter().any(|group| group.file.ends_with(OBJECTIVES))
+        };
+        files.extend(self.rules.iter().filter(is_objectives).cloned());
+        files
     }
 }
 
@@ -141,7 +154,7 @@ impl RuleFiles {
         if config.slos.is_empty() {
             return;
         }
-        match rules::parse(&format!("{file} (slos)"), &slo::generate(&config.slos)) {
+        match rules::parse(&format!("{file}{OBJECTIVES}"), &slo::generate(&config.slos)) {
             Ok(file) => self.found.push(file),
             Err(mistakes) => self.mistakes.extend(mistakes),
         }

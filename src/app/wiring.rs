@@ -41,6 +41,11 @@ impl Names {
 }
 
 impl Loaded {
+    /// What the engine works by, for a service that listens at an address.
+    pub fn engine_settings(&self, address: SocketAddr) -> engine::Settings {
+        engine_settings(self, address)
+    }
+
     /// At most how many series the configuration leads to.
     pub fn series_bound(&self) -> usize {
         let names = Names::of(self);

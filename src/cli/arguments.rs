@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, check_rules, demo, healthcheck, init, notices, probe, query, run, simulate, slo, test,
+    check, check_rules, demo, healthcheck, init, notices, probe, query, replay, run, simulate, slo,
+    test,
 };
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
@@ -78,6 +79,8 @@ enum Command {
     /// List the outbox of a running bellwether, and send again what was given up.
     #[command(subcommand)]
     Notices(notices::Command),
+    /// Play rules over history, from a data directory or a Prometheus; nothing is sent.
+    Replay(replay::Arguments),
     /// Exit 0 if a running bellwether is ready; for container health checks.
     Healthcheck(healthcheck::Arguments),
 }
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Notices(command) => notices::run(&command),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };
     match ended {

@@ -14,6 +14,7 @@ mod init;
 mod notices;
 mod probe;
 mod query;
+mod replay;
 mod rule_files;
 mod run;
 mod signals;

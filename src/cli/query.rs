@@ -12,9 +12,11 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use self::exchange::{Header, Server};
+pub(super) use self::exchange::Header;
+use self::exchange::Server;
 use self::look::Look;
-use self::window::{Moment, Span, Window};
+pub(super) use self::window::Moment;
+use self::window::{Span, Window};
 use super::arguments::{LISTEN, runtime};
 use crate::clock::Clock;
 

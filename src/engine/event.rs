@@ -19,6 +19,9 @@ pub enum Event {
     Health(Health),
     /// The whole registry, as a scrape would have read it.
     Scraped(Vec<(Labels, f64)>),
+    /// Samples that somebody recorded, all of this time. Only a stale marker among them ends a
+    /// series: what is missing may have another time of its own.
+    Recorded(Vec<(Labels, f64)>),
     /// The series that rollback rules select, between two scrapes.
     Sampled(Vec<(Labels, f64)>),
     /// The same series the moment an outcome changed them. They are looked at and not stored, unless

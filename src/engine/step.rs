@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Labels, StateRow, TargetId, Timestamp};
+use crate::model::{Labels, Sample, StateRow, TargetId, Timestamp};
 use crate::notice::{self, Dispatcher, Resend};
 use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
@@ -142,6 +142,7 @@ impl Engine {
             Event::Finished(outcome) => self.finished(*outcome),
             Event::Health(health) => self.examined(health),
             Event::Scraped(samples) => self.scraped(&samples, now),
+            Event::Recorded(samples) => self.recorded(&samples, now),
             Event::Sampled(samples) => self.sampled(&samples, now),
             Event::Live(samples) => self.look_early(&samples, now),
             Event::Evaluate(position) => self.evaluate(position, now),
@@ -269,11 +270,24 @@ impl Engine {
         for mut before in self.sampled_before.drain(..) {
             self.store.end(&mut before, now);
         }
+        self.expire(now);
+        Vec::new()
+    }
+
+    fn recorded(&mut self, samples: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {
+        for (labels, value) in samples {
+            // A refusal is counted.
+            let _counted = self.store.append(labels, Sample { at: now, value: *value });
+        }
+        self.expire(now);
+        Vec::new()
+    }
+
+    fn expire(&mut self, now: Timestamp) {
         if self.expiry_due <= now {
             self.store.expire(now);
             self.expiry_due = now + EXPIRY_INTERVAL;
         }
-        Vec::new()
     }
 
     fn sampled(&mut self, samples: &[(Labels, f64)], now: Timestamp) -> Vec<Action> {

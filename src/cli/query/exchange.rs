@@ -27,7 +27,7 @@ pub(super) struct Body {
 
 /// A header of the request; its value may be a secret and is never shown.
 #[derive(Clone)]
-pub(super) struct Header(HeaderName, HeaderValue);
+pub(in crate::cli) struct Header(HeaderName, HeaderValue);
 
 impl Server {
     pub(super) fn at(address: &str) -> Self {
@@ -51,8 +51,7 @@ impl Server {
             Reach::Anywhere => client,
         };
         let client = client.build().map_err(unheard)?;
-        let headers = headers.iter().map(|Header(name, value)| (name.clone(), value.clone()));
-        let headers: http::HeaderMap = headers.collect();
+        let headers = Header::map(headers);
         let form =
             form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let request = client
@@ -93,6 +92,13 @@ impl fmt::Display for Server {
         // A URL that has a host can do without both.
         let _is_open = url.set_username("").and_then(|()| url.set_password(None)).is_ok();
         formatter.write_str(url.as_str().trim_end_matches('/'))
+    }
+}
+
+impl Header {
+    /// All of them as one map; of one name there may be several.
+    pub(in crate::cli) fn map(headers: &[Self]) -> http::HeaderMap {
+        headers.iter().map(|Self(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 

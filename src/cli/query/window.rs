@@ -13,7 +13,7 @@ const STEP_MIN: Duration = Duration::from_secs(1);
 
 /// A point in time as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::cli) enum Moment {
     At(Timestamp),
     Ago(Duration),
 }
@@ -39,7 +39,8 @@ impl FromStr for Moment {
 }
 
 impl Moment {
-    fn from(self, now: Timestamp) -> Timestamp {
+    /// The time itself.
+    pub(in crate::cli) fn from(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
             Self::Ago(ago) => now - ago,

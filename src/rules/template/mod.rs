@@ -10,6 +10,7 @@ mod humanize;
 mod number;
 mod parse;
 mod printf;
+mod texts;
 mod token;
 mod tree;
 mod value;

@@ -48,6 +48,11 @@ impl Template {
         self.0.named.get(name).map(Vec::as_slice)
     }
 
+    /// The bodies of what `define` and `block` name.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &[Node]> {
+        self.0.named.values().map(Vec::as_slice)
+    }
+
     /// Whether it prints the sample's value, which no label of an alert may do: the alert would be
     /// another one at each evaluation. A condition on the value is no print.
     pub fn prints_value(&self) -> bool {

@@ -1,0 +1,198 @@
+//! `bellwether replay`, the built program: over an incident that was recorded, what is said of it
+//! was worked out by hand from `for`, intervals and windows; with the feature `peers`, promtool and
+//! a real Prometheus have the last word.
+
+#![expect(clippy::unwrap_used, reason = "what can't be had is a failed test")]
+
+mod incident;
+#[cfg(feature = "peers")]
+mod peers;
+mod server;
+mod stage;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+use incident::{CONFIG, RULES, STRICTER, T0};
+use stage::Stage;
+
+/// The alerts' own lines, by hand. The group's slots are every 30 s from the start on, as its hash
+/// says: see [`T0`]. The ratio is high from 300 s and falls at 600 s; `for` is 1m; the window of 2m
+/// holds the last high sample, that of 585 s, until the slot of 690 s; `lonely` ends at 465 s.
+const ALERTS: [&str; 7] = [
+    "0 firing Present",
+    "300 pending ErrorRatio",
+    "300 firing ErrorRatioSlow",
+    "360 firing ErrorRatio",
+    "480 resolved Present",
+    "600 resolved ErrorRatio",
+    "720 resolved ErrorRatioSlow",
+];
+
+#[tokio::test]
+async fn the_timeline_is_that_of_the_slots() {
+    let stage = Stage::recorded().await;
+    let replayed = stage.replay(&["--rules", "rules.yml", "--source", "store"]);
+    assert_eq!((replayed.code, replayed.timeline()), (0, ALERTS.map(str::to_owned).to_vec()));
+
+    let summary = replayed.summary();
+    let alert = |name: &str| {
+        let mut alerts = summary["alerts"].as_array().unwrap().iter();
+        alerts.find(|row| row["labels"]["alertname"] == name).unwrap().clone()
+    };
+    assert_eq!(alert("ErrorRatio")["firing_seconds"], 240.0);
+    assert_eq!(alert("ErrorRatio")["pending"], 1);
+    assert_eq!(alert("ErrorRatioSlow")["firing_seconds"], 420.0);
+    assert_eq!(alert("Present")["is_firing"], false);
+    let rule = |list: &str| {
+        let rules = summary[list].as_array().unwrap().iter();
+        rules.map(|rule| rule["rule"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(rule("never_fired"), ["Nothing"]);
+    assert_eq!(rule("without_series"), ["Nothing"]);
+    assert_eq!(summary["without_series"][0]["selector"], "no_such_metric{a=\"b\"}");
+    // `error_ratio:max2m` and `ALERTS` of `ErrorRatio` were recorded, too, with values that would
+    // fire everything.
+    assert!(replayed.out.contains("recorded series were left out"), "{}", replayed.out);
+}
+
+// Flushes come 10 s after a group's first alert and every minute from then on.
+#[tokio::test]
+async fn a_configuration_says_who_would_have_been_told_and_what_rolled_back() {
+    let stage = Stage::recorded().await;
+    stage.write("bellwether.yml", CONFIG);
+    let replayed = stage.replay(&["-c", "bellwether.yml", "--source", "store"]);
+    assert_eq!(
+        (replayed.code, replayed.timeline()),
+        (
+            0,
+            [
+                "0 firing Present",
+                "10 notice team first notification",
+                "300 pending ErrorRatio",
+                "300 firing ErrorRatioSlow",
+                "310 notice team first notification",
+                "360 firing ErrorRatio",
+                "360 rollback back fired ErrorRatio",
+                "370 notice team first notification",
+                "480 resolved Present",
+                "490 notice team all alerts resolved",
+                "600 resolved ErrorRatio",
+                "610 notice team all alerts resolved",
+                "720 resolved ErrorRatioSlow",
+                "730 notice team all alerts resolved",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
+    );
+    let why = replayed.lines("rollback")[0]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("stable is good; stable: good (3 good, 0 bad)"), "{why}");
+    assert_eq!(replayed.summary()["notices"]["team"], 6);
+}
+
+// Rules run five minutes before, as one of them looks back that far at what another writes: from
+// the slot of 30 s on.
+#[tokio::test]
+async fn what_is_active_when_it_begins_is_said_once() {
+    let stage = Stage::recorded().await;
+    let from = format!("{}.417", T0 / 1000 + 330);
+    let to = format!("{}.417", T0 / 1000 + 500);
+    let arguments = ["--rules", "rules.yml", "--source", "store", "--from", &from, "--to", &to];
+    let replayed = stage.replay(&arguments);
+    assert_eq!(
+        replayed.timeline(),
+        [
+            "330 already ErrorRatio pending since 300",
+            "330 already ErrorRatioSlow firing since 300",
+            "330 already Present firing since 30 or earlier",
+            "360 firing ErrorRatio",
+            "480 resolved Present",
+        ]
+    );
+    // What fires still is counted up to the end.
+    assert!(replayed.summary()["alerts"][1]["is_firing"].as_bool().unwrap());
+    assert_eq!(replayed.summary()["alerts"][1]["firing_seconds"], 170.0);
+}
+
+#[tokio::test]
+async fn other_rules_differ_by_alerts_times_and_rollbacks() {
+    let stage = Stage::recorded().await;
+    stage.write("bellwether.yml", CONFIG);
+    stage.write("other/stricter.yml", STRICTER);
+    let arguments = ["-c", "bellwether.yml", "--source", "store", "--against"];
+    let same = stage.text(&[&arguments[..], &["rules.yml"]].concat());
+    assert_eq!(same.code, 0, "{}", same.out);
+    assert!(same.out.ends_with("the other rules make no difference\n"), "{}", same.out);
+
+    let differs = stage.text(&[&arguments[..], &["other/stricter.yml"]].concat());
+    assert_eq!(differs.code, 1, "{}{}", differs.out, differs.err);
+    let (_, said) = differs.out.split_once("differences with the other rules:\n").unwrap();
+    let at = |second: i64| incident::rfc3339(T0 + second * 1000);
+    let candidate = r#"{target="candidate"}"#;
+    let shown = r#"ErrorRatio{instance="i", job="j", severity="rollback", target="candidate"}"#;
+    assert_eq!(
+        said,
+        format!(
+            "  ~ {shown}  begins 1m later: {} to {end}, was {} to {end}\n  \
+             - Present{{instance=\"i\", job=\"j\"}}  fires no more: {} to {}\n  \
+             + Sum{candidate}  fires anew: {} to {end}\n  \
+             - rollback back  no more: {} for {shown}\n  + rollback back  anew: {} for {shown}\n",
+            at(420),
+            at(360),
+            at(0),
+            at(480),
+            at(300),
+            at(360),
+            at(420),
+            end = at(600),
+        )
+    );
+    let differs = stage.replay(&[&arguments[..], &["other/stricter.yml"]].concat());
+    assert_eq!(differs.lines("difference").len(), 5);
+}
+
+#[tokio::test]
+async fn a_directory_that_somebody_writes_to_is_only_read() {
+    let stage = Stage::empty();
+    stage.write("rules.yml", RULES);
+    let archive = stage.record().await;
+    // The last record is half written, and an older file is damaged: a start would repair both.
+    let samples = stage.path("store/samples");
+    let log = fs::read_dir(&samples).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let mut log = OpenOptions::new().append(true).open(log).unwrap();
+    log.write_all(&[200, 0, 0, 0, 1, 2, 3, 4, 5]).unwrap();
+    fs::write(samples.join("00000000.chunks"), b"no chunks at all").unwrap();
+    let before = stage.bytes("store");
+    assert!(before.len() >= 2);
+
+    let replayed = stage.replay(&["--rules", "rules.yml", "--source", "store"]);
+    assert_eq!((replayed.code, replayed.timeline()), (0, ALERTS.map(str::to_owned).to_vec()));
+    assert!(replayed.out.contains("00000000.chunks` is damaged"), "{}", replayed.out);
+    assert!(stage.bytes("store") == before, "the directory is not as it was");
+    drop(archive);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_3_and_named() {
+    let stage = Stage::recorded().await;
+    stage.write("wrong.yml", "groups:\n- name: g\n  rules:\n  - {alert: A, expr: 'sum('}\n");
+    stage.write("newer/samples/00000001.log", "bwticks\0");
+    for (arguments, said) in [
+        (vec!["--rules", "absent.yml"], "`absent.yml` cannot be read"),
+        (vec!["--rules", "wrong.yml"], "wrong.yml:4"),
+        (vec!["--rules", "rules.yml", "--source", "nowhere"], "there are no samples in `nowhere`"),
+        (vec!["--rules", "rules.yml", "--source", "newer"], "hold no samples yet"),
+        (vec!["--rules", "rules.yml", "--source", "ftp://u:hidden@h"], "is no URL"),
+        (
+            vec!["--rules", "rules.yml", "--source", "store", "--from", "2040-01-01T00:00:00Z"],
+            "`--from` must be before `--to`",
+        ),
+        (vec![], "`bellwether.yml` cannot be read"),
+    ] {
+        let failed = stage.text(&arguments);
+        assert_eq!(failed.code, 3, "{arguments:?}: {}", failed.err);
+        assert!(failed.err.contains(said), "{arguments:?}: {}", failed.err);
+        assert!(!failed.err.contains("hidden"), "{}", failed.err);
+    }
+}
