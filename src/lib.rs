@@ -5,6 +5,7 @@
 //! import whom; `tests/tidy.rs` holds the tree to it.
 
 // Nouns: values in, values out.
+pub mod access;
 pub mod config;
 pub mod engine;
 pub mod model;

@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bellwether::app::load;
+use bellwether::access::{self, ClientAuth, PemSource, TlsVersion};
+use bellwether::app::{load, load_web};
 use bellwether::config::{self, Config};
 use bellwether::model::{Mistake, Money, SecretSource};
 use bellwether::probe::{Budget, Check, Connection, Delivery};
@@ -48,6 +49,71 @@ fn every_class_of_mistake_is_reported_in_the_words_of_its_file() {
         cases += 1;
     }
     assert!(cases >= 15, "only {cases} files were found");
+}
+
+#[test]
+fn every_mistake_of_a_web_configuration_is_reported_in_the_words_of_its_file() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web-config");
+    let (mut right, mut wrong) = (0, 0);
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with(".yml") {
+            continue;
+        }
+        let read = config::web_file("web.yml", &std::fs::read_to_string(&path).unwrap());
+        let Some(stem) = name.strip_suffix(".bad.yml") else {
+            load_web(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            right += 1;
+            continue;
+        };
+        let said = listed(&read.unwrap_err());
+        let expected = directory.join(format!("{stem}.txt"));
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected, &said).unwrap();
+        }
+        assert_eq!(said, std::fs::read_to_string(&expected).unwrap(), "{name}");
+        assert!(!said.contains("hush"), "{said}");
+        wrong += 1;
+    }
+    assert!(right >= 4 && wrong >= 7, "{right} right and {wrong} wrong files were found");
+}
+
+#[test]
+fn a_full_web_configuration_becomes_what_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web-config/full.yml");
+    let web = config::web_file("dir/web.yml", &std::fs::read_to_string(path).unwrap()).unwrap();
+    let users: Vec<(&str, u32)> =
+        web.users.iter().map(|(name, hash)| (name.as_str(), hash.cost())).collect();
+    assert_eq!(users, [("alice", 10), ("bob", 12)]);
+    assert_eq!(web.headers.len(), 5);
+    assert!(web.headers.contains(&("X-Frame-Options".to_owned(), "deny".to_owned())));
+    let tls = web.tls.unwrap();
+    let file = PathBuf::from("dir/../../src/upstream/tests/server.pem");
+    assert_eq!(tls.cert.source, PemSource::File(file));
+    assert_eq!(tls.client_auth, ClientAuth::VerifyClientCertIfGiven);
+    assert_eq!((tls.oldest, tls.newest), (TlsVersion::Tls12, TlsVersion::Tls13));
+    assert_eq!(tls.curves, ["X25519", "CurveP256"]);
+}
+
+#[test]
+fn what_is_wrong_with_certificates_names_their_place_in_the_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web-config");
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("certificates.yml");
+    let certificates = path.join("../../src/upstream/tests");
+    let at = |name: &str| certificates.join(name).display().to_string();
+    for (cert, key, place, expected) in [
+        (at("nowhere.pem"), at("server-key.pem"), ":2:14:", "No such file"),
+        (at("server-key.pem"), at("server-key.pem"), ":2:14:", "no certificate in PEM form"),
+        (at("server.pem"), at("server.pem"), ":3:13:", "nothing of the kind in PEM form"),
+        (at("server.pem"), at("client-key.pem"), ":2:14:", "the key must be the certificate's own"),
+    ] {
+        let text = format!("tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n");
+        std::fs::write(&scratch, text).unwrap();
+        let said = load_web(&scratch).unwrap_err().to_string();
+        assert!(said.contains(place) && said.contains(expected), "{said}");
+    }
+    std::fs::remove_file(scratch).unwrap();
 }
 
 #[test]
@@ -115,6 +181,9 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!(route.routes[1].receiver, "team");
     let urls: Vec<&str> = config.alertmanagers.iter().map(|one| one.url.as_str()).collect();
     assert_eq!(urls, ["https://am-1:9093/alerts", "https://am-2:9093/alerts"]);
+    let [token] = &config.tokens[..] else { panic!("one token") };
+    assert_eq!((token.name.as_str(), token.allow.len()), ("alertmanager", 2));
+    assert!(token.allow.contains(&access::Scope::Hooks));
     let rollback = &config.rollbacks[0];
     assert_eq!(rollback.candidate[0].as_str(), "sonnet");
     assert_eq!((rollback.daily_max, millis(rollback.cooldown)), (3, 1_800_000));

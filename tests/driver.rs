@@ -175,6 +175,7 @@ impl House {
             outcomes: finished,
             health: examined,
             delivered: ended,
+            posts: mpsc::channel(1).1,
             samples: asked,
             reloads: renewed,
         };

@@ -66,18 +66,22 @@ pub enum LoadError {
         error: io::Error,
     },
     /// What the files say is wrong; all of it, in the order of the files.
-    #[error("{}", Listed(.0))]
+    #[error("{}", Listed("configuration", .0))]
     Mistakes(Vec<Mistake>),
+    /// The same of the web configuration file.
+    #[error("{}", Listed("web configuration", .0))]
+    WebMistakes(Vec<Mistake>),
 }
 
 /// One mistake a line, and how many there are.
-struct Listed<'a>(&'a [Mistake]);
+struct Listed<'a>(&'a str, &'a [Mistake]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let noun = if self.0.len() == 1 { "mistake" } else { "mistakes" };
-        write!(formatter, "the configuration has {} {noun}", self.0.len())?;
-        self.0.iter().try_for_each(|mistake| write!(formatter, "\n{mistake}"))
+        let Self(what, mistakes) = self;
+        let noun = if mistakes.len() == 1 { "mistake" } else { "mistakes" };
+        write!(formatter, "the {what} has {} {noun}", mistakes.len())?;
+        mistakes.iter().try_for_each(|mistake| write!(formatter, "\n{mistake}"))
     }
 }
 

@@ -3,7 +3,9 @@
 mod load;
 mod records;
 mod service;
+mod web;
 mod wiring;
 
 pub use load::{LoadError, Loaded, load};
 pub use service::{App, Configuration, Options};
+pub use web::load_web;

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use super::load::{Loaded, load};
 use super::records::{self, Desk};
+use super::web::Doorkeeper;
 use super::wiring::{self, Names, Post};
+use crate::access::Token;
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config;
@@ -26,7 +28,7 @@ use crate::notifier::Notifier;
 use crate::probe::Health;
 use crate::prober::Prober;
 use crate::rules;
-use crate::server::{ReloadRequest, Server, Views};
+use crate::server::{Keys, ReloadRequest, Server, Views};
 use crate::telemetry::Telemetry;
 use crate::upstream;
 
@@ -54,6 +56,8 @@ pub struct Options {
     pub configuration: Configuration,
     /// Where the server listens, as `host:port`.
     pub listen: String,
+    /// Prometheus's web configuration file, if there is one.
+    pub web: Option<PathBuf>,
     /// Where state is kept.
     pub storage: PathBuf,
     /// The time.
@@ -77,6 +81,8 @@ pub struct App {
     happenings: broadcast::Sender<Happening>,
     config_text: watch::Sender<Arc<str>>,
     alertmanagers: watch::Sender<Arc<[String]>>,
+    tokens: watch::Sender<Arc<[Token]>>,
+    doorkeeper: Doorkeeper,
     ready: watch::Sender<bool>,
     reload_requests: mpsc::Receiver<ReloadRequest>,
     pending: Option<ReloadRequest>,
@@ -93,6 +99,9 @@ impl App {
         if let Configuration::File(path) = &options.configuration {
             flags.push(("config.file", path.display().to_string()));
         }
+        if let Some(path) = &options.web {
+            flags.push(("web.config.file", path.display().to_string()));
+        }
         let (path, loaded) = match options.configuration {
             Configuration::File(path) => {
                 let loaded = load(&path)?;
@@ -102,6 +111,7 @@ impl App {
         };
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         check_secrets(&loaded)?;
+        let doorkeeper = Doorkeeper::start(options.web).await?;
         // Nothing before the first probe needs it.
         let warmed = tokio::task::spawn_blocking(upstream::warm_up);
         let journal = Journal::open(&options.storage, clock)
@@ -129,6 +139,8 @@ impl App {
         let (health, examined) = watch::channel(Health::green(clock.now()));
         let (snapshot, shown) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
         let (samples, asked) = mpsc::channel(16);
+        let (posts, posted) = mpsc::channel(16);
+        let (tokens, known) = watch::channel(Arc::from(loaded.config.tokens.as_slice()));
         let (renewals, renewed) = mpsc::channel(1);
         let (happenings, _) = broadcast::channel(HAPPENINGS_MAX);
         let (reloads, reload_requests) = mpsc::channel(1);
@@ -179,6 +191,7 @@ impl App {
             outcomes: finished,
             health: examined,
             delivered,
+            posts: posted,
             samples: asked,
             reloads: renewed,
         };
@@ -194,6 +207,8 @@ impl App {
         let views = Views {
             snapshot: shown,
             samples,
+            posts,
+            keys: Keys { door: doorkeeper.watch(), tokens: known },
             reload: reloads,
             outbox,
             standing: shown_standing,
@@ -236,6 +251,8 @@ impl App {
             happenings,
             config_text,
             alertmanagers,
+            tokens,
+            doorkeeper,
             ready,
             reload_requests,
             pending: None,
@@ -286,6 +303,7 @@ impl App {
         let path = self.path.clone().context("the configuration is built in")?;
         let loaded = tokio::task::spawn_blocking(move || load(&path)).await??;
         check_secrets(&loaded)?;
+        let door = self.doorkeeper.read().await?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         // Only one thing can fail from here on, so it comes first: a reload is taken up whole.
         let renewal = self.renewals.reserve().await.context("the service is stopping")?;
@@ -303,6 +321,8 @@ impl App {
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
         self.alertmanagers.send_replace(wiring::alertmanagers(&loaded.config));
+        self.tokens.send_replace(Arc::from(loaded.config.tokens.as_slice()));
+        self.doorkeeper.replace(door);
         Ok(())
     }
 
@@ -325,6 +345,7 @@ impl App {
             notifier.stop(left(2 * second)).await;
         }
         self.server.stop(left(second).min(second)).await;
+        self.doorkeeper.stop();
         self.archive.close(left(second / 2).min(second)).await;
         let mut recorder = self.recorder;
         if tokio::time::timeout(left(Duration::ZERO), &mut recorder).await.is_err() {

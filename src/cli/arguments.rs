@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     check, check_rules, demo, healthcheck, init, notices, probe, query, replay, run, simulate, slo,
-    test,
+    test, token,
 };
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
@@ -72,6 +72,8 @@ enum Command {
     Test(Test),
     /// Write a first configuration from one URL and the name of a key's variable.
     Init(init::Arguments),
+    /// Print a new bearer token, once, and the entry of `web: tokens:` that knows it by its hash.
+    Token(token::Arguments),
     /// Run one probe of a configured target and print every phase, redacted.
     Probe(probe::Arguments),
     /// Evaluate a PromQL expression on a running bellwether (or any Prometheus).
@@ -91,6 +93,8 @@ enum Check {
     Config(check::ConfigArguments),
     /// Prometheus rule files: mistakes as Prometheus refuses them, and remarks.
     Rules(check_rules::RulesArguments),
+    /// Web configuration files: TLS, users and headers of the server.
+    WebConfig(check::WebArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +122,8 @@ pub fn main() -> ExitCode {
         Command::Slo(Slo::Generate(arguments)) => slo::generate(&arguments),
         Command::Check(Check::Rules(arguments)) => Ok(check_rules::rules(&arguments)),
         Command::Test(Test::Rules(arguments)) => test::rules(&arguments),
+        Command::Check(Check::WebConfig(arguments)) => check::web(&arguments),
+        Command::Token(arguments) => Ok(token::run(&arguments)),
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
@@ -176,9 +182,20 @@ pub(super) fn server_url(text: &str) -> Result<String, &'static str> {
 
 /// Why a server gave no answer of use: its status, or the innermost cause, which says most.
 pub(super) fn unheard(url: &str, error: &reqwest::Error) -> String {
+    let url = without_user(url);
     match error.status() {
         Some(status) => format!("`{url}` answers {status}"),
         None => format!("`{url}` does not answer: {}", describe(error)),
+    }
+}
+
+/// A URL as it may be shown: `user:password@` is left out.
+pub(super) fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
     }
 }
 
@@ -190,6 +207,18 @@ pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_user() {
+        for (url, expected) in [
+            ("http://alice:hush@h:9779/x?a=@", "http://h:9779/x?a=@"),
+            ("http://a@b@h", "http://h"),
+            ("http://h/@", "http://h/@"),
+            ("https://[::1]:1/", "https://[::1]:1/"),
+        ] {
+            assert_eq!(without_user(url), expected);
+        }
+    }
 
     #[test]
     fn an_address_may_leave_out_the_host_and_never_the_port() {

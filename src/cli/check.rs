@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::app::{LoadError, load};
+use crate::app::{LoadError, load, load_web};
 use crate::slo::{self, Slo};
 use crate::{config, upstream};
 
@@ -20,11 +20,19 @@ pub(super) struct ConfigArguments {
     with_secrets: bool,
 }
 
+/// Flags of `check web-config`.
+#[derive(Debug, Args)]
+pub(super) struct WebArguments {
+    /// Web configuration files.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
 pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     let loaded = match load(&arguments.path) {
         Ok(loaded) => loaded,
         Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
-        Err(error @ LoadError::Mistakes(_)) => {
+        Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
             eprintln!("{error}");
             return Ok(ExitCode::FAILURE);
         }
@@ -71,4 +79,20 @@ fn outlook(slo: &Slo) {
 
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A web configuration file, with the certificates that it names.
+pub(super) fn web(arguments: &WebArguments) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for path in &arguments.paths {
+        match load_web(path) {
+            Ok(_) => println!("{}: valid", path.display()),
+            Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
+                eprintln!("{error}");
+                code = ExitCode::FAILURE;
+            }
+            Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
+        }
+    }
+    Ok(code)
 }

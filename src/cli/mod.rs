@@ -10,6 +10,7 @@ mod check;
 mod check_rules;
 mod demo;
 mod healthcheck;
+mod http;
 mod init;
 mod notices;
 mod probe;
@@ -21,5 +22,6 @@ mod signals;
 mod simulate;
 mod slo;
 mod test;
+mod token;
 
 pub use arguments::main;

@@ -46,7 +46,7 @@ pub(super) struct Resend {
 
 #[derive(Debug, Args)]
 struct Server {
-    /// Which bellwether is asked; sending again is allowed from its own machine only.
+    /// Which bellwether is asked; `http://NAME:PASSWORD@HOST` signs in.
     #[arg(long, default_value_t = format!("http://{LISTEN}"), value_parser = server_url)]
     url: String,
 }

@@ -18,6 +18,7 @@ use self::look::Look;
 pub(super) use self::window::Moment;
 use self::window::{Span, Window};
 use super::arguments::{LISTEN, runtime};
+use super::http::HttpFile;
 use crate::clock::Clock;
 
 /// Flags of `query`.
@@ -49,6 +50,8 @@ pub(super) struct Arguments {
     /// A further header of the request, `NAME: VALUE`; may be repeated.
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<Header>,
+    #[command(flatten)]
+    http: HttpFile,
     /// A table for people or the API's JSON for programs.
     #[arg(long, default_value = "text")]
     output: Output,
@@ -72,7 +75,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (path, times) = window.request();
     let mut parameters = vec![("query", arguments.expr.clone())];
     parameters.extend(times);
-    let asked = runtime()?.block_on(arguments.url.ask(path, &parameters, &arguments.headers));
+    let http = arguments.http.read()?;
+    let asked = arguments.url.ask(path, &parameters, &arguments.headers, &http);
+    let asked = runtime()?.block_on(asked);
     let body = match asked {
         Ok(body) => body,
         Err(reason) => {

@@ -23,6 +23,9 @@ pub(super) struct Arguments {
         value_parser = listen_address
     )]
     listen: String,
+    /// TLS, users and headers, in the format of Prometheus's own web configuration file.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web: Option<PathBuf>,
     /// Where state is kept; locked against a second process.
     #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data")]
     storage: PathBuf,
@@ -34,6 +37,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let options = Options {
             configuration: Configuration::File(arguments.config.path),
             listen: arguments.listen,
+            web: arguments.web,
             storage: arguments.storage,
             clock: Clock::start(),
         };

@@ -24,7 +24,7 @@ pub(super) fn generate(arguments: &GenerateArguments) -> anyhow::Result<ExitCode
     let loaded = match load(&arguments.config.path) {
         Ok(loaded) => loaded,
         Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
-        Err(error @ LoadError::Mistakes(_)) => {
+        Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
             eprintln!("{error}");
             return Ok(ExitCode::FAILURE);
         }

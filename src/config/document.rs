@@ -11,10 +11,11 @@ use super::route::route;
 use super::scalar::text;
 use super::settings::{Config, Pattern};
 use super::slos::slos;
+use super::web::tokens;
 use crate::model::Mistake;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "global",
     "storage",
     "providers",
@@ -26,6 +27,7 @@ const SECTIONS: [&str; 11] = [
     "alerting",
     "rollbacks",
     "slos",
+    "web",
 ];
 
 /// Reads a configuration; `file` is its name as the operator knows it, for messages and as the
@@ -68,6 +70,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let alertmanagers = alertmanagers(reader, root);
     let rollbacks = rollbacks(reader, root, &probes);
     let slos = slos(reader, root, &global, &probes);
+    let tokens = tokens(reader, root);
     Config {
         global,
         storage,
@@ -79,5 +82,6 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
         alertmanagers,
         rollbacks,
         slos,
+        tokens,
     }
 }

@@ -8,13 +8,30 @@ use super::secret::{at_most_one, is_source, secret, source};
 use crate::model::{
     Authorization, BasicAuth, HeaderValue, HttpSettings, Mistake, SecretSource, TlsSettings,
 };
-use crate::yaml::{Node, Yaml};
+use crate::yaml::{self, Node, Yaml};
 
 /// The keys that [`transport`] reads.
 pub(super) const TRANSPORT: [&str; 3] = ["http_headers", "proxy_url", "tls_config"];
 /// The keys that [`settings`] reads.
 pub(super) const SETTINGS: [&str; 5] =
     ["authorization", "basic_auth", "http_headers", "proxy_url", "tls_config"];
+
+/// Reads a file of its own with these fields, as promtool's `--http.config.file` does. Every mistake
+/// is returned, in the order of the file.
+pub fn http_file(file: &str, text: &str) -> Result<HttpSettings, Vec<Mistake>> {
+    let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
+    if root.is_null() {
+        return Ok(HttpSettings::default());
+    }
+    let mut reader = Reader::new(file);
+    root.duplicates().into_iter().for_each(|mistake| reader.report(mistake));
+    let fields = reader.fields(&root, "", &SETTINGS);
+    let found = fields.map(|fields| settings(&mut reader, &fields));
+    match (found, reader.finish()) {
+        (Some(found), mistakes) if mistakes.is_empty() => Ok(found),
+        (_, mistakes) => Err(mistakes),
+    }
+}
 
 /// How to connect, without authorization.
 pub(super) fn transport(reader: &mut Reader, fields: &Fields<'_>) -> HttpSettings {

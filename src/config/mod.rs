@@ -24,9 +24,13 @@ mod secret;
 mod settings;
 mod slos;
 mod starter;
+mod web;
+mod web_file;
 
 pub use document::{parse, rule_files};
 pub use estimate::{Estimate, TargetEstimate, estimate};
+pub use http::http_file;
 pub use secret::secrets;
 pub use settings::{Config, Global, Pattern, Storage};
 pub use starter::starter;
+pub use web_file::web_file;

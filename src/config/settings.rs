@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::access::Token;
 use crate::model::{Labels, Place};
 use crate::notice::{Alertmanager, Receiver, Route};
 use crate::probe::Target;
@@ -32,6 +33,8 @@ pub struct Config {
     pub rollbacks: Vec<Rollback>,
     /// `slos:` in the order written.
     pub slos: Vec<Slo>,
+    /// `web: tokens:`
+    pub tokens: Vec<Token>,
 }
 
 /// `global:`

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::Cadence;
-use crate::engine::{Action, Happening, Settings, SloStatus, Snapshot};
+use crate::engine::{Action, Happening, Post, Ruling, Settings, SloStatus, Snapshot};
 use crate::model::{StateRow, Timestamp};
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome};
@@ -25,6 +25,8 @@ pub struct Feeds {
     pub health: watch::Receiver<Health>,
     /// From the notifier: a delivery ended.
     pub delivered: mpsc::Receiver<Happening>,
+    /// From the server: somebody says what fires, and wants to know what is decided about it.
+    pub posts: mpsc::Receiver<(Post, oneshot::Sender<Vec<Ruling>>)>,
     /// From the server: somebody wants to read the samples.
     pub samples: mpsc::Receiver<oneshot::Sender<Arc<Store>>>,
     /// From a reload.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::hands::{Feeds, Hands, Reload};
 use crate::clock::Clock;
-use crate::engine::{Engine, Event, Happening};
+use crate::engine::{Engine, Event, Happening, Post, Ruling};
 use crate::model::{Labels, Timestamp};
 use crate::probe::{Health, Outcome};
 use crate::series::Store;
@@ -102,6 +102,7 @@ enum Next {
     Outcome(Outcome),
     Health(Health),
     Delivered(Happening),
+    Post(Post, oneshot::Sender<Vec<Ruling>>),
     Samples(oneshot::Sender<Arc<Store>>),
     Reload(Reload),
     Timer,
@@ -130,6 +131,7 @@ impl Loop {
                 Next::Outcome(outcome) => self.finished(outcome).await,
                 Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
                 Next::Delivered(happening) => self.hands.tell(happening),
+                Next::Post(post, answer) => self.rule_on(post, answer).await,
                 Next::Samples(answer) => {
                     // Whoever asked may have gone away.
                     let _is_wanted = answer.send(Arc::new(self.engine.store().clone())).is_ok();
@@ -166,6 +168,15 @@ impl Loop {
     async fn handle(&mut self, event: Event, now: Timestamp) {
         let actions = self.engine.handle(event, now);
         self.hands.carry_out(actions, self.engine.take_rows()).await;
+    }
+
+    /// Takes in what others say fires, and answers what is decided once that is carried out.
+    async fn rule_on(&mut self, post: Post, answer: oneshot::Sender<Vec<Ruling>>) {
+        let now = self.clock.now();
+        let alerts = post.alerts.clone();
+        self.handle(Event::Inbound(Box::new(post)), now).await;
+        // Whoever asked may have gone away.
+        let _is_wanted = answer.send(self.engine.rulings(&alerts, now)).is_ok();
     }
 
     async fn finished(&mut self, outcome: Outcome) {
@@ -286,7 +297,7 @@ impl Loop {
 
 /// Waits; decides nothing.
 async fn next(feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>, deadline: Instant) -> Next {
-    let Feeds { outcomes, health, delivered, samples, reloads } = feeds;
+    let Feeds { outcomes, health, delivered, posts, samples, reloads } = feeds;
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
@@ -294,6 +305,7 @@ async fn next(feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>, deadline: 
             () = tokio::time::sleep_until(deadline) => Next::Timer,
             Some(happening) = delivered.recv() => Next::Delivered(happening),
             Some(reload) = reloads.recv() => Next::Reload(reload),
+            Some((post, answer)) = posts.recv() => Next::Post(post, answer),
             Some(answer) = samples.recv() => Next::Samples(answer),
         }
     };

@@ -8,7 +8,7 @@ use crate::probe::{Health, Outcome};
 use crate::release::Decision;
 use crate::rules::Transition;
 
-use super::Settings;
+use super::{Post, Settings};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub enum Event {
     Live(Vec<(Labels, f64)>),
     /// A rule group is due; see [`super::Engine::due`].
     Evaluate(usize),
+    /// Alerts that were judged elsewhere; [`super::Engine::rulings`] says what is decided about them.
+    Inbound(Box<Post>),
     /// Groups of notices may be due.
     Tick,
     /// A new configuration.

@@ -17,12 +17,15 @@
 //!
 //! What must outlive the process is handed out as rows ([`Engine::take_rows`]) after each event, to be
 //! written down in one go with the decisions and notices of that event.
+//! Alerts that were judged elsewhere ([`Event::Inbound`]) are offered to the rollbacks as our own are,
+//! and nothing else comes of them: they are in no series, no notice and no page of alerts.
 
 mod early;
 mod event;
 mod groups;
 mod history;
 mod memory;
+mod outside;
 mod outward;
 mod settings;
 mod slos;
@@ -33,6 +36,7 @@ mod tests;
 
 pub use event::{Action, Event, Happening};
 pub use groups::group_key;
+pub use outside::{Post, RollbackRuling, Ruling};
 pub use settings::Settings;
 pub use slos::{BudgetStatus, SloStatus};
 pub use snapshot::{Evaluated, GroupStatus, RECENT_MAX, Snapshot, TargetStatus};

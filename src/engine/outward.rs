@@ -39,8 +39,16 @@ fn with_external(own: &Labels, external: &Labels) -> Labels {
 
 /// Where an expression can be looked at: Prometheus's own form of the address.
 fn generator_url(external_url: &str, expr: &str) -> String {
-    let base = external_url.trim_end_matches('/');
-    format!("{base}/graph?g0.expr={}&g0.tab=1", query_escape(expr))
+    format!("{}{}&g0.tab=1", link_start(external_url), query_escape(expr))
+}
+
+/// Whether an alert's link is one that [`outward`] writes.
+pub(super) fn is_linked_here(generator_url: &str, settings: &Settings) -> bool {
+    generator_url.starts_with(&link_start(&settings.external_url))
+}
+
+fn link_start(external_url: &str) -> String {
+    format!("{}/graph?g0.expr=", external_url.trim_end_matches('/'))
 }
 
 /// Go's `url.QueryEscape`, which Prometheus writes this with. A form's encoding differs in `~` and

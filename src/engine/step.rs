@@ -13,10 +13,11 @@ use crate::series::{Scrape, Store, Written};
 use crate::slo;
 
 use super::groups::{self, Scheduled};
-use super::outward::outward;
+use super::outside::{Outside, Post, RollbackRuling, Ruling};
+use super::outward::{is_linked_here, outward};
 use super::slos::{self, SloStatus};
 use super::snapshot::{Evaluated, GroupStatus, Snapshot, TargetStatus};
-use super::{Action, Event, Happening, Settings, early, history, memory};
+use super::{Action, Event, Happening, Settings, early, history, memory, outside};
 
 /// How often a firing alert is said again to Alertmanagers: Prometheus's default.
 const RESEND_DELAY: Duration = Duration::from_secs(60);
@@ -27,6 +28,14 @@ const DECISIONS_MAX: usize = 50;
 
 /// How the rollbacks are asked: early or at an interval.
 type Consider = fn(&mut Rollbacks, Timestamp, &notice::Alert, &Evidence<'_>) -> Vec<Decision>;
+
+/// How, since when and on whose word an alert is offered to the rollbacks.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    consider: Consider,
+    breach: Timestamp,
+    said_by: Option<&'a str>,
+}
 
 /// All state that decides anything.
 #[derive(Debug)]
@@ -43,6 +52,7 @@ pub struct Engine {
     groups: Vec<Scheduled>,
     rollbacks: Rollbacks,
     recent: Recent,
+    outside: Outside,
     dispatcher: Dispatcher,
     resend: Resend,
     health: Health,
@@ -88,6 +98,7 @@ impl Engine {
             groups,
             rollbacks,
             recent: recent(&settings),
+            outside: Outside::default(),
             dispatcher: dispatcher(&settings),
             resend: Resend::new(RESEND_DELAY, settings.external_labels.clone()),
             health: Health::green(now),
@@ -146,6 +157,7 @@ impl Engine {
             Event::Sampled(samples) => self.sampled(&samples, now),
             Event::Live(samples) => self.look_early(&samples, now),
             Event::Evaluate(position) => self.evaluate(position, now),
+            Event::Inbound(post) => self.told(*post, now),
             Event::Tick => self.tick(now),
             Event::Reload(settings) => self.reload(*settings, now),
         }
@@ -223,10 +235,71 @@ impl Engine {
         }
     }
 
+    /// What is decided about alerts from outside, now that they were handled.
+    pub fn rulings(&self, alerts: &[notice::Alert], now: Timestamp) -> Vec<Ruling> {
+        let firing = self.firing(now);
+        alerts.iter().map(|alert| self.ruling(alert, &firing, now)).collect()
+    }
+
+    fn ruling(&self, alert: &notice::Alert, own: &[notice::Alert], now: Timestamp) -> Ruling {
+        let said = self.rollbacks.said(alert);
+        let passed_over = outside::passed_over(alert, self.is_echo(alert, own), !said.is_empty());
+        let said = said.into_iter().filter(|_| passed_over.is_none());
+        let rollbacks = said.map(|(rollback, verdict)| {
+            let is_its = |decision: &&Arc<Decision>| {
+                decision.rollback == rollback && decision.incident == alert.incident
+            };
+            let decision = self.decisions.iter().find(is_its);
+            RollbackRuling {
+                rollback: rollback.to_owned(),
+                verdict,
+                is_new: decision.is_some_and(|decision| decision.at == now),
+                decision: decision.map(|one| (one.id.clone(), one.report.why.clone())),
+            }
+        });
+        let rollbacks = rollbacks.collect();
+        Ruling { alert: alert.clone(), passed_over, rollbacks }
+    }
+
+    /// Whether an alert is one of ours that comes back by way of an Alertmanager.
+    fn is_echo(&self, alert: &notice::Alert, own: &[notice::Alert]) -> bool {
+        is_linked_here(&alert.generator_url, &self.settings)
+            || own.iter().any(|own| own.labels == alert.labels)
+    }
+
+    fn told(&mut self, post: Post, now: Timestamp) -> Vec<Action> {
+        let own = self.firing(now);
+        for alert in post.alerts {
+            if !alert.is_firing {
+                self.outside.ends(&alert.incident);
+                self.rollbacks.resolved(&alert.incident);
+            } else if !self.is_echo(&alert, &own) {
+                self.outside.fires(now, alert, &post.said_by);
+            }
+        }
+        self.ask_for_outside(now)
+    }
+
+    /// Offers what others say fires to the rollbacks. For a stable target it speaks against it.
+    fn ask_for_outside(&mut self, now: Timestamp) -> Vec<Action> {
+        let told = self.outside.firing(now);
+        let beside: Vec<notice::Alert> = told.iter().map(|(alert, _)| alert.clone()).collect();
+        let each = told.iter();
+        each.flat_map(|(alert, said_by)| {
+            let said_by = Some(said_by.as_str());
+            let asking = Asking { consider: Rollbacks::consider, breach: now, said_by };
+            self.offer(asking, alert, &beside, now)
+        })
+        .collect()
+    }
+
     /// Notices may be due. What fired before a restart is said at once to those who forget an alert
     /// that nobody asserts, and to the grouping of notices.
     fn tick(&mut self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
+        if self.outside.take_turn(now, self.settings.evaluation_interval) {
+            actions = self.ask_for_outside(now);
+        }
         let mut active = Vec::new();
         if std::mem::take(&mut self.is_restored) {
             for position in 0..self.groups.len() {
@@ -304,7 +377,8 @@ impl Engine {
         let mut actions = Vec::new();
         for ((position, alert), notified) in found.into_iter().zip(&foreseen) {
             let breach = unseen.min(alert.active_at);
-            let decided = self.offer(Rollbacks::consider_early, notified, &foreseen, breach, now);
+            let asking = Asking { consider: Rollbacks::consider_early, breach, said_by: None };
+            let decided = self.offer(asking, notified, &foreseen, now);
             // From here on the interval evaluation continues this very incident.
             if decided.iter().any(is_carried_out) {
                 self.groups[position].group.confirm(&[alert]);
@@ -349,7 +423,8 @@ impl Engine {
             let notified = self.outward(alert, position, now);
             if is_critical && notified.is_firing {
                 let breach = self.unseen.unwrap_or(now).min(alert.active_at);
-                actions.extend(self.offer(Rollbacks::consider, &notified, &[], breach, now));
+                let asking = Asking { consider: Rollbacks::consider, breach, said_by: None };
+                actions.extend(self.offer(asking, &notified, &[], now));
             }
             active.push(notified);
         }
@@ -372,12 +447,12 @@ impl Engine {
     /// Offers a firing alert to the rollbacks, with what fires beside it.
     fn offer(
         &mut self,
-        consider: Consider,
+        asking: Asking<'_>,
         alert: &notice::Alert,
         foreseen: &[notice::Alert],
-        breach: Timestamp,
         now: Timestamp,
     ) -> Vec<Action> {
+        let Asking { consider, breach, said_by } = asking;
         if !self.rollbacks.is_asked(alert) {
             return Vec::new();
         }
@@ -388,7 +463,7 @@ impl Engine {
         };
         let mut firing = self.firing(now);
         firing.extend_from_slice(foreseen);
-        let evidence = Evidence { recent: &self.recent, firing: &firing, doubt };
+        let evidence = Evidence { recent: &self.recent, firing: &firing, doubt, said_by };
         let mut actions = Vec::new();
         for decision in consider(&mut self.rollbacks, now, alert, &evidence) {
             let delivery = decision.delivery.clone();

@@ -80,7 +80,7 @@ proptest! {
                 recent.observe(now, &stable, class, true);
             }
             let doubt = is_doubtful.then_some(Doubt::VantageSuspect);
-            let evidence = Evidence { recent: &recent, firing: &[], doubt };
+            let evidence = Evidence { recent: &recent, firing: &[], doubt, said_by: None };
             let alert = alert(&incident.to_string());
             for decision in rollbacks.consider(now, &alert, &evidence) {
                 journal.push(Record {

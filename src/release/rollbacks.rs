@@ -37,6 +37,8 @@ pub struct Evidence<'a> {
     pub firing: &'a [Alert],
     /// Why what was seen for this alert cannot be trusted, if so.
     pub doubt: Option<Doubt>,
+    /// Who says that it fires, and why, where that is not bellwether.
+    pub said_by: Option<&'a str>,
 }
 
 /// All rollbacks and what became of them.
@@ -140,6 +142,17 @@ impl Rollbacks {
         }
     }
 
+    /// The rollbacks that an alert asks for, and the verdict of each that stands for its incident.
+    pub fn said(&self, alert: &Alert) -> Vec<(&str, Option<Verdict>)> {
+        let asked = self.entries.iter().filter(|entry| entry.is_asked(alert));
+        asked
+            .map(|entry| {
+                let incident = entry.incidents.get(&alert.incident);
+                (entry.settings.name.as_str(), incident.and_then(|incident| incident.said))
+            })
+            .collect()
+    }
+
     /// Whether any rollback would listen to an alert.
     pub fn is_asked(&self, alert: &Alert) -> bool {
         self.entries.iter().any(|entry| entry.is_asked(alert))
@@ -177,7 +190,10 @@ impl Entry {
         if !self.is_news(now, &alert.incident, verdict) {
             return None;
         }
-        let why = self.why(verdict, stable, evidence.doubt, alert);
+        let mut why = self.why(verdict, stable, evidence.doubt, alert);
+        if let Some(said_by) = evidence.said_by {
+            why = format!("{why}; said by {said_by}");
+        }
         let report = Report { why, stable, targets, doubt: evidence.doubt, in_last_day };
         let id = message::key(&self.settings.name, &alert.incident);
         let delivery = match verdict {
@@ -410,7 +426,11 @@ pub(super) mod tests {
             recent.observe(at(now), &stable, class, true);
         }
         let doubt = matches!(world, Stalled).then_some(Doubt::CanaryRed);
-        rollbacks.consider(at(now), alert, &Evidence { recent: &recent, firing: &[], doubt })
+        rollbacks.consider(
+            at(now),
+            alert,
+            &Evidence { recent: &recent, firing: &[], doubt, said_by: None },
+        )
     }
 
     /// Asks at each time about an incident in a world, and expects a verdict or silence.

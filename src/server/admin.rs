@@ -1,26 +1,30 @@
 //! Health, readiness and reload.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::guard;
+use super::guard::{self, Caller};
+use crate::access::Scope;
 
 /// Answers a request for a reload: nothing, or what is wrong with the new configuration.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-pub(super) fn routes(reload: mpsc::Sender<ReloadRequest>, ready: watch::Receiver<bool>) -> Router {
-    let changing = Router::new()
-        .route("/-/reload", post(reload_config).put(reload_config))
-        .with_state(reload)
-        .layer(axum::middleware::from_fn(guard::local_only));
+/// Health and readiness.
+pub(super) fn states(ready: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/-/healthy", get(|| async { "bellwether is healthy.\n" }))
         .route("/-/ready", get(is_ready))
         .with_state(ready)
-        .merge(changing)
+}
+
+/// Reload.
+pub(super) fn reload(reload: mpsc::Sender<ReloadRequest>) -> Router {
+    let routes =
+        Router::new().route("/-/reload", post(reload_config).put(reload_config)).with_state(reload);
+    guard::changing(routes, Scope::Reload)
 }
 
 async fn is_ready(State(ready): State<watch::Receiver<bool>>) -> (StatusCode, &'static str) {
@@ -31,7 +35,13 @@ async fn is_ready(State(ready): State<watch::Receiver<bool>>) -> (StatusCode, &'
     }
 }
 
-async fn reload_config(State(reload): State<mpsc::Sender<ReloadRequest>>) -> (StatusCode, String) {
+async fn reload_config(
+    State(reload): State<mpsc::Sender<ReloadRequest>>,
+    Extension(caller): Extension<Caller>,
+) -> (StatusCode, String) {
+    let Caller { actor, peer, reason } = caller;
+    let reason = reason.unwrap_or_default();
+    tracing::info!(who = %actor, peer = %peer.ip(), reason, "a reload was asked for");
     let (answer, answered) = oneshot::channel();
     if reload.try_send(answer).is_err() {
         return (

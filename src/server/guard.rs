@@ -1,104 +1,231 @@
-//! Who may change something.
+//! Finds out who calls, asks `access` what that allows, and refuses the rest.
 //!
-//! Until there is authentication: only a caller on loopback, naming a loopback host, and not from a
-//! web page of another origin. The last two stop a page in the operator's browser, directly or by a
-//! name that resolves to 127.0.0.1.
+//! Every request passes [`identify`] first. Then it meets [`reading`] or, by [`changing`], a check
+//! for what it does; a route that stands behind neither does not exist. A refusal is logged with the
+//! address, the user or token where it is known, and the reason; never with what was sent.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
-/// Refuses everybody but a local caller.
-pub(super) async fn local_only(
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let reason = if !peer.ip().to_canonical().is_loopback() {
-        Some("calls that change something answer on loopback only")
-    } else {
-        refusal(request.headers())
-    };
-    match reason {
-        None => next.run(request).await,
-        Some(reason) => {
-            tracing::warn!(peer = %peer.ip(), path = request.uri().path(), reason, "call refused");
-            (StatusCode::FORBIDDEN, format!("{reason}\n")).into_response()
-        }
-    }
+use super::door::{Door, Keys};
+use super::passwords::Passwords;
+use crate::access::{self, Actor, Call, Identity, Refusal, Scope, Token, Ways};
+
+/// What tells who somebody is.
+#[derive(Clone)]
+pub(super) struct Guard {
+    keys: Keys,
+    passwords: Arc<Passwords>,
 }
 
-fn refusal(headers: &HeaderMap) -> Option<&'static str> {
-    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str());
-    match text(header::HOST) {
-        Some(Ok(host)) if is_local(host) => {}
-        Some(_) => return Some("the Host header names no loopback host"),
-        None => return Some("there is no Host header"),
-    }
-    if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
-        return Some("the call was forwarded for somebody else");
-    }
-    let host = text(header::HOST).and_then(Result::ok).unwrap_or_default();
-    let origin = text(header::ORIGIN).map(|origin| origin.unwrap_or_default());
-    match origin.map(|origin| origin.split_once("://").map(|(_, host)| host)) {
-        None => None,
-        // Another port is another program on this machine, and its pages are not ours.
-        Some(Some(from)) if from.eq_ignore_ascii_case(host) => None,
-        Some(_) => Some("the Origin header names another site"),
-    }
+/// The fingerprint of the client's certificate, verified or not.
+#[derive(Clone)]
+pub(super) struct PeerCertificate(pub(super) String);
+
+/// What was found out about a caller.
+#[derive(Clone)]
+struct Standing {
+    identity: Identity,
+    ways: Ways,
+    /// Which known user or token it says it is.
+    claims: Option<String>,
+}
+
+/// Who makes a change, from where and why.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) actor: Actor,
+    pub(super) peer: SocketAddr,
+    /// The header `X-Bellwether-Reason`.
+    pub(super) reason: Option<String>,
 }
 
 /// What proxies add: behind one, every caller seems to be on loopback.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+const REASON: &str = "x-bellwether-reason";
+/// A sentence or two.
+const REASON_LENGTH_MAX: usize = 300;
 
-/// Whether `host[:port]` is this machine by a name that nobody else can take.
-fn is_local(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').unwrap_or_default(),
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
-    };
-    let is_port = |port: &str| port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok());
-    if !port.is_empty() && !is_port(port) {
-        return false;
+impl Guard {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self { keys, passwords: Arc::new(Passwords::new()) }
     }
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+
+    async fn standing(
+        &self,
+        header: Option<HeaderValue>,
+        certificate: Option<PeerCertificate>,
+        door: &Door,
+    ) -> Standing {
+        let tokens = Arc::clone(&self.keys.tokens.borrow());
+        let ways = door.ways(&tokens);
+        let Some(header) = header else {
+            let identity = match certificate.filter(|_| ways.certificates) {
+                Some(PeerCertificate(print)) => Identity::Known(Actor::Certificate(print)),
+                None => Identity::Nobody,
+            };
+            return Standing { identity, ways, claims: None };
+        };
+        let text = header.to_str().unwrap_or_default();
+        let (scheme, rest) = text.split_once(' ').unwrap_or_default();
+        let rest = rest.trim_start();
+        let (identity, claims) = if scheme.eq_ignore_ascii_case("bearer") && ways.tokens {
+            (bearer(&tokens, rest), None)
+        } else if scheme.eq_ignore_ascii_case("basic") && ways.users {
+            self.basic(door, rest).await
+        } else {
+            (Identity::Wrong("credentials of this kind are not known here"), None)
+        };
+        Standing { identity, ways, claims }
+    }
+
+    async fn basic(&self, door: &Door, encoded: &str) -> (Identity, Option<String>) {
+        let users = &door.web.users;
+        let pair = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some((user, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) else {
+            return (Identity::Wrong("the credentials cannot be read"), None);
+        };
+        let claims = users.contains_key(user).then(|| user.to_owned());
+        let identity = if self.passwords.are_right(users, user, password).await {
+            Identity::Known(Actor::User(user.to_owned()))
+        } else {
+            Identity::Wrong("wrong user or password")
+        };
+        (identity, claims)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn bearer(tokens: &[Token], text: &str) -> Identity {
+    match Token::find(tokens, text) {
+        Some(token) => Identity::Known(Actor::Token(token.name.clone(), token.allow.clone())),
+        None => Identity::Wrong("the token is not known here"),
+    }
+}
 
-    #[test]
-    fn only_a_local_host_and_origin_pass() {
-        let check = |host: Option<&str>, origin: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            if let Some(host) = host {
-                headers.insert(header::HOST, host.parse().unwrap());
-            }
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().unwrap());
-            }
-            refusal(&headers).is_none()
-        };
-        assert!(check(Some("127.0.0.1:9779"), None));
-        assert!(check(Some("localhost:9779"), Some("http://localhost:9779")));
-        assert!(check(Some("[::1]:9779"), Some("http://[::1]:9779")));
-        assert!(!check(None, None));
-        assert!(!check(Some("rebound.example:9779"), None));
-        assert!(!check(Some("127.0.0.1.example:9779"), None));
-        assert!(!check(Some("127.0.0.1:9779"), Some("https://example.com")));
-        assert!(!check(Some("127.0.0.1:9779"), Some("null")));
-        assert!(!check(Some("localhost:9779"), Some("http://localhost:3000")));
-        assert!(!check(Some("localhost:9779@example.com"), None));
-        assert!(!check(Some("[::1].example:9779"), None));
-        assert!(check(Some("LOCALHOST"), Some("http://localhost")));
-        let mut forwarded = HeaderMap::new();
-        forwarded.insert(header::HOST, "127.0.0.1:9779".parse().unwrap());
-        forwarded.insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
-        assert!(refusal(&forwarded).is_some());
+/// Finds out who calls, and adds the configured headers to whatever is answered.
+pub(super) async fn identify(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let door = Arc::clone(&guard.keys.door.borrow());
+    let header = request.headers().get(header::AUTHORIZATION).cloned();
+    let certificate = request.extensions().get::<PeerCertificate>().cloned();
+    let standing = guard.standing(header, certificate, &door).await;
+    request.extensions_mut().insert(standing);
+    let mut response = next.run(request).await;
+    for (name, value) in &door.web.headers {
+        // Both were checked when the file was read.
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Lets those pass who may look.
+pub(super) async fn reading(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let standing = standing_of(&request);
+    match access::may_read(&standing.identity, standing.ways) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refuse(&refusal, standing, peer, request.uri().path()),
+    }
+}
+
+/// Puts routes behind the check for what they do.
+pub(super) fn changing(routes: Router, scope: Scope) -> Router {
+    routes.layer(axum::middleware::from_fn(
+        move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next| {
+            change(scope, peer, request, next)
+        },
+    ))
+}
+
+async fn change(scope: Scope, peer: SocketAddr, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str());
+    let call = Call {
+        scope,
+        is_loopback: peer.ip().to_canonical().is_loopback(),
+        is_forwarded: FORWARDED.iter().any(|name| headers.contains_key(*name)),
+        host: text(header::HOST).and_then(Result::ok),
+        origin: text(header::ORIGIN).map(Result::unwrap_or_default),
+    };
+    let standing = standing_of(&request);
+    match access::may_change(&call, standing.identity.clone(), standing.ways) {
+        Ok(actor) => {
+            let reason = reason(headers);
+            request.extensions_mut().insert(Caller { actor, peer, reason });
+            next.run(request).await
+        }
+        Err(refusal) => refuse(&refusal, standing, peer, request.uri().path()),
+    }
+}
+
+fn standing_of(request: &Request) -> &Standing {
+    let standing = request.extensions().get::<Standing>();
+    standing.expect("`identify` is the outermost layer of the application")
+}
+
+/// Why somebody does something, as one line.
+pub(super) fn one_line(text: &str) -> Option<String> {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = text.trim().chars().take(REASON_LENGTH_MAX).map(plain).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn reason(headers: &HeaderMap) -> Option<String> {
+    one_line(&String::from_utf8_lossy(headers.get(REASON)?.as_bytes()))
+}
+
+fn refuse(refusal: &Refusal, standing: &Standing, peer: SocketAddr, path: &str) -> Response {
+    let who = match &standing.identity {
+        Identity::Known(actor) => actor.to_string(),
+        Identity::Nobody | Identity::Wrong(_) => match &standing.claims {
+            Some(name) => format!("somebody as user `{name}`"),
+            None => "somebody".to_owned(),
+        },
+    };
+    tracing::warn!(peer = %peer.ip(), path, who, reason = %refusal, "call refused");
+    let status = match refusal {
+        Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Refusal::NotAllowed { .. } | Refusal::Suspicious(_) => StatusCode::FORBIDDEN,
+    };
+    let mut response = (status, format!("{refusal}\n")).into_response();
+    for challenge in challenges(refusal, standing) {
+        let value = HeaderValue::from_static(challenge);
+        response.headers_mut().append(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// What would be taken (RFC 9110, 11.6.1; RFC 6750, 3).
+fn challenges(refusal: &Refusal, standing: &Standing) -> Vec<&'static str> {
+    let ways = standing.ways;
+    match refusal {
+        Refusal::Unauthenticated(_) => {
+            let basic = ways.users.then_some("Basic realm=\"bellwether\", charset=\"UTF-8\"");
+            // A client that has only a certificate to show learns that a 401 asks for credentials.
+            let bearer = (ways.tokens || !ways.users).then_some("Bearer realm=\"bellwether\"");
+            basic.into_iter().chain(bearer).collect()
+        }
+        Refusal::NotAllowed { .. } => {
+            vec!["Bearer realm=\"bellwether\", error=\"insufficient_scope\""]
+        }
+        Refusal::Suspicious(_) => Vec::new(),
     }
 }

@@ -14,15 +14,21 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
+use super::door::{Door, Keys};
+use super::guard::{self, Guard, PeerCertificate};
 use super::outbox::OutboxRequest;
 use super::query::Queries;
-use super::{admin, api, exposition, outbox, page, query, selection, status, targets};
+use super::{admin, api, exposition, hook, outbox, page, query, selection, status, targets};
 use crate::clock::Clock;
 use crate::engine::Snapshot;
 use crate::model::JournalStanding;
@@ -44,6 +50,10 @@ pub struct Views {
     pub standing: watch::Receiver<JournalStanding>,
     /// Where a damaged journal was put by this start.
     pub set_aside: Option<Arc<str>>,
+    /// Tells the engine what others say fires, and asks what is decided about it.
+    pub posts: mpsc::Sender<hook::PostRequest>,
+    /// What tells who somebody is.
+    pub keys: Keys,
     /// The configuration as it was written, for `/api/v1/status/config`; secrets are references.
     pub config: watch::Receiver<Arc<str>>,
     /// Where alerts are posted to.
@@ -68,6 +78,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Heads are a line and a few headers; a query may stand in the first.
 const HEAD_MAX_BYTES: usize = 64 << 10;
 
+/// How long a client may take for its part of a TLS handshake: Go's programs give ten seconds.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -81,7 +94,8 @@ impl Server {
     pub fn spawn(listener: TcpListener, views: Views) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, application(&views), stopped));
+        let door = views.keys.door.clone();
+        let task = tokio::spawn(serve(listener, application(&views), door, stopped));
         Ok(Self { address, stop, task })
     }
 
@@ -103,10 +117,11 @@ impl Server {
 }
 
 fn application(views: &Views) -> Router {
+    let guard = Guard::new(views.keys.clone());
     let queries = Queries::new(views.samples.clone(), views.clock);
     Router::new()
         .merge(exposition::routes(views.telemetry.clone()))
-        .merge(admin::routes(views.reload.clone(), views.ready.clone()))
+        .merge(admin::states(views.ready.clone()))
         .merge(query::routes(queries.clone()))
         .merge(selection::routes(queries.clone()))
         .merge(api::routes(views))
@@ -116,9 +131,15 @@ fn application(views: &Views) -> Router {
         .merge(page::routes(views))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
+        .layer(axum::middleware::from_fn(guard::reading))
+        .merge(admin::reload(views.reload.clone()))
+        .merge(hook::routes(views.posts.clone()))
+        .merge(outbox::resending(views.outbox.clone()))
+        .method_not_allowed_fallback(not_so)
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn(options))
         .layer(axum::middleware::map_response(plain_about_types))
+        .layer(axum::middleware::from_fn_with_state(guard, guard::identify))
 }
 
 async fn nothing_here() -> (StatusCode, &'static str) {
@@ -145,7 +166,12 @@ async fn plain_about_types(mut response: Response) -> Response {
     response
 }
 
-async fn serve(listener: TcpListener, application: Router, mut stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: TcpListener,
+    application: Router,
+    door: watch::Receiver<Arc<Door>>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (closing, is_closing) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -158,8 +184,9 @@ async fn serve(listener: TcpListener, application: Router, mut stopped: oneshot:
             accepted = accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
                 let (application, is_closing) = (application.clone(), is_closing.clone());
+                let tls = door.borrow().tls.clone();
                 connections.spawn(async move {
-                    converse(stream, peer, application, is_closing).await;
+                    welcome(stream, peer, tls, application, is_closing).await;
                     drop(slot);
                 });
             }
@@ -187,15 +214,46 @@ async fn accept(
     }
 }
 
-async fn converse(
+/// Shakes hands where TLS is spoken, then talks.
+async fn welcome(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    application: Router,
+    is_closing: watch::Receiver<bool>,
+) {
+    let Some(tls) = tls else {
+        return converse(stream, peer, None, application, is_closing).await;
+    };
+    let handshake = TlsAcceptor::from(tls).accept(stream);
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => {
+            let first = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let certificate = first.map(|certificate| {
+                let digest = Sha256::digest(certificate);
+                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                PeerCertificate(format!("sha256:{hex}"))
+            });
+            converse(stream, peer, certificate, application, is_closing).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    certificate: Option<PeerCertificate>,
     application: Router,
     mut is_closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         application.clone().oneshot(request)
     });
     let connection = http1::Builder::new()

@@ -1,26 +1,33 @@
 //! The HTTP server: `/metrics`, health, reload, the Prometheus API and the page.
 //!
-//! It reads snapshots that others publish and asks for nothing it could change itself. Calls that
-//! change something answer on loopback only until there is authentication, with `Host` and `Origin`
-//! checked, so that a web page in the operator's browser can't make them.
+//! It reads snapshots that others publish and asks for nothing it could change itself. Every call
+//! that changes something passes `guard`, which knows who calls and why; `access` says what that
+//! allows. Who calls is told by the web configuration file and by tokens, both of which may be
+//! replaced while it serves.
 
 mod admin;
 mod api;
 mod cardinality;
+mod door;
 mod exposition;
 mod guard;
+mod hook;
 mod listener;
 mod outbox;
 mod page;
 mod parameters;
+mod passwords;
 mod query;
 mod selection;
 mod shape;
 mod slos;
 mod status;
 mod targets;
+mod tls;
 
 pub use admin::ReloadRequest;
+pub use door::{Door, Keys};
+pub use hook::PostRequest;
 pub use listener::{Server, Views};
 pub use outbox::{OutboxRequest, Resent};
 

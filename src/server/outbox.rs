@@ -1,15 +1,16 @@
 //! The outbox: what waits, what was given up, and sending it again.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde_json::{Value as Body, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::guard;
+use super::guard::{self, Caller};
 use super::parameters::{ApiError, Parameters};
 use super::shape::success;
+use crate::access::Scope;
 use crate::notice::{Letter, LetterState};
 
 /// A question about the outbox, and where its answer goes; what fails is told in words.
@@ -32,12 +33,15 @@ pub struct Resent {
 
 type Questions = mpsc::Sender<OutboxRequest>;
 
+/// What is in it.
 pub(super) fn routes(questions: Questions) -> Router {
-    let changing = Router::new()
-        .route("/api/v1/notices/resend", post(resend))
-        .with_state(questions.clone())
-        .layer(axum::middleware::from_fn(guard::local_only));
-    Router::new().route("/api/v1/notices", get(list)).with_state(questions).merge(changing)
+    Router::new().route("/api/v1/notices", get(list)).with_state(questions)
+}
+
+/// Sending dead letters again.
+pub(super) fn resending(questions: Questions) -> Router {
+    let routes = Router::new().route("/api/v1/notices/resend", post(resend)).with_state(questions);
+    guard::changing(routes, Scope::Notices)
 }
 
 async fn list(
@@ -58,8 +62,12 @@ async fn list(
 
 async fn resend(
     State(questions): State<Questions>,
+    Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
+    let Caller { actor, peer, reason } = caller;
+    let reason = reason.unwrap_or_default();
+    tracing::info!(who = %actor, peer = %peer.ip(), reason, "a resend was asked for");
     let ids: Vec<String> = parameters.all("id").map(str::to_owned).collect();
     let is_all = parameters.get("all") == Some("true");
     let wanted = match (ids.is_empty(), is_all) {

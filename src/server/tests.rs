@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{ReloadRequest, Server, Views};
+use super::{Keys, ReloadRequest, Server, Views};
 use crate::clock::Clock;
 use crate::engine::{BudgetStatus, GroupStatus, SloStatus, Snapshot};
 use crate::model::{JournalStanding, Labels, Sample, TargetId, Timestamp};
@@ -88,12 +88,17 @@ impl House {
         let (snapshot, shown) = watch::channel(Arc::new(state));
         let (samples, questions) = mpsc::channel(16);
         let (reload, reloads) = mpsc::channel(1);
+        let (posts, _) = mpsc::channel(1);
+        let (_, door) = watch::channel(Arc::default());
+        let (_, tokens) = watch::channel(Arc::from([]));
         let (_, config) = watch::channel(Arc::from("global: {}\n"));
         let (_, alertmanagers) = watch::channel(Arc::from([]));
         let (ready, is_ready) = watch::channel(false);
         let views = Views {
             snapshot: shown,
             samples,
+            posts,
+            keys: Keys { door, tokens },
             reload,
             outbox: mpsc::channel(1).0,
             standing: watch::channel(JournalStanding { dead: 2, ..Default::default() }).1,

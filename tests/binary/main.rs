@@ -7,12 +7,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what can't be read or written is a failed test")]
 
+mod access;
 mod accounting;
 mod api;
 mod commands;
 mod crash;
 mod exposition;
 mod faults;
+mod hook;
 mod program;
 mod query;
 mod receiver;

@@ -14,7 +14,7 @@ use bellwether::clock::Clock;
 use bellwether::engine::Snapshot;
 use bellwether::model::{JournalStanding, Labels, Sample, Timestamp};
 use bellwether::series::{self, Store};
-use bellwether::server::{Server, Views};
+use bellwether::server::{Keys, Server, Views};
 use bellwether::telemetry::Telemetry;
 use reqwest::Method;
 use serde_json::Value;
@@ -385,6 +385,11 @@ async fn ours(samples: &Samples) -> (Server, String) {
     let views = Views {
         snapshot: watch::channel(Arc::new(Snapshot::empty(clock.now()))).1,
         samples: asked,
+        posts: mpsc::channel(1).0,
+        keys: Keys {
+            door: watch::channel(Arc::default()).1,
+            tokens: watch::channel(Arc::from([])).1,
+        },
         reload: mpsc::channel(1).0,
         outbox: mpsc::channel(1).0,
         standing: watch::channel(JournalStanding::default()).1,

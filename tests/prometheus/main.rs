@@ -10,6 +10,7 @@
 #![cfg(feature = "peers")]
 #![expect(clippy::unwrap_used, reason = "what can't be had is a failed test")]
 
+mod access;
 mod agreement;
 mod api;
 mod clients;

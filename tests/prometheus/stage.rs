@@ -84,6 +84,15 @@ impl Process {
         panic!("{name} does not start: {}", read(&directory.path(&format!("{log}.log"))));
     }
 
+    /// Starts a program that must be told its port and is not asked whether it is ready.
+    pub fn unready_peer(directory: &Directory, name: &str, arguments: &[String]) -> Self {
+        let address = free_address();
+        let mut command = Command::new(name);
+        command.args(arguments).arg(format!("--web.listen-address={address}"));
+        let (child, log) = spawn(command, &directory.path(&format!("{name}.log")));
+        Self { child, log, address }
+    }
+
     /// Whether it became ready before it ended.
     async fn gets_ready(&mut self, name: &str) -> bool {
         let ready = self.url("/-/ready");

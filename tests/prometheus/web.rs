@@ -76,3 +76,11 @@ pub async fn send(method: reqwest::Method, url: &str, body: &str) {
     let text = response.text().await.unwrap();
     assert!(status.is_success(), "{url}: {status} {text}");
 }
+
+pub async fn send_json(method: reqwest::Method, url: &str, body: &Value) {
+    let request = CLIENT.request(method, url).header("content-type", "application/json");
+    let response = request.body(body.to_string()).send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert!(status.is_success(), "{url}: {status} {text}");
+}

@@ -9,7 +9,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use crate::cli::arguments::{server_url, unheard};
-use crate::upstream::Reach;
+use crate::cli::http::Connecting;
 
 /// Longer than a server lets a query take unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -40,30 +40,31 @@ impl Server {
         path: &str,
         parameters: &[(&'static str, String)],
         headers: &[Header],
+        http: &Connecting,
     ) -> Result<Body, String> {
         let mut url = self.0.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         let shown = Self(url.clone()).to_string();
         let unheard = |error: reqwest::Error| unheard(&shown, &error);
-        let client = reqwest::Client::builder().timeout(TIMEOUT);
-        let client = match Reach::of(url.as_str()) {
-            Reach::Loopback => client.no_proxy(),
-            Reach::Anywhere => client,
-        };
-        let client = client.build().map_err(unheard)?;
+        let broken = |error: anyhow::Error| format!("{error:#}");
+        let client = http.client(url.as_str()).map_err(broken)?;
         let headers = Header::map(headers);
         let form =
             form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let request = client
             .post(url.clone())
+            .timeout(TIMEOUT)
             .header("content-type", "application/x-www-form-urlencoded")
             .headers(headers.clone())
             .body(form.clone());
+        let request = http.authorize(request).map_err(broken)?;
         let mut response = request.send().await.map_err(unheard)?;
         let refused = [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
         if refused.contains(&response.status()) {
             url.set_query(Some(&form));
-            response = client.get(url).headers(headers).send().await.map_err(unheard)?;
+            let request = client.get(url).timeout(TIMEOUT).headers(headers);
+            let request = http.authorize(request).map_err(broken)?;
+            response = request.send().await.map_err(unheard)?;
         }
         let status = response.status();
         let text = response.text().await.map_err(unheard)?;

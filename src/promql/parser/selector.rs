@@ -89,7 +89,12 @@ impl Parser<'_> {
         Ok(false)
     }
 
-    fn named(&mut self, selection: &mut Selection, name: &str, span: Span) -> Result<(), ParseError> {
+    fn named(
+        &mut self,
+        selection: &mut Selection,
+        name: &str,
+        span: Span,
+    ) -> Result<(), ParseError> {
         if name.is_empty() {
             return Err(self.error(span, "a metric's name is empty"));
         }
