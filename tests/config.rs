@@ -217,6 +217,7 @@ fn a_full_file_becomes_what_it_says() {
             "provider `claude`, header `X-Gateway-Token`: env:GATEWAY_TOKEN",
             "receiver `team`, signing_secret: env:WEBHOOK_SECRET",
             "receiver `team`, authorization: file:keys/hook",
+            "receiver `team`, routing_key: file:keys/pagerduty",
             "receiver `deploys`, url: file:keys/hook-url",
             "alertmanager `https://am-1:9093/alerts`, basic_auth: file:keys/am",
             "alertmanager `https://am-2:9093/alerts`, basic_auth: file:keys/am",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellwether::clock::Clock;
 use bellwether::journal::{Batch, DeliveryRecord, Journal};
 use bellwether::model::{HttpSettings, SecretSource, UrlSource};
-use bellwether::notice::{Delivery, Endpoint, HookId, Policy, Sending};
+use bellwether::notice::{Delivery, Endpoint, HookId, Policy, Protocol, Sending};
 use bellwether::notifier::{Notifier, Report};
 use bellwether::telemetry::Telemetry;
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ fn endpoint(position: usize, receiver: &Receiver, secret: Option<PathBuf>) -> En
         hook: HookId::webhook("r", position),
         url: UrlSource::Plain(receiver.url.clone()),
         timeout: Duration::from_secs(10),
-        signing_secret: secret.map(SecretSource::File),
+        protocol: Protocol::Webhook { signing_secret: secret.map(SecretSource::File) },
         http: HttpSettings::default(),
         policy: Policy::Notice,
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::amount::duration;
 use super::http;
+use super::pagerduty::pagerduty;
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
-use super::scalar::{boolean, name, number};
+use super::scalar::{any_of, boolean, name, number};
 use super::secret::{secret, url};
 use crate::model::{HttpSettings, Mistake};
-use crate::notice::{Receiver, Webhook};
+use crate::notice::{Integration, Receiver, Webhook};
 use crate::yaml::Node;
 
 /// What one attempt to tell someone may take.
@@ -18,6 +19,9 @@ pub(super) const ATTEMPT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(300);
 /// What it takes at most where nothing is written.
 pub(super) const ATTEMPT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// What a receiver can be told by.
+const KINDS: [&str; 2] = ["webhook_configs", "pagerduty_configs"];
 
 /// The receivers, and every name that was given to one.
 pub(super) struct Receivers {
@@ -44,27 +48,31 @@ fn receiver(
     // Alertmanager's other kinds are reported by name: the nearest key would be a wrong hint.
     let entries = node.entries().unwrap_or_default();
     let kinds = entries.iter().filter_map(|(key, _)| key.text().map(|name| (key, name)));
-    let others: Vec<(&Node, &str)> = kinds
-        .filter(|(_, name)| name.ends_with("_configs") && !name.starts_with("webhook"))
-        .collect();
+    let others: Vec<(&Node, &str)> =
+        kinds.filter(|(_, name)| name.ends_with("_configs") && !KINDS.contains(name)).collect();
     for (key, name) in &others {
         let message = prefixed(what, &format!("`{name}` cannot be sent from here yet"));
         let mistake = Mistake::new(key.place.clone(), message);
-        reader.report(mistake.remedy("send through `alertmanagers`, or write `webhook_configs`"));
+        reader.report(
+            mistake.remedy(format!("send through `alertmanagers`, or write {}", any_of(KINDS))),
+        );
     }
-    let known: Vec<&str> = ["name", "webhook_configs"]
-        .into_iter()
-        .chain(others.iter().map(|(_, name)| *name))
-        .collect();
+    let known: Vec<&str> =
+        ["name"].into_iter().chain(KINDS).chain(others.iter().map(|(_, name)| *name)).collect();
     let fields = reader.fields(node, what, &known)?;
     let name = reader.required(&fields, "name", "write a name for the receiver", |node| {
         unique(node, name(node)?, names)
     });
-    let mut webhooks = Vec::new();
+    let mut integrations = Vec::new();
     for (index, node) in reader.items(&fields, "webhook_configs").into_iter().enumerate() {
-        webhooks.extend(webhook(reader, node, fields.part(&format!("webhook {}", index + 1))));
+        let webhook = webhook(reader, node, fields.part(&format!("webhook {}", index + 1)));
+        integrations.extend(webhook.map(Integration::Webhook));
     }
-    Some(Receiver { name: name?, webhooks })
+    for (index, node) in reader.items(&fields, "pagerduty_configs").into_iter().enumerate() {
+        let pagerduty = pagerduty(reader, node, fields.part(&format!("pagerduty {}", index + 1)));
+        integrations.extend(pagerduty.map(Integration::PagerDuty));
+    }
+    Some(Receiver { name: name?, integrations })
 }
 
 fn webhook(reader: &mut Reader, node: &Node, what: String) -> Option<Webhook> {
@@ -101,13 +109,7 @@ fn read_webhook(reader: &mut Reader, fields: &Fields<'_>) -> Option<Webhook> {
     let send_resolved = reader.optional(fields, "send_resolved", boolean);
     let alerts_max = reader.optional(fields, "max_alerts", |node| number(node, 0..=1_000_000));
     let signing_secret = secret(reader, fields, "signing_secret");
-    let http = match fields.get("http_config") {
-        Some(node) => {
-            let inner = reader.fields(node, fields.part("http_config"), &http::SETTINGS);
-            inner.map(|inner| http::settings(reader, &inner)).unwrap_or_default()
-        }
-        None => HttpSettings::default(),
-    };
+    let http = http_config(reader, fields);
     Some(Webhook {
         url: url?,
         send_resolved: send_resolved.unwrap_or(true),
@@ -116,4 +118,11 @@ fn read_webhook(reader: &mut Reader, fields: &Fields<'_>) -> Option<Webhook> {
         signing_secret,
         http,
     })
+}
+
+/// Reads `http_config:`.
+pub(super) fn http_config(reader: &mut Reader, fields: &Fields<'_>) -> HttpSettings {
+    let Some(node) = fields.get("http_config") else { return HttpSettings::default() };
+    let inner = reader.fields(node, fields.part("http_config"), &http::SETTINGS);
+    inner.map(|inner| http::settings(reader, &inner)).unwrap_or_default()
 }

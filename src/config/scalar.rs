@@ -65,6 +65,18 @@ pub(super) fn text(node: &Node) -> Result<String, Mistake> {
     raw(node, "a text").map(str::to_owned)
 }
 
+/// A text that is sent as it is. One that was written as a template is refused: it would be sent
+/// with its braces.
+pub(super) fn literal(node: &Node) -> Result<String, Mistake> {
+    let text = text(node)?;
+    if text.contains("{{") {
+        return Err(refuse(node, "which is a template, and none is filled in here").remedy(
+            "write a plain text, or leave the field out: what it then says follows from the alerts",
+        ));
+    }
+    Ok(text)
+}
+
 /// A name: one line, not too long.
 pub(super) fn name(node: &Node) -> Result<String, Mistake> {
     let text = raw(node, "a name")?;

@@ -4,7 +4,7 @@ use super::reader::{Fields, Reader};
 use super::scalar::{hook_url, raw, refuse_unseen, text};
 use super::settings::Config;
 use crate::model::{HeaderValue, HttpSettings, Mistake, SecretSource, UrlSource};
-use crate::notice::Webhook;
+use crate::notice::{Integration, PagerDuty, Webhook};
 use crate::provider::Auth;
 use crate::yaml::Node;
 
@@ -23,8 +23,12 @@ pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
         of_connection(&what, &provider.http, &mut found);
     }
     for receiver in &config.receivers {
-        for webhook in &receiver.webhooks {
-            of_webhook(&format!("receiver `{}`", receiver.name), webhook, &mut found);
+        let what = format!("receiver `{}`", receiver.name);
+        for integration in &receiver.integrations {
+            match integration {
+                Integration::Webhook(webhook) => of_webhook(&what, webhook, &mut found),
+                Integration::PagerDuty(pagerduty) => of_pagerduty(&what, pagerduty, &mut found),
+            }
         }
     }
     for alertmanager in &config.alertmanagers {
@@ -45,6 +49,11 @@ fn of_webhook(what: &str, webhook: &Webhook, found: &mut Vec<(String, SecretSour
         found.push((format!("{what}, signing_secret"), source.clone()));
     }
     of_connection(what, &webhook.http, found);
+}
+
+fn of_pagerduty(what: &str, pagerduty: &PagerDuty, found: &mut Vec<(String, SecretSource)>) {
+    found.push((format!("{what}, routing_key"), pagerduty.routing_key.clone()));
+    of_connection(what, &pagerduty.http, found);
 }
 
 fn of_connection(what: &str, http: &HttpSettings, found: &mut Vec<(String, SecretSource)>) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::alert::tests::{firing, resolved};
 use super::route::tests::route;
-use super::{Alert, Dispatcher, Receiver, Route, Webhook};
+use super::{Alert, Dispatcher, Integration, Receiver, Route, Webhook};
 use crate::model::{HttpSettings, Labels, Timestamp, UrlSource};
 
 const CAPTURED: &str = include_str!("captured.jsonl");
@@ -55,14 +55,14 @@ fn dispatcher() -> Dispatcher {
     ];
     let receiver = |name: &str, alerts_max| Receiver {
         name: name.to_owned(),
-        webhooks: vec![Webhook {
+        integrations: vec![Integration::Webhook(Webhook {
             url: UrlSource::Plain("http://127.0.0.1/".to_owned()),
             send_resolved: true,
             alerts_max,
             timeout: SECOND,
             signing_secret: None,
             http: HttpSettings::default(),
-        }],
+        })],
     };
     let receivers =
         [receiver("all", 0), receiver("audit", 2), receiver("pages", 0), receiver("every", 0)];

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alertmanager, Policy, Receiver, Webhook};
-use crate::model::{HttpSettings, Timestamp, UrlSource};
+use super::{Alertmanager, Integration, PagerDuty, Policy, Receiver, Webhook};
+use crate::model::{HttpSettings, SecretSource, Timestamp, UrlSource};
 
 /// The name of a place that messages go to, as the label `hook`: their number is bounded by the
 /// configuration, and none holds a URL.
@@ -18,7 +18,12 @@ pub struct HookId(Arc<str>);
 impl HookId {
     /// A receiver's webhook, by its position from 0.
     pub fn webhook(receiver: &str, position: usize) -> Self {
-        Self(Arc::from(format!("receiver/{receiver}/{position}")))
+        Self::of_receiver("receiver", receiver, position)
+    }
+
+    /// One of a receiver's integrations, by its kind and its position from 0 among these.
+    pub(super) fn of_receiver(kind: &str, receiver: &str, position: usize) -> Self {
+        Self(Arc::from(format!("{kind}/{receiver}/{position}")))
     }
 
     /// A rollback's webhook.
@@ -68,22 +73,57 @@ pub struct Endpoint {
     pub url: UrlSource,
     /// For one attempt; zero leaves it to the notifier.
     pub timeout: Duration,
-    /// What signs its messages.
-    pub signing_secret: Option<crate::model::SecretSource>,
+    /// What is added to a message on its way, and how answers are read.
+    pub protocol: Protocol,
     /// Authorization, TLS, proxy.
     pub http: HttpSettings,
     /// How hard it is tried.
     pub policy: Policy,
 }
 
+/// What is added to a message on its way, and how answers are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Standard Webhooks' headers, with a signature where there is a secret.
+    Webhook {
+        /// What signs.
+        signing_secret: Option<SecretSource>,
+    },
+    /// PagerDuty's Events API v2: the key belongs to the body.
+    PagerDuty {
+        /// The key.
+        routing_key: SecretSource,
+    },
+    /// Alertmanager's API v2, which knows alerts by their labels and needs no more.
+    Alertmanager,
+}
+
 impl Endpoint {
+    fn of_integration(hook: HookId, integration: &Integration) -> Self {
+        match integration {
+            Integration::Webhook(webhook) => Self::of_webhook(hook, webhook, Policy::Notice),
+            Integration::PagerDuty(pagerduty) => Self::of_pagerduty(hook, pagerduty),
+        }
+    }
+
+    fn of_pagerduty(hook: HookId, pagerduty: &PagerDuty) -> Self {
+        Self {
+            hook,
+            url: pagerduty.url.clone(),
+            timeout: pagerduty.timeout,
+            protocol: Protocol::PagerDuty { routing_key: pagerduty.routing_key.clone() },
+            http: pagerduty.http.clone(),
+            policy: Policy::Notice,
+        }
+    }
+
     /// A webhook's.
     pub fn of_webhook(hook: HookId, webhook: &Webhook, policy: Policy) -> Self {
         Self {
             hook,
             url: webhook.url.clone(),
             timeout: webhook.timeout,
-            signing_secret: webhook.signing_secret.clone(),
+            protocol: Protocol::Webhook { signing_secret: webhook.signing_secret.clone() },
             http: webhook.http.clone(),
             policy,
         }
@@ -95,7 +135,7 @@ impl Endpoint {
             hook: HookId::alertmanager(position),
             url: UrlSource::Plain(format!("{}/api/v2/alerts", alertmanager.url)),
             timeout: alertmanager.timeout,
-            signing_secret: None,
+            protocol: Protocol::Alertmanager,
             http: alertmanager.http.clone(),
             policy: Policy::Once,
         }
@@ -108,12 +148,8 @@ pub fn endpoints<'a>(
     alertmanagers: &[Alertmanager],
     rollbacks: impl IntoIterator<Item = (&'a str, &'a Webhook)>,
 ) -> Vec<Endpoint> {
-    let webhooks = receivers.iter().flat_map(|receiver| {
-        receiver.webhooks.iter().enumerate().map(|(position, webhook)| {
-            let hook = HookId::webhook(&receiver.name, position);
-            Endpoint::of_webhook(hook, webhook, Policy::Notice)
-        })
-    });
+    let hooks = receivers.iter().flat_map(Receiver::hooks);
+    let told = hooks.map(|(hook, integration)| Endpoint::of_integration(hook, &integration));
     let rollbacks = rollbacks.into_iter().map(|(name, webhook)| {
         Endpoint::of_webhook(HookId::rollback(name), webhook, Policy::Rollback)
     });
@@ -121,7 +157,7 @@ pub fn endpoints<'a>(
         .iter()
         .enumerate()
         .map(|(position, alertmanager)| Endpoint::of_alertmanager(position, alertmanager));
-    webhooks.chain(rollbacks).chain(alertmanagers).collect()
+    told.chain(rollbacks).chain(alertmanagers).collect()
 }
 
 /// A message on its way: everything that is needed to send it.
@@ -134,7 +170,7 @@ pub struct Delivery {
     /// Messages of one order are delivered one after the other, so that no resolve overtakes what
     /// it resolves.
     pub order: String,
-    /// JSON.
+    /// JSON, without secrets.
     pub body: Arc<str>,
     /// When it was decided; how long it is worth trying counts from here.
     pub decided_at: Timestamp,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::group::{Context, Group, Saved};
 use super::route::Tree;
-use super::{Alert, Notice, Receiver, Route, Webhook};
+use super::{Alert, HookId, Integration, Notice, Receiver, Route};
 use crate::model::{Labels, StateRow, StateTable, Timestamp};
 
 /// The most alerts in all groups together; more are refused and counted.
@@ -42,7 +42,7 @@ pub struct Dispatch {
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
     tree: Tree,
-    receivers: BTreeMap<String, Vec<Webhook>>,
+    receivers: BTreeMap<String, Vec<(HookId, Integration)>>,
     external_url: String,
     groups: BTreeMap<(usize, Labels), Group>,
     alerts: usize,
@@ -56,10 +56,8 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Nothing was told yet. Without a route nobody ever is.
     pub fn new(root: Option<Route>, receivers: &[Receiver], external_url: &str) -> Self {
-        let receivers = receivers
-            .iter()
-            .map(|receiver| (receiver.name.clone(), receiver.webhooks.clone()))
-            .collect();
+        let receivers =
+            receivers.iter().map(|receiver| (receiver.name.clone(), receiver.hooks())).collect();
         Self {
             tree: Tree::new(root),
             receivers,
@@ -126,6 +124,9 @@ impl Dispatcher {
             if let Some(known) = known.get(&(receiver, group.key.clone())) {
                 group.next_flush = known.next_flush;
                 group.has_flushed = known.has_flushed;
+                if !known.incident.is_empty() {
+                    group.incident.clone_from(&known.incident);
+                }
                 group.told.clone_from(&known.told);
             }
         }
@@ -173,6 +174,7 @@ impl Dispatcher {
             let group = self.groups.entry(slot.clone()).or_insert_with_key(|(_, labels)| Group {
                 labels: labels.clone(),
                 key: node.group_key(labels),
+                incident: alert.incident.clone(),
                 alerts: BTreeMap::new(),
                 next_flush: now + node.group_wait,
                 has_flushed: false,
@@ -195,9 +197,9 @@ impl Dispatcher {
             }
             let route = slot.0;
             let node = self.tree.node(route);
-            let webhooks = self.receivers.get(&node.receiver).map_or(&[][..], Vec::as_slice);
+            let hooks = self.receivers.get(&node.receiver).map_or(&[][..], Vec::as_slice);
             let external_url = self.external_url.as_str();
-            let context = Context { now, route, node, webhooks, external_url };
+            let context = Context { now, route, node, hooks, external_url };
             let (notices, unheard) = group.flush(&context);
             group.next_flush = now + node.group_interval.max(GROUP_INTERVAL_MIN);
             dispatch.notices.extend(notices);
@@ -239,6 +241,7 @@ fn row_key(receiver: &str, group: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Webhook;
     use super::super::alert::tests::{firing, resolved};
     use super::super::route::tests::route;
     use super::*;
@@ -260,7 +263,8 @@ mod tests {
     }
 
     fn dispatcher(webhooks: Vec<Webhook>) -> Dispatcher {
-        let receiver = Receiver { name: "all".to_owned(), webhooks };
+        let integrations = webhooks.into_iter().map(Integration::Webhook).collect();
+        let receiver = Receiver { name: "all".to_owned(), integrations };
         Dispatcher::new(Some(route("all", &[], vec![])), &[receiver], "http://b")
     }
 

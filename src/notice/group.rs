@@ -14,9 +14,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::payload::{Envelope, body};
+use super::payload::{self, Envelope};
 use super::route::Node;
-use super::{Alert, Delivery, HookId, Sending, Webhook};
+use super::{Alert, Delivery, HookId, Integration, Sending, pagerduty};
 use crate::model::{Labels, Timestamp};
 
 /// Why somebody is told.
@@ -77,6 +77,9 @@ pub struct Notice {
 pub(super) struct Group {
     pub(super) labels: Labels,
     pub(super) key: String,
+    /// The incident of the alert that it began with: names the group from its first alert to its
+    /// last, so that what is resolved is what was opened.
+    pub(super) incident: String,
     pub(super) alerts: BTreeMap<Labels, Alert>,
     pub(super) next_flush: Timestamp,
     pub(super) has_flushed: bool,
@@ -89,6 +92,9 @@ pub(super) struct Group {
 pub(super) struct Saved {
     pub(super) receiver: String,
     pub(super) key: String,
+    /// Empty in rows of earlier versions.
+    #[serde(default)]
+    pub(super) incident: String,
     pub(super) next_flush: Timestamp,
     pub(super) has_flushed: bool,
     pub(super) told: BTreeMap<HookId, Told>,
@@ -107,7 +113,7 @@ pub(super) struct Context<'a> {
     pub(super) now: Timestamp,
     pub(super) route: usize,
     pub(super) node: &'a Node,
-    pub(super) webhooks: &'a [Webhook],
+    pub(super) hooks: &'a [(HookId, Integration)],
     pub(super) external_url: &'a str,
 }
 
@@ -142,6 +148,7 @@ impl Group {
         Saved {
             receiver: receiver.to_owned(),
             key: self.key.clone(),
+            incident: self.incident.clone(),
             next_flush: self.next_flush,
             has_flushed: self.has_flushed,
             told: self.told.clone(),
@@ -154,11 +161,7 @@ impl Group {
     pub(super) fn flush(&mut self, context: &Context<'_>) -> (Vec<Notice>, Vec<Alert>) {
         let now = context.now;
         self.has_flushed = true;
-        let receiver = context.node.receiver.as_str();
-        let hooks: Vec<HookId> = (0..context.webhooks.len())
-            .map(|position| HookId::webhook(receiver, position))
-            .collect();
-        self.told.retain(|hook, _| hooks.contains(hook));
+        self.told.retain(|hook, _| context.hooks.iter().any(|(known, _)| known == hook));
         let mut alerts: Vec<&Alert> = self.alerts.values().collect();
         alerts.sort_by(|left, right| written_before(left, right));
         let side = |is_resolved| -> BTreeSet<Labels> {
@@ -170,34 +173,80 @@ impl Group {
             self.told.values().flat_map(|told| told.firing.iter().cloned()).collect();
         let mut notices = Vec::new();
         let mut tells_resolved = false;
-        for ((position, webhook), hook) in context.webhooks.iter().enumerate().zip(hooks) {
-            let told = self.told.get(&hook);
+        for (hook, integration) in context.hooks {
+            let told = self.told.get(hook);
             let repeat = context.node.repeat_interval;
-            let Some(reason) = reason(told, &firing, &resolved, webhook.send_resolved, now, repeat)
-            else {
+            let send_resolved = integration.send_resolved();
+            let Some(reason) = reason(told, &firing, &resolved, send_resolved, now, repeat) else {
                 continue;
             };
             let told = Told { at: now, firing: firing.clone(), resolved: resolved.clone() };
-            self.told.insert(hook, told);
+            self.told.insert(hook.clone(), told);
             let chosen: Vec<&Alert> = alerts
                 .iter()
-                .filter(|alert| webhook.send_resolved || !alert.is_resolved(now))
+                .filter(|alert| send_resolved || !alert.is_resolved(now))
                 .copied()
                 .collect();
             if !chosen.is_empty() {
-                tells_resolved |= webhook.send_resolved;
-                notices.push(notice(context, &self.labels, &self.key, position, reason, &chosen));
+                tells_resolved |= send_resolved;
+                notices.push(self.notice(context, (hook, integration), reason, &chosen));
             }
         }
         let unheard = alerts
             .iter()
             .filter(|alert| resolved.contains(&alert.labels))
             .filter(|alert| !tells_resolved && !was_told.contains(&alert.labels))
-            .filter(|_| !context.webhooks.is_empty())
+            .filter(|_| !context.hooks.is_empty())
             .map(|alert| (*alert).clone())
             .collect();
         self.alerts.retain(|labels, _| !resolved.contains(labels));
         (notices, unheard)
+    }
+
+    fn notice(
+        &self,
+        context: &Context<'_>,
+        (hook, integration): (&HookId, &Integration),
+        reason: Reason,
+        alerts: &[&Alert],
+    ) -> Notice {
+        let (now, key, receiver) = (context.now, self.key.as_str(), &context.node.receiver);
+        let alerts_max = integration.alerts_max().unwrap_or(alerts.len()).min(alerts.len());
+        let (chosen, left_out) = alerts.split_at(alerts_max);
+        let envelope = Envelope {
+            receiver,
+            group_labels: &self.labels,
+            group_key: key,
+            incident: &self.incident,
+            external_url: context.external_url,
+            truncated: left_out.len(),
+        };
+        let body = match integration {
+            Integration::Webhook(_) => payload::body(&envelope, chosen, now),
+            Integration::PagerDuty(settings) => {
+                pagerduty::event(&settings.texts, &envelope, chosen, now)
+            }
+        };
+        let route = context.route.to_string();
+        let id = digest(&[hook.as_str(), &route, key, &now.millis().to_string()]);
+        let resolved = chosen.iter().filter(|alert| alert.is_resolved(now)).count();
+        Notice {
+            delivery: Delivery {
+                hook: hook.clone(),
+                // 128 bits are enough for no two ever to meet.
+                id: format!("msg_{}", &id[..32]),
+                order: key.to_owned(),
+                body: Arc::from(body),
+                decided_at: now,
+                sending: Sending::Real,
+            },
+            receiver: receiver.clone(),
+            reason,
+            group: key.to_owned(),
+            firing: chosen.len() - resolved,
+            resolved,
+            truncated: left_out.len(),
+        }
     }
 }
 
@@ -223,60 +272,14 @@ fn reason(
     (told.at + repeat_interval <= now).then_some(Reason::Repeat)
 }
 
-fn notice(
-    context: &Context<'_>,
-    labels: &Labels,
-    key: &str,
-    position: usize,
-    reason: Reason,
-    alerts: &[&Alert],
-) -> Notice {
-    let receiver = &context.node.receiver;
-    let alerts_max = match context.webhooks[position].alerts_max {
-        0 => alerts.len(),
-        alerts_max => alerts_max.min(alerts.len()),
-    };
-    let (chosen, left_out) = alerts.split_at(alerts_max);
-    let truncated = left_out.len();
-    let external_url = context.external_url;
-    let envelope =
-        Envelope { receiver, group_labels: labels, group_key: key, external_url, truncated };
-    let hook = HookId::webhook(receiver, position);
-    let id = message_id(&[
-        hook.as_str(),
-        &context.route.to_string(),
-        key,
-        &context.now.millis().to_string(),
-    ]);
-    let resolved = chosen.iter().filter(|alert| alert.is_resolved(context.now)).count();
-    Notice {
-        delivery: Delivery {
-            hook,
-            id,
-            order: key.to_owned(),
-            body: Arc::from(body(&envelope, chosen, context.now)),
-            decided_at: context.now,
-            sending: Sending::Real,
-        },
-        receiver: receiver.clone(),
-        reason,
-        group: key.to_owned(),
-        firing: chosen.len() - resolved,
-        resolved,
-        truncated,
-    }
-}
-
-/// The same for the same parts and for nothing else; 128 bits, so no two ever meet.
-fn message_id(parts: &[&str]) -> String {
+/// The same for the same parts and for nothing else: 64 hexadecimal digits.
+pub(super) fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let digest = hash.finalize();
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("msg_{hex}")
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The order in which Alertmanager writes alerts: by `job`, by `instance`, the smaller set first,
@@ -324,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_id_has_no_dot_and_is_its_own() {
-        let id = message_id(&["receiver/all/0", "0", "{}:{}", "1.5"]);
-        assert!(id.starts_with("msg_") && id.len() == 36 && !id.contains('.'), "{id}");
-        assert_ne!(message_id(&["ab", "c"]), message_id(&["a", "bc"]));
+    fn a_digest_is_of_its_parts_and_of_nothing_else() {
+        let digested = digest(&["receiver/all/0", "0", "{}:{}", "1.5"]);
+        assert!(digested.len() == 64 && !digested.contains('.'), "{digested}");
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
     }
 }

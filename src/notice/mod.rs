@@ -7,25 +7,33 @@ mod alertmanager;
 #[cfg(test)]
 mod captured;
 mod circuit;
+mod cut;
 mod delivery;
 mod dispatcher;
 mod group;
+mod headline;
 mod inbound;
 mod letter;
+mod pagerduty;
 mod payload;
 mod retry;
 mod route;
 mod settings;
+mod severity;
 mod signature;
 
 pub use alert::Alert;
 pub use alertmanager::{ALERTS_A_POST, Post, RETENTION, Resend};
 pub use circuit::Circuit;
-pub use delivery::{Delivery, Endpoint, HookId, Sending, endpoints};
+pub use delivery::{Delivery, Endpoint, HookId, Protocol, Sending, endpoints};
 pub use dispatcher::{ALERTS_MAX, Dispatch, Dispatcher};
 pub use group::{Notice, Reason};
 pub use inbound::{Inbound, InboundError, read_inbound};
 pub use letter::{Letter, LetterState};
+pub use pagerduty::{KeyError, PAGERDUTY_URL, with_routing_key};
 pub use retry::{Attempt, GiveUp, Policy, Retry, next_attempt, parse_retry_after};
-pub use settings::{Alertmanager, Receiver, Route, Webhook};
+pub use settings::{
+    Alertmanager, Image, Integration, Link, PagerDuty, PagerDutyTexts, Receiver, Route, Webhook,
+};
+pub use severity::Severity;
 pub use signature::{Signed, SigningError, TOLERANCE, VerifyError, sign, verify};

@@ -16,6 +16,8 @@ pub(super) struct Envelope<'a> {
     pub(super) receiver: &'a str,
     pub(super) group_labels: &'a Labels,
     pub(super) group_key: &'a str,
+    /// Names the group from its first alert to its last.
+    pub(super) incident: &'a str,
     pub(super) external_url: &'a str,
     pub(super) truncated: usize,
 }
@@ -40,7 +42,7 @@ pub(super) fn body(envelope: &Envelope<'_>, alerts: &[&Alert], now: Timestamp) -
     serde_json::to_string(&message).expect("texts and numbers always serialize")
 }
 
-fn item(alert: &Alert, now: Timestamp) -> Item<'_> {
+pub(super) fn item(alert: &Alert, now: Timestamp) -> Item<'_> {
     let is_resolved = alert.is_resolved(now);
     let ends_at = alert.ends_at.filter(|_| is_resolved);
     Item {
@@ -59,7 +61,7 @@ fn status(is_firing: bool) -> &'static str {
 }
 
 /// What all sets agree on.
-fn shared<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
+pub(super) fn shared<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
     let Some(first) = sets.next() else { return Labels::empty() };
     let mut agreed: Vec<_> = first.iter().collect();
     for set in sets {
@@ -86,7 +88,7 @@ struct Message<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Item<'a> {
+pub(super) struct Item<'a> {
     status: &'a str,
     labels: Object<'a>,
     annotations: Object<'a>,
@@ -125,6 +127,7 @@ mod tests {
             receiver: "all",
             group_labels: &group_labels,
             group_key: r#"{}:{alertname="ErrorRatio", provider="openai"}"#,
+            incident: "",
             external_url: "http://vm:19792",
             truncated,
         };

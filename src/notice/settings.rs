@@ -1,7 +1,9 @@
 //! Receivers and the routing tree, with Alertmanager's own field names and defaults.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::HookId;
 use crate::model::{HttpSettings, Matcher, SecretSource, UrlSource};
 
 /// A named receiver.
@@ -9,8 +11,124 @@ use crate::model::{HttpSettings, Matcher, SecretSource, UrlSource};
 pub struct Receiver {
     /// Its name.
     pub name: String,
-    /// `webhook_configs:`
-    pub webhooks: Vec<Webhook>,
+    /// Everything that it is told by.
+    pub integrations: Vec<Integration>,
+}
+
+impl Receiver {
+    /// Its integrations under the names of their hooks, which are their positions among those of
+    /// their kind: one of another kind that comes or goes changes none.
+    pub fn hooks(&self) -> Vec<(HookId, Integration)> {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let named = self.integrations.iter().map(|integration| {
+            let kind = integration.kind();
+            let position = seen.entry(kind).or_default();
+            *position += 1;
+            (HookId::of_receiver(kind, &self.name, *position - 1), integration.clone())
+        });
+        named.collect()
+    }
+}
+
+/// One way in which a receiver is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Integration {
+    /// An entry of `webhook_configs`.
+    Webhook(Webhook),
+    /// An entry of `pagerduty_configs`.
+    PagerDuty(PagerDuty),
+}
+
+impl Integration {
+    /// The first part of its hook's name.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "receiver",
+            Self::PagerDuty(_) => "pagerduty",
+        }
+    }
+
+    /// Whether resolved alerts are sent.
+    pub fn send_resolved(&self) -> bool {
+        match self {
+            Self::Webhook(webhook) => webhook.send_resolved,
+            Self::PagerDuty(pagerduty) => pagerduty.send_resolved,
+        }
+    }
+
+    /// At most this many alerts in one message; `None` is no limit of the configuration's.
+    pub(super) fn alerts_max(&self) -> Option<usize> {
+        match self {
+            Self::Webhook(webhook) => Some(webhook.alerts_max).filter(|max| *max > 0),
+            Self::PagerDuty(_) => None,
+        }
+    }
+}
+
+/// One entry of `pagerduty_configs`: PagerDuty's Events API v2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PagerDuty {
+    /// The integration's key; added to an event when it is sent, and on no disk.
+    pub routing_key: SecretSource,
+    /// Where to.
+    pub url: UrlSource,
+    /// Whether the end is told; true by default.
+    pub send_resolved: bool,
+    /// For one attempt.
+    pub timeout: Duration,
+    /// Authorization, TLS, proxy.
+    pub http: HttpSettings,
+    /// What an event says where it does not follow from its alerts.
+    pub texts: PagerDutyTexts,
+}
+
+/// The fields of an event that the configuration may set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PagerDutyTexts {
+    /// In place of the most severe alert's.
+    pub severity: Option<super::Severity>,
+    /// In place of a line about the alerts.
+    pub description: Option<String>,
+    /// In place of the label `target`, `provider` or `instance`.
+    pub source: Option<String>,
+    /// In place of the label `model`.
+    pub component: Option<String>,
+    /// In place of the label `provider`.
+    pub group: Option<String>,
+    /// In place of the alert's name.
+    pub class: Option<String>,
+    /// Beside what is told of the alerts.
+    pub details: BTreeMap<String, String>,
+    /// Links beside those of the alerts.
+    pub links: Vec<Link>,
+    /// Images.
+    pub images: Vec<Image>,
+    /// `bellwether` by default.
+    pub client: Option<String>,
+    /// `global.external_url` by default.
+    pub client_url: Option<String>,
+}
+
+/// A link with a text.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Link {
+    /// Where it leads.
+    pub href: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// An image, perhaps with a link.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Image {
+    /// Where it is.
+    pub src: String,
+    /// Where it leads.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub href: String,
+    /// What it shows, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub alt: String,
 }
 
 /// One entry of `webhook_configs`, or a rollback's webhook.

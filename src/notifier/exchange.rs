@@ -1,12 +1,13 @@
 //! One attempt: secrets read, message signed, request sent, answer read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::clock::Clock;
-use crate::model::{Timestamp, UrlSource};
-use crate::notice::{self, Delivery, Endpoint, Policy, SigningError};
+use crate::model::{Secret, Timestamp, UrlSource};
+use crate::notice::{self, Delivery, Endpoint, KeyError, Protocol, SigningError};
 use crate::upstream::{self, ClientError, ClientOptions, Idle, Reach, SecretError};
 
 /// Where the configuration sets no limit, or a longer one: no receiver needs more.
@@ -34,6 +35,8 @@ enum PrepareError {
     #[error(transparent)]
     Signing(#[from] SigningError),
     #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
     Client(#[from] ClientError),
     /// It may hold a token, so it is not repeated.
     #[error("the URL is not an `http` or `https` URL")]
@@ -52,6 +55,7 @@ pub(super) struct Caller {
 struct Prepared {
     url: reqwest::Url,
     headers: HeaderMap,
+    body: Arc<str>,
 }
 
 impl Caller {
@@ -73,12 +77,11 @@ impl Caller {
         clock: Clock,
     ) -> impl Future<Output = Answer> + Send + use<> {
         let timeout = timeout(endpoint, clock.now().since(delivery.decided_at));
-        let body = std::sync::Arc::clone(&delivery.body);
         let prepared = prepare(endpoint, delivery, clock.wall())
             .and_then(|prepared| Ok((self.client(endpoint, &prepared.url, timeout)?, prepared)));
         async move {
             match prepared {
-                Ok((client, prepared)) => exchange(client, prepared, &body, timeout, clock).await,
+                Ok((client, prepared)) => exchange(client, prepared, timeout, clock).await,
                 Err(error) => Answer { attempt: notice::Attempt::Transport, why: chain(&error) },
             }
         }
@@ -103,8 +106,8 @@ impl Caller {
     }
 }
 
-/// The request that would be sent, in words: secrets but the signature are `***`, of the URL only
-/// scheme, host and port are shown.
+/// The request that would be sent, in words: secrets but the signature are `***` or left out, of
+/// the URL only scheme, host and port are shown.
 pub(super) fn rehearse(
     endpoint: &Endpoint,
     delivery: &Delivery,
@@ -121,11 +124,11 @@ pub(super) fn rehearse(
 async fn exchange(
     client: reqwest::Client,
     prepared: Prepared,
-    body: &str,
     timeout: Duration,
     clock: Clock,
 ) -> Answer {
-    let request = client.post(prepared.url).headers(prepared.headers).body(body.to_owned());
+    let request =
+        client.post(prepared.url).headers(prepared.headers).body(prepared.body.to_string());
     let transport = |why| Answer { attempt: notice::Attempt::Transport, why };
     let response = match tokio::time::timeout(timeout, request.send()).await {
         Ok(Ok(response)) => response,
@@ -163,21 +166,38 @@ fn prepare(
     let url = url(endpoint)?;
     let mut headers = upstream::headers(&endpoint.http)?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Alertmanagers know alerts by their labels and have no use for either.
-    if endpoint.policy != Policy::Once {
-        let value = |text: &str| {
-            HeaderValue::from_str(text).map_err(|_| PrepareError::Id(delivery.id.clone()))
-        };
-        let seconds = now.millis().div_euclid(1000);
-        headers.insert(HeaderName::from_static("webhook-id"), value(&delivery.id)?);
-        headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds));
-        if let Some(source) = &endpoint.signing_secret {
-            let secret = upstream::read_secret(source)?;
-            let signature = notice::sign(&secret, &delivery.id, seconds, delivery.body.as_bytes())?;
-            headers.insert(HeaderName::from_static("webhook-signature"), value(&signature)?);
+    let mut body = Arc::clone(&delivery.body);
+    match &endpoint.protocol {
+        Protocol::Webhook { signing_secret } => {
+            let secret = signing_secret.as_ref().map(upstream::read_secret).transpose()?;
+            sign(&mut headers, secret.as_ref(), delivery, now)?;
         }
+        Protocol::PagerDuty { routing_key } => {
+            let key = upstream::read_secret(routing_key)?;
+            body = Arc::from(notice::with_routing_key(&body, &key)?);
+        }
+        Protocol::Alertmanager => {}
     }
-    Ok(Prepared { url, headers })
+    Ok(Prepared { url, headers, body })
+}
+
+/// Standard Webhooks' headers.
+fn sign(
+    headers: &mut HeaderMap,
+    secret: Option<&Secret>,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<(), PrepareError> {
+    let value =
+        |text: &str| HeaderValue::from_str(text).map_err(|_| PrepareError::Id(delivery.id.clone()));
+    let seconds = now.millis().div_euclid(1000);
+    headers.insert(HeaderName::from_static("webhook-id"), value(&delivery.id)?);
+    headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds));
+    if let Some(secret) = secret {
+        let signature = notice::sign(secret, &delivery.id, seconds, delivery.body.as_bytes())?;
+        headers.insert(HeaderName::from_static("webhook-signature"), value(&signature)?);
+    }
+    Ok(())
 }
 
 fn url(endpoint: &Endpoint) -> Result<reqwest::Url, PrepareError> {

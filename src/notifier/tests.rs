@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::clock::Clock;
 use crate::model::{HeaderValue, HttpSettings, Secret, SecretSource, Timestamp, UrlSource};
-use crate::notice::{Delivery, Endpoint, HookId, Policy, Sending, Signed, verify};
+use crate::notice::{Delivery, Endpoint, HookId, Policy, Protocol, Sending, Signed, verify};
 use crate::telemetry::Telemetry;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -121,12 +121,16 @@ impl Drop for SecretFile {
     }
 }
 
+fn signed_by(secret: &SecretFile) -> Protocol {
+    Protocol::Webhook { signing_secret: Some(secret.source()) }
+}
+
 fn endpoint(name: &str, url: &str, policy: Policy) -> Endpoint {
     Endpoint {
         hook: HookId::rollback(name),
         url: UrlSource::Plain(url.to_owned()),
         timeout: 10 * SECOND,
-        signing_secret: None,
+        protocol: Protocol::Webhook { signing_secret: None },
         http: HttpSettings::default(),
         policy,
     }
@@ -183,8 +187,7 @@ async fn a_429_is_tried_again_when_it_asks_and_not_before() {
 async fn a_retry_keeps_its_id_and_is_signed_anew() {
     let (receiver, url) = Receiver::start(&[(500, None), (500, None), (500, None)]).await;
     let secret = SecretFile::new(&format!("{SECRET}\n"));
-    let signed =
-        Endpoint { signing_secret: Some(secret.source()), ..endpoint("a", &url, Policy::Notice) };
+    let signed = Endpoint { protocol: signed_by(&secret), ..endpoint("a", &url, Policy::Notice) };
     let mut bench = Bench::new(vec![signed]);
     bench.send("a", "m1", "");
     assert_eq!(bench.report().await.attempts, 4);
@@ -371,10 +374,8 @@ async fn a_rehearsal_is_signed_and_sends_nothing() {
     let (receiver, url) = Receiver::start(&[]).await;
     let signing = SecretFile::new(SECRET);
     let token = SecretFile::new("a-secret-token");
-    let mut signed = Endpoint {
-        signing_secret: Some(signing.source()),
-        ..endpoint("a", &url, Policy::Rollback)
-    };
+    let mut signed =
+        Endpoint { protocol: signed_by(&signing), ..endpoint("a", &url, Policy::Rollback) };
     signed.http.headers = vec![("x-token".to_owned(), HeaderValue::Secret(token.source()))];
     let mut bench = Bench::new(vec![signed]);
     let delivery = Delivery { sending: Sending::Rehearsal, ..bench.delivery("a", "m1", "") };
@@ -396,8 +397,7 @@ async fn a_missing_secret_is_named_and_may_come_later() {
     let (receiver, url) = Receiver::start(&[]).await;
     let secret = SecretFile::new(SECRET);
     std::fs::remove_file(&secret.0).unwrap();
-    let signed =
-        Endpoint { signing_secret: Some(secret.source()), ..endpoint("a", &url, Policy::Notice) };
+    let signed = Endpoint { protocol: signed_by(&secret), ..endpoint("a", &url, Policy::Notice) };
     let mut bench = Bench::new(vec![signed]);
     let rehearsal = Delivery { sending: Sending::Rehearsal, ..bench.delivery("a", "m1", "") };
     bench.notifier.send(rehearsal);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{Action, Engine, Event, Happening, Settings};
 use crate::model::{HttpSettings, Labels, Matcher, ProviderId, TargetId, Timestamp, UrlSource};
-use crate::notice::{Delivery, Receiver, Route, Webhook};
+use crate::notice::{Delivery, Integration, Receiver, Route, Webhook};
 use crate::probe::{
     Budget, Check, Connection, Delivery as Transport, Health, Outcome, Phases, Target, Thresholds,
     Timeouts,
@@ -109,7 +109,10 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
         rule_query_offset: Duration::ZERO,
         external_labels: Labels::from_pairs([("region", "eu"), ("severity", "outer")]),
         external_url: "http://b".to_owned(),
-        receivers: vec![Receiver { name: "all".to_owned(), webhooks: vec![webhook()] }],
+        receivers: vec![Receiver {
+            name: "all".to_owned(),
+            integrations: vec![Integration::Webhook(webhook())],
+        }],
         route: Some(Route {
             receiver: "all".to_owned(),
             matchers: Vec::new(),

@@ -102,8 +102,8 @@ fn alerts_go_to_the_receivers_of_the_new_route() {
     bench.handle(Event::Tick, slot + 1000);
     bench.take();
     let mut changed = settings(&[("rules.yml", RULES)]);
-    let webhooks = changed.receivers.remove(0).webhooks;
-    changed.receivers.push(Receiver { name: "others".to_owned(), webhooks });
+    let integrations = changed.receivers.remove(0).integrations;
+    changed.receivers.push(Receiver { name: "others".to_owned(), integrations });
     changed.route.as_mut().unwrap().receiver = "others".to_owned();
     bench.handle(Event::Reload(Box::new(changed)), slot + 2000);
     bench.handle(Event::Tick, slot + 10_000);
