@@ -114,7 +114,7 @@ fn settings() -> engine::Settings {
         send_resolved: true,
         alerts_max: 0,
         timeout: SECOND,
-        signing_secret: None,
+        signing_secrets: Vec::new(),
         http: HttpSettings::default(),
     };
     engine::Settings {

@@ -23,7 +23,9 @@ fn endpoint(position: usize, receiver: &Receiver, secret: Option<PathBuf>) -> En
         hook: HookId::webhook("r", position),
         url: UrlSource::Plain(receiver.url.clone()),
         timeout: Duration::from_secs(10),
-        protocol: Protocol::Webhook { signing_secret: secret.map(SecretSource::File) },
+        protocol: Protocol::Webhook {
+            signing_secrets: secret.map(SecretSource::File).into_iter().collect(),
+        },
         http: HttpSettings::default(),
         policy: Policy::Notice,
     }

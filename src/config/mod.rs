@@ -23,6 +23,7 @@ mod route;
 mod scalar;
 mod secret;
 mod settings;
+mod slack;
 mod slos;
 mod starter;
 mod web;

@@ -9,7 +9,8 @@ use super::pagerduty::pagerduty;
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::scalar::{any_of, boolean, name, number};
-use super::secret::{secret, url};
+use super::secret::{secrets_of, url};
+use super::slack::slack;
 use crate::model::{HttpSettings, Mistake};
 use crate::notice::{Integration, Receiver, Webhook};
 use crate::yaml::Node;
@@ -21,7 +22,7 @@ pub(super) const ATTEMPT: RangeInclusive<Duration> =
 pub(super) const ATTEMPT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// What a receiver can be told by.
-const KINDS: [&str; 2] = ["webhook_configs", "pagerduty_configs"];
+const KINDS: [&str; 3] = ["webhook_configs", "pagerduty_configs", "slack_configs"];
 
 /// The receivers, and every name that was given to one.
 pub(super) struct Receivers {
@@ -72,6 +73,10 @@ fn receiver(
         let pagerduty = pagerduty(reader, node, fields.part(&format!("pagerduty {}", index + 1)));
         integrations.extend(pagerduty.map(Integration::PagerDuty));
     }
+    for (index, node) in reader.items(&fields, "slack_configs").into_iter().enumerate() {
+        let slack = slack(reader, node, fields.part(&format!("slack {}", index + 1)));
+        integrations.extend(slack.map(Integration::Slack));
+    }
     Some(Receiver { name: name?, integrations })
 }
 
@@ -84,6 +89,7 @@ fn webhook(reader: &mut Reader, node: &Node, what: String) -> Option<Webhook> {
         "timeout",
         "signing_secret",
         "signing_secret_file",
+        "signing_secrets",
         "http_config",
     ];
     let fields = reader.fields(node, what, &known)?;
@@ -92,10 +98,18 @@ fn webhook(reader: &mut Reader, node: &Node, what: String) -> Option<Webhook> {
 
 /// Reads a rollback's webhook. It moves live traffic, so it must be signed.
 pub(super) fn rollback_webhook(reader: &mut Reader, node: &Node, what: String) -> Option<Webhook> {
-    let known =
-        ["url", "url_file", "timeout", "signing_secret", "signing_secret_file", "http_config"];
+    let known = [
+        "url",
+        "url_file",
+        "timeout",
+        "signing_secret",
+        "signing_secret_file",
+        "signing_secrets",
+        "http_config",
+    ];
     let fields = reader.fields(node, what, &known)?;
-    if !fields.has("signing_secret") && !fields.has("signing_secret_file") {
+    let signing = ["signing_secret", "signing_secret_file", "signing_secrets"];
+    if !signing.into_iter().any(|name| fields.has(name)) {
         let remedy = "write `signing_secret: env:NAME` or `signing_secret_file: PATH`; whoever \
                       receives a rollback must be able to tell that it is ours";
         reader.missing(&fields, "signing_secret", remedy);
@@ -108,14 +122,14 @@ fn read_webhook(reader: &mut Reader, fields: &Fields<'_>) -> Option<Webhook> {
     let timeout = reader.optional(fields, "timeout", |node| duration(node, ATTEMPT));
     let send_resolved = reader.optional(fields, "send_resolved", boolean);
     let alerts_max = reader.optional(fields, "max_alerts", |node| number(node, 0..=1_000_000));
-    let signing_secret = secret(reader, fields, "signing_secret");
+    let signing_secrets = secrets_of(reader, fields, "signing_secret", "signing_secrets");
     let http = http_config(reader, fields);
     Some(Webhook {
         url: url?,
         send_resolved: send_resolved.unwrap_or(true),
         alerts_max: alerts_max.unwrap_or(0),
         timeout: timeout.unwrap_or(ATTEMPT_DEFAULT),
-        signing_secret,
+        signing_secrets,
         http,
     })
 }

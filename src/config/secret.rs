@@ -4,7 +4,7 @@ use super::reader::{Fields, Reader};
 use super::scalar::{hook_url, raw, refuse_unseen, text};
 use super::settings::Config;
 use crate::model::{HeaderValue, HttpSettings, Mistake, SecretSource, UrlSource};
-use crate::notice::{Integration, PagerDuty, Webhook};
+use crate::notice::{Integration, PagerDuty, Slack, Webhook};
 use crate::provider::Auth;
 use crate::yaml::Node;
 
@@ -28,6 +28,7 @@ pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
             match integration {
                 Integration::Webhook(webhook) => of_webhook(&what, webhook, &mut found),
                 Integration::PagerDuty(pagerduty) => of_pagerduty(&what, pagerduty, &mut found),
+                Integration::Slack(slack) => of_slack(&what, slack, &mut found),
             }
         }
     }
@@ -45,7 +46,7 @@ fn of_webhook(what: &str, webhook: &Webhook, found: &mut Vec<(String, SecretSour
     if let UrlSource::Secret(source) = &webhook.url {
         found.push((format!("{what}, url"), source.clone()));
     }
-    if let Some(source) = &webhook.signing_secret {
+    for source in &webhook.signing_secrets {
         found.push((format!("{what}, signing_secret"), source.clone()));
     }
     of_connection(what, &webhook.http, found);
@@ -54,6 +55,13 @@ fn of_webhook(what: &str, webhook: &Webhook, found: &mut Vec<(String, SecretSour
 fn of_pagerduty(what: &str, pagerduty: &PagerDuty, found: &mut Vec<(String, SecretSource)>) {
     found.push((format!("{what}, routing_key"), pagerduty.routing_key.clone()));
     of_connection(what, &pagerduty.http, found);
+}
+
+fn of_slack(what: &str, slack: &Slack, found: &mut Vec<(String, SecretSource)>) {
+    if let UrlSource::Secret(source) = &slack.url {
+        found.push((format!("{what}, api_url"), source.clone()));
+    }
+    of_connection(what, &slack.http, found);
 }
 
 fn of_connection(what: &str, http: &HttpSettings, found: &mut Vec<(String, SecretSource)>) {
@@ -82,6 +90,28 @@ pub(super) fn secret(reader: &mut Reader, fields: &Fields<'_>, name: &str) -> Op
     }
     let source = source(reader, fields.get(name)?, Some(&file_name));
     reader.judge(&fields.what, name, source)
+}
+
+/// Reads one secret as [`secret`] does, or a list of them under another name.
+pub(super) fn secrets_of(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    name: &str,
+    list: &str,
+) -> Vec<SecretSource> {
+    let file_name = format!("{name}_file");
+    if at_most_one(reader, fields, name, list) || at_most_one(reader, fields, &file_name, list) {
+        return Vec::new();
+    }
+    let mut found: Vec<SecretSource> = secret(reader, fields, name).into_iter().collect();
+    if fields.has(list) {
+        reader.filled(fields, list, "write `env:NAME` or `file:PATH` for each secret");
+    }
+    for item in reader.items(fields, list) {
+        let source = source(reader, item, None);
+        found.extend(reader.judge(&fields.what, list, source));
+    }
+    found
 }
 
 /// Reads `url:` or `url_file:`, exactly one of them. A URL may carry a token, so that it may be

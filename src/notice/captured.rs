@@ -60,7 +60,7 @@ fn dispatcher() -> Dispatcher {
             send_resolved: true,
             alerts_max,
             timeout: SECOND,
-            signing_secret: None,
+            signing_secrets: Vec::new(),
             http: HttpSettings::default(),
         })],
     };

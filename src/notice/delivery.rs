@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alertmanager, Integration, PagerDuty, Policy, Receiver, Webhook};
+use super::{Alertmanager, Integration, PagerDuty, Policy, Receiver, Slack, Webhook};
 use crate::model::{HttpSettings, SecretSource, Timestamp, UrlSource};
 
 /// The name of a place that messages go to, as the label `hook`: their number is bounded by the
@@ -84,16 +84,18 @@ pub struct Endpoint {
 /// What is added to a message on its way, and how answers are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// Standard Webhooks' headers, with a signature where there is a secret.
+    /// Standard Webhooks' headers, with a signature by each secret there is.
     Webhook {
         /// What signs.
-        signing_secret: Option<SecretSource>,
+        signing_secrets: Vec<SecretSource>,
     },
     /// PagerDuty's Events API v2: the key belongs to the body.
     PagerDuty {
         /// The key.
         routing_key: SecretSource,
     },
+    /// An incoming webhook of Slack, which says `ok` or what is wrong.
+    Slack,
     /// Alertmanager's API v2, which knows alerts by their labels and needs no more.
     Alertmanager,
 }
@@ -103,6 +105,7 @@ impl Endpoint {
         match integration {
             Integration::Webhook(webhook) => Self::of_webhook(hook, webhook, Policy::Notice),
             Integration::PagerDuty(pagerduty) => Self::of_pagerduty(hook, pagerduty),
+            Integration::Slack(slack) => Self::of_slack(hook, slack),
         }
     }
 
@@ -117,13 +120,24 @@ impl Endpoint {
         }
     }
 
+    fn of_slack(hook: HookId, slack: &Slack) -> Self {
+        Self {
+            hook,
+            url: slack.url.clone(),
+            timeout: slack.timeout,
+            protocol: Protocol::Slack,
+            http: slack.http.clone(),
+            policy: Policy::Notice,
+        }
+    }
+
     /// A webhook's.
     pub fn of_webhook(hook: HookId, webhook: &Webhook, policy: Policy) -> Self {
         Self {
             hook,
             url: webhook.url.clone(),
             timeout: webhook.timeout,
-            protocol: Protocol::Webhook { signing_secret: webhook.signing_secret.clone() },
+            protocol: Protocol::Webhook { signing_secrets: webhook.signing_secrets.clone() },
             http: webhook.http.clone(),
             policy,
         }

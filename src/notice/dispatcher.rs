@@ -257,7 +257,7 @@ mod tests {
             send_resolved: true,
             alerts_max: 0,
             timeout: Duration::from_secs(10),
-            signing_secret: None,
+            signing_secrets: Vec::new(),
             http: HttpSettings::default(),
         }
     }

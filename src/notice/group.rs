@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::payload::{self, Envelope};
 use super::route::Node;
-use super::{Alert, Delivery, HookId, Integration, Sending, pagerduty};
+use super::{Alert, Delivery, HookId, Integration, Sending, pagerduty, slack};
 use crate::model::{Labels, Timestamp};
 
 /// Why somebody is told.
@@ -226,6 +226,7 @@ impl Group {
             Integration::PagerDuty(settings) => {
                 pagerduty::event(&settings.texts, &envelope, chosen, now)
             }
+            Integration::Slack(settings) => slack::message(&settings.texts, &envelope, chosen, now),
         };
         let route = context.route.to_string();
         let id = digest(&[hook.as_str(), &route, key, &now.millis().to_string()]);

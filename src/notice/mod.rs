@@ -4,6 +4,7 @@
 
 mod alert;
 mod alertmanager;
+mod answer;
 #[cfg(test)]
 mod captured;
 mod circuit;
@@ -21,9 +22,11 @@ mod route;
 mod settings;
 mod severity;
 mod signature;
+mod slack;
 
 pub use alert::Alert;
 pub use alertmanager::{ALERTS_A_POST, Post, RETENTION, Resend};
+pub use answer::read_answer;
 pub use circuit::Circuit;
 pub use delivery::{Delivery, Endpoint, HookId, Protocol, Sending, endpoints};
 pub use dispatcher::{ALERTS_MAX, Dispatch, Dispatcher};
@@ -33,7 +36,8 @@ pub use letter::{Letter, LetterState};
 pub use pagerduty::{KeyError, PAGERDUTY_URL, with_routing_key};
 pub use retry::{Attempt, GiveUp, Policy, Retry, next_attempt, parse_retry_after};
 pub use settings::{
-    Alertmanager, Image, Integration, Link, PagerDuty, PagerDutyTexts, Receiver, Route, Webhook,
+    Alertmanager, Image, Integration, Link, PagerDuty, PagerDutyTexts, Receiver, Route, Slack,
+    SlackTexts, Webhook,
 };
 pub use severity::Severity;
 pub use signature::{Signed, SigningError, TOLERANCE, VerifyError, sign, verify};

@@ -71,6 +71,11 @@ pub enum Attempt {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// An answer whose status is a success, and whose text says that it is none.
+    Denied {
+        /// Its status.
+        code: u16,
+    },
 }
 
 /// What to do now.
@@ -118,6 +123,7 @@ impl fmt::Display for GiveUp {
 pub(super) fn is_failure(attempt: Attempt) -> bool {
     match attempt {
         Attempt::Transport => true,
+        Attempt::Denied { .. } => false,
         Attempt::Status { code, .. } => !matches!(code, 200..=407 | 409..=428 | 430..=499),
     }
 }
@@ -139,6 +145,7 @@ pub fn next_attempt(
         Attempt::Status { code: code @ 400..=499, .. } if !matches!(code, 408 | 429) => {
             return Retry::GiveUp(GiveUp::Refused(code));
         }
+        Attempt::Denied { code } => return Retry::GiveUp(GiveUp::Refused(code)),
         Attempt::Status { retry_after, .. } => retry_after,
         Attempt::Transport => None,
     };

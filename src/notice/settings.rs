@@ -37,6 +37,8 @@ pub enum Integration {
     Webhook(Webhook),
     /// An entry of `pagerduty_configs`.
     PagerDuty(PagerDuty),
+    /// An entry of `slack_configs`.
+    Slack(Slack),
 }
 
 impl Integration {
@@ -45,6 +47,7 @@ impl Integration {
         match self {
             Self::Webhook(_) => "receiver",
             Self::PagerDuty(_) => "pagerduty",
+            Self::Slack(_) => "slack",
         }
     }
 
@@ -53,6 +56,7 @@ impl Integration {
         match self {
             Self::Webhook(webhook) => webhook.send_resolved,
             Self::PagerDuty(pagerduty) => pagerduty.send_resolved,
+            Self::Slack(slack) => slack.send_resolved,
         }
     }
 
@@ -60,7 +64,7 @@ impl Integration {
     pub(super) fn alerts_max(&self) -> Option<usize> {
         match self {
             Self::Webhook(webhook) => Some(webhook.alerts_max).filter(|max| *max > 0),
-            Self::PagerDuty(_) => None,
+            Self::PagerDuty(_) | Self::Slack(_) => None,
         }
     }
 }
@@ -109,6 +113,44 @@ pub struct PagerDutyTexts {
     pub client_url: Option<String>,
 }
 
+/// One entry of `slack_configs`: an incoming webhook of Slack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slack {
+    /// Where to; a secret, since it is all that is needed to post.
+    pub url: UrlSource,
+    /// Whether the end is told; false by default.
+    pub send_resolved: bool,
+    /// For one attempt.
+    pub timeout: Duration,
+    /// Authorization, TLS, proxy.
+    pub http: HttpSettings,
+    /// What a message says where it does not follow from its alerts.
+    pub texts: SlackTexts,
+}
+
+/// The parts of a message that the configuration may set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlackTexts {
+    /// In place of the webhook's own, where Slack still allows it.
+    pub channel: Option<String>,
+    /// In place of the webhook's own name.
+    pub username: Option<String>,
+    /// In place of the webhook's own icon, such as `:bell:`.
+    pub icon_emoji: Option<String>,
+    /// The same, as an image.
+    pub icon_url: Option<String>,
+    /// In place of that of the worst alert.
+    pub color: Option<String>,
+    /// In place of a line about the alerts.
+    pub title: Option<String>,
+    /// In place of `global.external_url`.
+    pub title_link: Option<String>,
+    /// Before the alerts.
+    pub text: Option<String>,
+    /// Titles and values before the labels that all alerts share.
+    pub fields: Vec<(String, String)>,
+}
+
 /// A link with a text.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Link {
@@ -142,8 +184,8 @@ pub struct Webhook {
     pub alerts_max: usize,
     /// For one attempt.
     pub timeout: Duration,
-    /// The Standard Webhooks secret (`whsec_…`) that signs it.
-    pub signing_secret: Option<SecretSource>,
+    /// The Standard Webhooks secrets (`whsec_…`) that sign it: several while one replaces another.
+    pub signing_secrets: Vec<SecretSource>,
     /// Authorization, TLS, proxy.
     pub http: HttpSettings,
 }

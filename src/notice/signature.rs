@@ -69,9 +69,10 @@ pub struct Signed<'a> {
     pub signature: &'a str,
 }
 
-/// Signs a message: the value of `webhook-signature`.
+/// Signs a message by each of some secrets: the value of `webhook-signature`. One of them may hold
+/// several.
 pub fn sign(
-    secret: &Secret,
+    secrets: &[Secret],
     id: &str,
     timestamp_secs: i64,
     body: &[u8],
@@ -80,7 +81,7 @@ pub fn sign(
         return Err(SigningError::Id);
     }
     let timestamp = timestamp_secs.to_string();
-    let signatures = keys(secret)?.into_iter().map(|key| {
+    let signatures = keys(secrets)?.into_iter().map(|key| {
         let code = keyed(&key, id, &timestamp, body).finalize().into_bytes();
         format!("v1,{}", STANDARD.encode(code))
     });
@@ -100,7 +101,7 @@ pub fn verify(
     if now.since(at).max(at.since(now)) > TOLERANCE {
         return Err(VerifyError::TooFar);
     }
-    let keys = keys(secret)?;
+    let keys = keys(std::slice::from_ref(secret))?;
     let claimed = signed.signature.split_whitespace().take(2 * SECRETS_MAX);
     let codes = claimed.filter_map(|claim| STANDARD.decode(claim.strip_prefix("v1,")?).ok());
     for code in codes {
@@ -113,9 +114,12 @@ pub fn verify(
     Err(VerifyError::NoMatch)
 }
 
-fn keys(secret: &Secret) -> Result<Vec<Vec<u8>>, SigningError> {
+fn keys(secrets: &[Secret]) -> Result<Vec<Vec<u8>>, SigningError> {
     let mut keys = Vec::new();
-    for text in secret.expose().split_whitespace() {
+    if secrets.iter().any(|secret| secret.expose().trim().is_empty()) {
+        return Err(SigningError::Empty);
+    }
+    for text in secrets.iter().flat_map(|secret| secret.expose().split_whitespace()) {
         let encoded = text.strip_prefix("whsec_").unwrap_or(text);
         let key = STANDARD.decode(encoded).map_err(|_| SigningError::Malformed)?;
         if !(24..=64).contains(&key.len()) {
@@ -155,13 +159,16 @@ mod tests {
 
     #[test]
     fn the_published_vector_is_signed_as_published() {
-        assert_eq!(sign(&secret(SECRET), ID, AT, BODY).as_deref(), Ok(SIGNATURE));
+        assert_eq!(sign(&[secret(SECRET)], ID, AT, BODY).as_deref(), Ok(SIGNATURE));
     }
 
     #[test]
     fn a_message_is_believed_only_as_it_was_sent() {
         let other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-        let both = sign(&secret(&format!("{other} {SECRET}")), ID, AT, BODY).unwrap();
+        let both = sign(&[secret(other), secret(SECRET)], ID, AT, BODY).unwrap();
+        let in_one = sign(&[secret(&format!("{other} {SECRET}"))], ID, AT, BODY).unwrap();
+        assert_eq!(both, in_one);
+        assert!(both.ends_with(&format!(" {SIGNATURE}")), "{both}");
         let unknown = format!("v1a,AAAA v2,x {SIGNATURE}");
         let good = Signed { id: ID, timestamp: "1649367553", signature: SIGNATURE };
         let check = |key: &str, signed: Signed<'_>, body: &[u8], after: i64, expected| {
@@ -202,9 +209,13 @@ mod tests {
             (&"A".repeat(88), SigningError::Length(66)),
             (&format!("{SECRET} ").repeat(9), SigningError::TooMany),
         ] {
-            assert_eq!(sign(&secret(text), ID, AT, BODY), Err(expected), "{text}");
+            assert_eq!(
+                sign(&[secret(SECRET), secret(text)], ID, AT, BODY),
+                Err(expected),
+                "{text}"
+            );
         }
-        assert_eq!(sign(&secret(SECRET), "a.b", AT, BODY), Err(SigningError::Id));
-        assert_eq!(sign(&secret(SECRET), "", AT, BODY), Err(SigningError::Id));
+        assert_eq!(sign(&[secret(SECRET)], "a.b", AT, BODY), Err(SigningError::Id));
+        assert_eq!(sign(&[secret(SECRET)], "", AT, BODY), Err(SigningError::Id));
     }
 }

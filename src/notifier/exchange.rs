@@ -14,7 +14,7 @@ use crate::upstream::{self, ClientError, ClientOptions, Idle, Reach, SecretError
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// A delivery that is already late still gets a fair try.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
-/// What an answer says beyond its status is of no interest; a short one is read, so that the
+/// What an answer says beyond its status is of little interest; a short one is read, so that the
 /// connection can be used again.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const ANSWER_READ_MAX: Duration = Duration::from_secs(1);
@@ -56,6 +56,9 @@ struct Prepared {
     url: reqwest::Url,
     headers: HeaderMap,
     body: Arc<str>,
+    protocol: Protocol,
+    /// What an answer may repeat and nobody is to see.
+    hidden: Vec<Secret>,
 }
 
 impl Caller {
@@ -142,20 +145,29 @@ async fn exchange(
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| notice::parse_retry_after(value.to_str().ok()?, clock.wall()));
-    drain(response).await;
-    Answer { attempt: notice::Attempt::Status { code, retry_after }, why: format!("status {code}") }
+    let mut text = read(response).await;
+    for secret in prepared.hidden.iter().filter(|secret| secret.expose().trim().len() > 1) {
+        text = text.replace(secret.expose().trim(), "***");
+    }
+    let (attempt, said) = notice::read_answer(&prepared.protocol, code, retry_after, &text);
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    Answer { attempt, why: format!("status {code}{said}") }
 }
 
-async fn drain(mut response: reqwest::Response) {
+/// What an answer says, as far as it comes in time.
+async fn read(mut response: reqwest::Response) -> String {
+    let mut bytes: Vec<u8> = Vec::new();
     let read = async {
-        let mut left = ANSWER_BYTES_MAX;
         while let Ok(Some(chunk)) = response.chunk().await {
-            let Some(rest) = left.checked_sub(chunk.len()) else { return };
-            left = rest;
+            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return;
+            }
+            bytes.extend_from_slice(&chunk);
         }
     };
     // An answer that does not end costs its connection and nothing else.
     let _ended = tokio::time::timeout(ANSWER_READ_MAX, read).await.is_ok();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn prepare(
@@ -167,24 +179,26 @@ fn prepare(
     let mut headers = upstream::headers(&endpoint.http)?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut body = Arc::clone(&delivery.body);
+    let mut hidden = vec![Secret::new(url.path().to_owned())];
     match &endpoint.protocol {
-        Protocol::Webhook { signing_secret } => {
-            let secret = signing_secret.as_ref().map(upstream::read_secret).transpose()?;
-            sign(&mut headers, secret.as_ref(), delivery, now)?;
+        Protocol::Webhook { signing_secrets } => {
+            let secrets = signing_secrets.iter().map(upstream::read_secret);
+            sign(&mut headers, &secrets.collect::<Result<Vec<_>, _>>()?, delivery, now)?;
         }
         Protocol::PagerDuty { routing_key } => {
             let key = upstream::read_secret(routing_key)?;
             body = Arc::from(notice::with_routing_key(&body, &key)?);
+            hidden.push(key);
         }
-        Protocol::Alertmanager => {}
+        Protocol::Slack | Protocol::Alertmanager => {}
     }
-    Ok(Prepared { url, headers, body })
+    Ok(Prepared { url, headers, body, protocol: endpoint.protocol.clone(), hidden })
 }
 
 /// Standard Webhooks' headers.
 fn sign(
     headers: &mut HeaderMap,
-    secret: Option<&Secret>,
+    secrets: &[Secret],
     delivery: &Delivery,
     now: Timestamp,
 ) -> Result<(), PrepareError> {
@@ -193,8 +207,8 @@ fn sign(
     let seconds = now.millis().div_euclid(1000);
     headers.insert(HeaderName::from_static("webhook-id"), value(&delivery.id)?);
     headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds));
-    if let Some(secret) = secret {
-        let signature = notice::sign(secret, &delivery.id, seconds, delivery.body.as_bytes())?;
+    if !secrets.is_empty() {
+        let signature = notice::sign(secrets, &delivery.id, seconds, delivery.body.as_bytes())?;
         headers.insert(HeaderName::from_static("webhook-signature"), value(&signature)?);
     }
     Ok(())

@@ -206,7 +206,7 @@ impl Queue {
 
     fn settle(&mut self, ticket: u64, answer: Answer) {
         let status = match answer.attempt {
-            Attempt::Status { code, .. } => Some(code),
+            Attempt::Status { code, .. } | Attempt::Denied { code } => Some(code),
             Attempt::Transport => None,
         };
         self.telemetry.delivery_attempt(self.endpoint.hook.as_str(), status);
@@ -258,6 +258,7 @@ impl Queue {
         waiting.not_before = until;
         let concerns_all = match answer.attempt {
             Attempt::Transport => true,
+            Attempt::Denied { .. } => false,
             Attempt::Status { retry_after, .. } => retry_after.is_some() || self.circuit.is_open(),
         };
         if concerns_all {

@@ -122,7 +122,7 @@ impl Drop for SecretFile {
 }
 
 fn signed_by(secret: &SecretFile) -> Protocol {
-    Protocol::Webhook { signing_secret: Some(secret.source()) }
+    Protocol::Webhook { signing_secrets: vec![secret.source()] }
 }
 
 fn endpoint(name: &str, url: &str, policy: Policy) -> Endpoint {
@@ -130,7 +130,7 @@ fn endpoint(name: &str, url: &str, policy: Policy) -> Endpoint {
         hook: HookId::rollback(name),
         url: UrlSource::Plain(url.to_owned()),
         timeout: 10 * SECOND,
-        protocol: Protocol::Webhook { signing_secret: None },
+        protocol: Protocol::Webhook { signing_secrets: Vec::new() },
         http: HttpSettings::default(),
         policy,
     }

@@ -381,7 +381,7 @@ pub(super) mod tests {
                 send_resolved: false,
                 alerts_max: 0,
                 timeout: Duration::from_secs(5),
-                signing_secret: None,
+                signing_secrets: Vec::new(),
                 http: HttpSettings::default(),
             },
             cooldown: Duration::from_secs(30 * 60),

@@ -95,7 +95,7 @@ fn webhook() -> Webhook {
         send_resolved: true,
         alerts_max: 0,
         timeout: Duration::from_secs(5),
-        signing_secret: None,
+        signing_secrets: Vec::new(),
         http: HttpSettings::default(),
     }
 }
