@@ -8,6 +8,7 @@ use bellwether::access::{self, ClientAuth, PemSource, TlsVersion};
 use bellwether::app::{load, load_web};
 use bellwether::config::{self, Config};
 use bellwether::model::{Mistake, Money, SecretSource};
+use bellwether::notice::TimeInterval;
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::slo::{Scope, Slo};
@@ -179,6 +180,17 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!(millis(route.routes[0].group_wait), 0);
     assert_eq!(millis(route.routes[1].group_wait), 10_000);
     assert_eq!(route.routes[1].receiver, "team");
+    let named = |intervals: &[std::sync::Arc<TimeInterval>]| -> Vec<String> {
+        intervals.iter().map(|interval| interval.name.clone()).collect()
+    };
+    assert_eq!(named(&route.routes[1].mute_time_intervals), ["nights"]);
+    assert_eq!(named(&route.routes[1].active_time_intervals), ["month-end"]);
+    assert_eq!(named(&route.routes[0].mute_time_intervals), [""; 0]);
+    let nights = &route.routes[1].mute_time_intervals[0].rules[0];
+    assert_eq!((&nights.times, &nights.weekdays), (&vec![1320..1440, 0..420], &vec![1..=5, 6..=6]));
+    let end = &route.routes[1].active_time_intervals[0].rules[0];
+    assert_eq!((&end.days_of_month, &end.months), (&vec![-3..=-1, 15..=15], &vec![1..=3, 12..=12]));
+    assert_eq!(end.years, [2026..=2026, 2027..=2030]);
     let urls: Vec<&str> = config.alertmanagers.iter().map(|one| one.url.as_str()).collect();
     assert_eq!(urls, ["https://am-1:9093/alerts", "https://am-2:9093/alerts"]);
     let [token] = &config.tokens[..] else { panic!("one token") };

@@ -11,11 +11,12 @@ use super::route::route;
 use super::scalar::text;
 use super::settings::{Config, Pattern};
 use super::slos::slos;
+use super::time_intervals::time_intervals;
 use super::web::tokens;
 use crate::model::Mistake;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "global",
     "storage",
     "providers",
@@ -23,6 +24,7 @@ const SECTIONS: [&str; 12] = [
     "rule_files",
     "receivers",
     "route",
+    "time_intervals",
     "alertmanagers",
     "alerting",
     "rollbacks",
@@ -66,7 +68,8 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let probes = probes(reader, root, &global, &providers);
     let rule_files = reader.list(root, "rule_files", pattern);
     let receivers = receivers(reader, root);
-    let route = route(reader, root, &receivers);
+    let intervals = time_intervals(reader, root);
+    let route = route(reader, root, &receivers, &intervals);
     let alertmanagers = alertmanagers(reader, root);
     let rollbacks = rollbacks(reader, root, &probes);
     let slos = slos(reader, root, &global, &probes);

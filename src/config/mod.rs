@@ -26,6 +26,7 @@ mod settings;
 mod slack;
 mod slos;
 mod starter;
+mod time_intervals;
 mod web;
 mod web_file;
 

@@ -1,6 +1,7 @@
 //! `route:`: Alertmanager's routing tree. What a child does not say, its parent says.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::duration;
@@ -8,11 +9,12 @@ use super::probes::known_name;
 use super::reader::{Fields, Reader, prefixed};
 use super::receivers::Receivers;
 use super::scalar::{boolean, label_name, matcher, name, refuse};
+use super::time_intervals::TimeIntervals;
 use crate::model::Mistake;
-use crate::notice::Route;
+use crate::notice::{Route, TimeInterval};
 use crate::yaml::Node;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 10] = [
     "receiver",
     "matchers",
     "continue",
@@ -20,6 +22,8 @@ const KEYS: [&str; 8] = [
     "group_wait",
     "group_interval",
     "repeat_interval",
+    "mute_time_intervals",
+    "active_time_intervals",
     "routes",
 ];
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -31,6 +35,7 @@ pub(super) fn route(
     reader: &mut Reader,
     root: &Fields<'_>,
     receivers: &Receivers,
+    intervals: &TimeIntervals,
 ) -> Option<Route> {
     if let (Some(first), false) = (receivers.names.first(), root.has("route")) {
         let place = root.get("receivers").map_or_else(|| root.place(), |node| &node.place);
@@ -46,11 +51,13 @@ pub(super) fn route(
         group_wait: Duration::from_secs(30),
         group_interval: Duration::from_secs(300),
         repeat_interval: Duration::from_secs(4 * 3600),
+        mute_time_intervals: Vec::new(),
+        active_time_intervals: Vec::new(),
         routes: Vec::new(),
     };
     let node = root.get("route")?;
-    let route = read(reader, node, "route", &default, receivers)?;
-    for key in ["matchers", "continue"] {
+    let route = read(reader, node, "route", &default, (receivers, intervals))?;
+    for key in ["matchers", "continue", "mute_time_intervals", "active_time_intervals"] {
         if let Some(value) = node.get(key) {
             let message =
                 format!("route: `{key}` has no place at the root, which takes every alert");
@@ -71,12 +78,12 @@ fn read(
     node: &Node,
     what: &str,
     parent: &Route,
-    receivers: &Receivers,
+    known: (&Receivers, &TimeIntervals),
 ) -> Option<Route> {
     let fields = reader.fields(node, what, &KEYS)?;
     let receiver = reader.optional(&fields, "receiver", |node| {
         let name = name(node)?;
-        known_name(node, &name, &receivers.names, "receiver")?;
+        known_name(node, &name, &known.0.names, "receiver")?;
         Ok(name)
     });
     let matchers = reader.list(&fields, "matchers", matcher);
@@ -98,13 +105,30 @@ fn read(
         repeat_interval: reader
             .optional(&fields, "repeat_interval", interval)
             .unwrap_or(parent.repeat_interval),
+        mute_time_intervals: intervals(reader, &fields, "mute_time_intervals", known.1),
+        active_time_intervals: intervals(reader, &fields, "active_time_intervals", known.1),
         routes: Vec::new(),
     };
     for (index, child) in reader.items(&fields, "routes").into_iter().enumerate() {
         let what = format!("{what}, child {}", index + 1);
-        route.routes.extend(read(reader, child, &what, &route, receivers));
+        route.routes.extend(read(reader, child, &what, &route, known));
     }
     Some(route)
+}
+
+/// The intervals that a list names.
+fn intervals(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    key: &str,
+    known: &TimeIntervals,
+) -> Vec<Arc<TimeInterval>> {
+    let named = reader.list(fields, key, |node| {
+        let name = name(node)?;
+        known_name(node, &name, &known.names, "time interval")?;
+        Ok(known.right.iter().find(|interval| interval.name == name).cloned())
+    });
+    named.into_iter().flatten().collect()
 }
 
 fn group_by(reader: &mut Reader, fields: &Fields<'_>) -> Vec<String> {

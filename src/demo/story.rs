@@ -302,6 +302,7 @@ impl Watch {
             }
             Happening::Transition(_)
             | Happening::Noticed { .. }
+            | Happening::Muted(_)
             | Happening::Unheard(_)
             | Happening::Refused { .. }
             | Happening::Delivered { .. } => {}

@@ -214,6 +214,13 @@ fn log(happening: &Happening) {
         Happening::Noticed { receiver, reason } => {
             tracing::info!(receiver, reason, "notice queued");
         }
+        Happening::Muted(muted) => tracing::info!(
+            receiver = muted.receiver,
+            group = muted.group,
+            firing = muted.firing,
+            intervals = muted.intervals.join(", "),
+            "nobody is told of a group: its route is muted at this time"
+        ),
         Happening::Unheard(alert) => {
             tracing::info!(alert = %alert.labels, "alert resolved before anybody was told");
         }

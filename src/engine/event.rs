@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Labels, Timestamp};
-use crate::notice::{Alert, Delivery};
+use crate::notice::{Alert, Delivery, Muted};
 use crate::probe::{Health, Outcome};
 use crate::release::Decision;
 use crate::rules::Transition;
@@ -85,6 +85,8 @@ pub enum Happening {
         /// Why now.
         reason: &'static str,
     },
+    /// Nobody is told of a group for the sake of time intervals.
+    Muted(Muted),
     /// An alert came and went before anybody was due to be told.
     Unheard(Alert),
     /// The grouping of notices has no room for more alerts.

@@ -508,6 +508,8 @@ impl Engine {
             actions.push(Action::Tell(Happening::Noticed { receiver, reason }));
         }
         self.rows.extend(dispatch.rows);
+        let muted = dispatch.muted.into_iter();
+        actions.extend(muted.map(|muted| Action::Tell(Happening::Muted(muted))));
         let unheard = dispatch.unheard.into_iter();
         actions.extend(unheard.map(|alert| Action::Tell(Happening::Unheard(alert))));
         if dispatch.refused > 0 {

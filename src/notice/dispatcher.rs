@@ -30,12 +30,27 @@ const GROUP_INTERVAL_MIN: Duration = Duration::from_millis(100);
 pub struct Dispatch {
     /// What goes out.
     pub notices: Vec<Notice>,
+    /// Groups that would have been looked at, and of which nobody is told for now.
+    pub muted: Vec<Muted>,
     /// Alerts that came and went without anybody being told.
     pub unheard: Vec<Alert>,
     /// How many alerts found no room.
     pub refused: usize,
     /// What is to be kept of the groups that changed.
     pub rows: Vec<StateRow>,
+}
+
+/// A group of which nobody is told while some time intervals hold, or none does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Muted {
+    /// Who would be told.
+    pub receiver: String,
+    /// The group's key.
+    pub group: String,
+    /// The intervals for whose sake nobody is.
+    pub intervals: Vec<String>,
+    /// How many of its alerts fire.
+    pub firing: usize,
 }
 
 /// All groups and what their receivers were told.
@@ -200,7 +215,13 @@ impl Dispatcher {
             let hooks = self.receivers.get(&node.receiver).map_or(&[][..], Vec::as_slice);
             let external_url = self.external_url.as_str();
             let context = Context { now, route, node, hooks, external_url };
-            let (notices, unheard) = group.flush(&context);
+            let muted_by = node.muted_by(now);
+            let (notices, unheard) = if muted_by.is_empty() {
+                group.flush(&context)
+            } else {
+                dispatch.muted.push(group.muted(now, &node.receiver, &muted_by));
+                (Vec::new(), group.settle_muted(&context))
+            };
             group.next_flush = now + node.group_interval.max(GROUP_INTERVAL_MIN);
             dispatch.notices.extend(notices);
             dispatch.unheard.extend(unheard);
@@ -241,10 +262,13 @@ fn row_key(receiver: &str, group: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Webhook;
     use super::super::alert::tests::{firing, resolved};
+    use super::super::interval::tests::rule as interval;
     use super::super::route::tests::route;
+    use super::super::{TimeInterval, TimeRule, Webhook};
     use super::*;
+    use std::sync::Arc;
+
     use crate::model::{HttpSettings, UrlSource};
 
     fn at(secs: i64) -> Timestamp {
@@ -482,6 +506,62 @@ mod tests {
         let mut new = dispatcher(vec![webhook()]);
         assert_eq!(new.restore(at(40), at(100), &rows), ["3:all?"]);
         assert_eq!(new.step(at(60), &[a("x", 0)]).notices, []);
+    }
+
+    /// A dispatcher that is muted from one second to another of the first day of 1970, in minutes.
+    fn muted(minutes: std::ops::Range<u16>) -> Dispatcher {
+        let rule = TimeRule { times: vec![minutes], ..interval("UTC") };
+        let quiet = TimeInterval { name: "quiet".to_owned(), rules: vec![rule] };
+        let child = Route {
+            mute_time_intervals: vec![Arc::new(quiet)],
+            ..route("all", &["alertname=A"], vec![])
+        };
+        let integrations = vec![Integration::Webhook(webhook())];
+        let receiver = Receiver { name: "all".to_owned(), integrations };
+        Dispatcher::new(Some(route("all", &[], vec![child])), &[receiver], "http://b")
+    }
+
+    // By hand: flushes at 30 s and every 300 s after it; muted from minute 0 to 10, or 5 to 15.
+    #[test]
+    fn what_fires_in_a_muted_time_is_told_at_the_first_flush_after_it() {
+        check(
+            &mut muted(0..10),
+            &[(0, a("x", 0)), (40, a("y", 40))],
+            2000,
+            &["630: first notification, 2/0"],
+        );
+        let mut dispatcher = muted(0..10);
+        dispatcher.step(at(0), &[a("x", 0)]);
+        let dispatch = dispatcher.step(at(30), &[]);
+        let [muted] = &dispatch.muted[..] else { panic!("{dispatch:?}") };
+        assert_eq!((muted.receiver.as_str(), muted.firing), ("all", 1));
+        assert_eq!(muted.intervals, ["quiet"]);
+        assert_eq!(muted.group, r#"{}/{alertname="A"}:{alertname="A"}"#);
+    }
+
+    // Alertmanager forgets such an end (prometheus/alertmanager#226), and a page stays open.
+    #[test]
+    fn an_end_in_a_muted_time_is_told_after_it_if_the_beginning_was() {
+        check(
+            &mut muted(5..15),
+            &[(0, a("x", 0)), (400, resolved(&a("x", 0), 400))],
+            2000,
+            &["30: first notification, 1/0", "930: all alerts resolved, 0/1"],
+        );
+        // What came and went is on record only.
+        check(
+            &mut muted(0..10),
+            &[(0, a("x", 0)), (100, resolved(&a("x", 0), 100))],
+            2000,
+            &["330: unheard"],
+        );
+        // One that is back before anybody could be told was never away.
+        check(
+            &mut muted(5..15),
+            &[(0, a("x", 0)), (400, resolved(&a("x", 0), 400)), (800, a("x", 800))],
+            2000,
+            &["30: first notification, 1/0"],
+        );
     }
 
     #[test]

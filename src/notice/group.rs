@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::payload::{self, Envelope};
 use super::route::Node;
-use super::{Alert, Delivery, HookId, Integration, Sending, pagerduty, slack};
+use super::{Alert, Delivery, HookId, Integration, Muted, Sending, pagerduty, slack};
 use crate::model::{Labels, Timestamp};
 
 /// Why somebody is told.
@@ -201,6 +201,31 @@ impl Group {
             .collect();
         self.alerts.retain(|labels, _| !resolved.contains(labels));
         (notices, unheard)
+    }
+
+    /// The group as one of which nobody is told.
+    pub(super) fn muted(&self, now: Timestamp, receiver: &str, intervals: &[&str]) -> Muted {
+        Muted {
+            receiver: receiver.to_owned(),
+            group: self.key.clone(),
+            intervals: intervals.iter().map(|name| (*name).to_owned()).collect(),
+            firing: self.alerts.values().filter(|alert| !alert.is_resolved(now)).count(),
+        }
+    }
+
+    /// Tells nobody. What is resolved and was told of stays, so that its end is told once somebody
+    /// may be; the rest leaves the group unheard.
+    pub(super) fn settle_muted(&mut self, context: &Context<'_>) -> Vec<Alert> {
+        let now = context.now;
+        self.has_flushed = true;
+        let told = &self.told;
+        let is_kept = |alert: &Alert| {
+            let mut firing = told.values().map(|told| &told.firing);
+            !alert.is_resolved(now) || firing.any(|firing| firing.contains(&alert.labels))
+        };
+        let unheard = self.alerts.values().filter(|alert| !is_kept(alert)).cloned().collect();
+        self.alerts.retain(|_, alert| is_kept(alert));
+        unheard
     }
 
     fn notice(

@@ -5,10 +5,11 @@
 //! does. The root takes everything.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Route;
-use crate::model::{Labels, Matcher};
+use super::{Route, TimeInterval};
+use crate::model::{Labels, Matcher, Timestamp};
 
 /// The tree laid flat; a node is named by its position.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Node {
     pub(super) group_wait: Duration,
     pub(super) group_interval: Duration,
     pub(super) repeat_interval: Duration,
+    mute: Vec<Arc<TimeInterval>>,
+    active: Vec<Arc<TimeInterval>>,
     group_by: Vec<String>,
     matchers: Vec<Matcher>,
     goes_on: bool,
@@ -87,6 +90,8 @@ impl Tree {
             group_wait: route.group_wait,
             group_interval: route.group_interval,
             repeat_interval: route.repeat_interval,
+            mute: route.mute_time_intervals,
+            active: route.active_time_intervals,
             group_by: route.group_by,
             matchers: route.matchers,
             goes_on: route.goes_on,
@@ -100,6 +105,18 @@ impl Tree {
 }
 
 impl Node {
+    /// The names of the intervals for whose sake nobody is told at a time: those that mute, or
+    /// those of which one would have to hold.
+    pub(super) fn muted_by(&self, now: Timestamp) -> Vec<&str> {
+        let mute = self.mute.iter().filter(|interval| interval.holds(now));
+        let mute: Vec<&str> = mute.map(|interval| interval.name.as_str()).collect();
+        let is_active = self.active.is_empty() || self.active.iter().any(|one| one.holds(now));
+        if !mute.is_empty() || is_active {
+            return mute;
+        }
+        self.active.iter().map(|interval| interval.name.as_str()).collect()
+    }
+
     /// The labels that name an alert's group.
     pub(super) fn group(&self, labels: &Labels) -> Labels {
         if self.group_by.iter().any(|name| name == "...") {
@@ -153,6 +170,8 @@ pub(super) mod tests {
             group_wait: Duration::from_secs(30),
             group_interval: Duration::from_secs(300),
             repeat_interval: Duration::from_secs(4 * 3600),
+            mute_time_intervals: Vec::new(),
+            active_time_intervals: Vec::new(),
             routes,
         }
     }

@@ -1,9 +1,10 @@
 //! Receivers and the routing tree, with Alertmanager's own field names and defaults.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::HookId;
+use super::{HookId, TimeInterval};
 use crate::model::{HttpSettings, Matcher, SecretSource, UrlSource};
 
 /// A named receiver.
@@ -207,6 +208,10 @@ pub struct Route {
     pub group_interval: Duration,
     /// Between notices of a group that did not; 4 h by default.
     pub repeat_interval: Duration,
+    /// Nobody is told while one of these holds. Not the children's, as in Alertmanager.
+    pub mute_time_intervals: Vec<Arc<TimeInterval>>,
+    /// Nobody is told while none of these holds, if there are any. Not the children's.
+    pub active_time_intervals: Vec<Arc<TimeInterval>>,
     /// Children, asked in order; their unset fields are the parent's.
     pub routes: Vec<Route>,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::entry::{Entry, What};
 use crate::engine::{Action, Happening};
 use crate::model::{Labels, Timestamp};
-use crate::notice::Delivery;
+use crate::notice::{Delivery, Muted};
 use crate::release::Decision;
 use crate::rules::{AlertState, Transition};
 
@@ -135,6 +135,9 @@ impl Course {
         match happening {
             Happening::Transition(transition) => self.moved(at, transition),
             Happening::Noticed { receiver, reason } => self.noticed(at, receiver, reason),
+            Happening::Muted(Muted { receiver, group, intervals, .. }) => {
+                self.say(at, What::Muted { receiver, group, intervals });
+            }
             Happening::Unheard(alert) => self.say(at, What::Unheard { labels: alert.labels }),
             Happening::Decided { decision, .. } => self.decided(at, &decision),
             Happening::RuleFailed { group, rule, error } => self.failed(at, group, rule, error),

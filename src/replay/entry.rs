@@ -73,6 +73,15 @@ pub enum What {
         /// What is over.
         resolved: Vec<Labels>,
     },
+    /// Nobody would have been told of a group for the sake of time intervals.
+    Muted {
+        /// Who.
+        receiver: String,
+        /// The group's key.
+        group: String,
+        /// The intervals.
+        intervals: Vec<String>,
+    },
     /// An alert came and went before anybody was due to be told.
     Unheard {
         /// The alert.
@@ -117,6 +126,7 @@ impl What {
             Self::Cleared { .. } => "cleared",
             Self::Already { .. } => "already",
             Self::Notice { .. } => "notice",
+            Self::Muted { .. } => "muted",
             Self::Unheard { .. } => "unheard",
             Self::Rollback { .. } => "rollback",
             Self::Health { .. } => "health",
@@ -148,6 +158,9 @@ impl What {
                 "firing": firing.iter().map(object).collect::<Vec<_>>(),
                 "resolved": resolved.iter().map(object).collect::<Vec<_>>(),
             }),
+            Self::Muted { receiver, group, intervals } => {
+                json!({"receiver": receiver, "group": group, "intervals": intervals})
+            }
             Self::Unheard { labels } => json!({"labels": object(labels)}),
             Self::Rollback { rollback, verdict, labels, why } => json!({
                 "rollback": rollback, "verdict": verdict, "labels": object(labels), "why": why,
@@ -208,6 +221,9 @@ impl fmt::Display for Entry {
                     }
                 }
                 Ok(())
+            }
+            What::Muted { receiver, group, intervals } => {
+                write!(formatter, "{receiver}  muted by {}: {group}", intervals.join(", "))
             }
             What::Unheard { labels } => {
                 write!(formatter, "{}  came and went before a notice was due", alert(labels))

@@ -15,6 +15,7 @@ mod agreement;
 mod api;
 mod clients;
 mod delivery;
+mod intervals;
 mod promtool;
 mod run;
 mod samples;

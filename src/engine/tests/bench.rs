@@ -121,6 +121,8 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
             group_wait: Duration::from_secs(1),
             group_interval: Duration::from_secs(5),
             repeat_interval: Duration::from_secs(3600),
+            mute_time_intervals: Vec::new(),
+            active_time_intervals: Vec::new(),
             routes: Vec::new(),
         }),
         alertmanagers: Vec::new(),
@@ -195,6 +197,7 @@ impl Bench {
                 Action::Tell(
                     Happening::Finished(_)
                     | Happening::Health(_)
+                    | Happening::Muted(_)
                     | Happening::Unheard(_)
                     | Happening::Refused { .. }
                     | Happening::Delivered { .. },
