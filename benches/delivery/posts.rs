@@ -28,6 +28,7 @@ fn endpoint(position: usize, receiver: &Receiver, secret: Option<PathBuf>) -> En
         },
         http: HttpSettings::default(),
         policy: Policy::Notice,
+        guard: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Global};
 use crate::driver::{Cadence, Reload, Sending};
 use crate::engine;
-use crate::notice::{Endpoint, endpoints as all_endpoints};
+use crate::notice::{Endpoint, Guard, endpoints as all_endpoints};
 use crate::notifier::Notifier;
 use crate::rules;
 use crate::series;
@@ -69,7 +69,8 @@ pub(super) fn configure_actions(telemetry: &Telemetry, names: &Names) {
 
 pub(super) fn endpoints(config: &Config) -> Vec<Endpoint> {
     let rollbacks = config.rollbacks.iter().map(|entry| (entry.name.as_str(), &entry.webhook));
-    all_endpoints(&config.receivers, &config.alertmanagers, rollbacks)
+    let guard = Guard::new(&config.global.allowed_networks);
+    all_endpoints(&config.receivers, &config.alertmanagers, rollbacks, &guard)
 }
 
 fn instance(global: &Global, address: SocketAddr) -> String {

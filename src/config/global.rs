@@ -8,7 +8,7 @@ use super::amount::{duration, size};
 use super::reader::{Fields, Reader};
 use super::scalar::{label_name, name, number, raw, refuse, url};
 use super::settings::{Global, Storage};
-use crate::model::{Label, Labels, Mistake};
+use crate::model::{Label, Labels, Mistake, Network};
 use crate::yaml::Node;
 
 /// What a cadence may be: a day at most, so that a day's cost can be stated.
@@ -34,6 +34,7 @@ impl Default for Global {
             job: "bellwether".to_owned(),
             instance: None,
             reference_url: None,
+            allowed_networks: Vec::new(),
         }
     }
 }
@@ -43,6 +44,13 @@ impl Default for Storage {
         let retention = Duration::from_secs(86_400);
         Self { retention, size_max: 1 << 30, series_max: 50_000 }
     }
+}
+
+fn network(node: &Node) -> Result<Network, Mistake> {
+    let text = raw(node, "a network such as `10.0.0.0/8`")?;
+    Network::parse(text).ok_or_else(|| {
+        refuse(node, "which is no network").remedy("write an address and its bits: `10.0.0.0/8`")
+    })
 }
 
 /// Reads `global:`.
@@ -59,6 +67,7 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         "job",
         "instance",
         "reference_url",
+        "allowed_networks",
     ];
     let Some(node) = root.get("global") else { return default };
     let Some(fields) = reader.fields(node, "global", &known) else { return default };
@@ -84,6 +93,7 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         job: reader.optional(&fields, "job", name).unwrap_or(default.job),
         instance: reader.optional(&fields, "instance", name),
         reference_url: reader.optional(&fields, "reference_url", url),
+        allowed_networks: reader.list(&fields, "allowed_networks", network),
     };
     // What a rollback hangs on is looked at more often than the rest, not more seldom. Where only
     // the other of the two is written, this one follows.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::access::Token;
-use crate::model::{Labels, Place};
+use crate::model::{Labels, Network, Place};
 use crate::notice::{Alertmanager, Receiver, Route};
 use crate::probe::Target;
 use crate::provider::SharedProvider;
@@ -61,6 +61,8 @@ pub struct Global {
     /// What is asked, while a target cannot be reached, to tell a broken network of ours from broken
     /// providers.
     pub reference_url: Option<String>,
+    /// Private networks that the names of receivers and rollbacks may lead to; none by default.
+    pub allowed_networks: Vec<Network>,
 }
 
 /// `storage:`

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alertmanager, Integration, PagerDuty, Policy, Receiver, Slack, Webhook};
+use super::{Alertmanager, Guard, Integration, PagerDuty, Policy, Receiver, Slack, Webhook};
 use crate::model::{HttpSettings, SecretSource, Timestamp, UrlSource};
 
 /// The name of a place that messages go to, as the label `hook`: their number is bounded by the
@@ -79,6 +79,8 @@ pub struct Endpoint {
     pub http: HttpSettings,
     /// How hard it is tried.
     pub policy: Policy,
+    /// Which addresses it may have; `None` is any.
+    pub guard: Option<Guard>,
 }
 
 /// What is added to a message on its way, and how answers are read.
@@ -117,6 +119,7 @@ impl Endpoint {
             protocol: Protocol::PagerDuty { routing_key: pagerduty.routing_key.clone() },
             http: pagerduty.http.clone(),
             policy: Policy::Notice,
+            guard: None,
         }
     }
 
@@ -128,6 +131,7 @@ impl Endpoint {
             protocol: Protocol::Slack,
             http: slack.http.clone(),
             policy: Policy::Notice,
+            guard: None,
         }
     }
 
@@ -140,6 +144,7 @@ impl Endpoint {
             protocol: Protocol::Webhook { signing_secrets: webhook.signing_secrets.clone() },
             http: webhook.http.clone(),
             policy,
+            guard: None,
         }
     }
 
@@ -152,15 +157,18 @@ impl Endpoint {
             protocol: Protocol::Alertmanager,
             http: alertmanager.http.clone(),
             policy: Policy::Once,
+            guard: None,
         }
     }
 }
 
-/// Every place that a configuration names, for the notifier.
+/// Every place that a configuration names, for the notifier. Alertmanagers are reached wherever they
+/// are: they live beside us, and what they are sent is no secret to them.
 pub fn endpoints<'a>(
     receivers: &[Receiver],
     alertmanagers: &[Alertmanager],
     rollbacks: impl IntoIterator<Item = (&'a str, &'a Webhook)>,
+    guard: &Guard,
 ) -> Vec<Endpoint> {
     let hooks = receivers.iter().flat_map(Receiver::hooks);
     let told = hooks.map(|(hook, integration)| Endpoint::of_integration(hook, &integration));
@@ -171,7 +179,9 @@ pub fn endpoints<'a>(
         .iter()
         .enumerate()
         .map(|(position, alertmanager)| Endpoint::of_alertmanager(position, alertmanager));
-    told.chain(rollbacks).chain(alertmanagers).collect()
+    let guarded =
+        told.chain(rollbacks).map(|endpoint| Endpoint { guard: Some(guard.clone()), ..endpoint });
+    guarded.chain(alertmanagers).collect()
 }
 
 /// A message on its way: everything that is needed to send it.

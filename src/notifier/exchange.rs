@@ -1,5 +1,6 @@
 //! One attempt: secrets read, message signed, request sent, answer read.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER
 
 use crate::clock::Clock;
 use crate::model::{Secret, Timestamp, UrlSource};
-use crate::notice::{self, Delivery, Endpoint, KeyError, Protocol, SigningError};
-use crate::upstream::{self, ClientError, ClientOptions, Idle, Reach, SecretError};
+use crate::notice::{self, Delivery, Endpoint, Guard, KeyError, Protocol, Refused, SigningError};
+use crate::upstream::{self, AddressCheck, ClientError, ClientOptions, Idle, Reach, SecretError};
 
 /// Where the configuration sets no limit, or a longer one: no receiver needs more.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -38,6 +39,8 @@ enum PrepareError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// It may hold a token, so it is not repeated.
     #[error("the URL is not an `http` or `https` URL")]
     Url,
@@ -45,11 +48,10 @@ enum PrepareError {
     Id(String),
 }
 
-/// The client of one hook; built at the first use and whenever the URL begins or ceases to point
-/// at this machine.
+/// The client of one hook; built at the first use and whenever the URL points to another host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Caller {
-    client: Option<(Reach, reqwest::Client)>,
+    client: Option<(String, reqwest::Client)>,
 }
 
 struct Prepared {
@@ -96,15 +98,23 @@ impl Caller {
         url: &reqwest::Url,
         timeout: Duration,
     ) -> Result<reqwest::Client, PrepareError> {
-        let reach = Reach::of(url.as_str());
+        // The guard's and the proxy's rules hang on the host.
+        let host = url.host_str().unwrap_or_default();
         if let Some((known, client)) = &self.client
-            && *known == reach
+            && known == host
         {
             return Ok(client.clone());
         }
+        let reach = Reach::of(url.as_str());
         let options = ClientOptions { connect_timeout: timeout, idle: Idle::Kept, reach };
-        let client = upstream::client(&endpoint.http, &options)?;
-        self.client = Some((reach, client.clone()));
+        let client = match &endpoint.guard {
+            Some(guard) => {
+                let check = check(guard.clone(), host);
+                upstream::guarded_client(&endpoint.http, &options, host, check)?
+            }
+            None => upstream::client(&endpoint.http, &options)?,
+        };
+        self.client = Some((host.to_owned(), client.clone()));
         Ok(client)
     }
 }
@@ -176,6 +186,9 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Prepared, PrepareError> {
     let url = url(endpoint)?;
+    if let (Some(guard), Some(address)) = (&endpoint.guard, written_address(&url)) {
+        guard.written(address)?;
+    }
     let mut headers = upstream::headers(&endpoint.http)?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut body = Arc::clone(&delivery.body);
@@ -224,6 +237,20 @@ fn url(endpoint: &Endpoint) -> Result<reqwest::Url, PrepareError> {
         return Err(PrepareError::Url);
     }
     Ok(url)
+}
+
+/// The address that a URL names in place of a name.
+fn written_address(url: &reqwest::Url) -> Option<IpAddr> {
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// What is asked of each address that a host's name leads to. `localhost` says what it is.
+fn check(guard: Guard, host: &str) -> AddressCheck {
+    let is_written = host == "localhost" || host.ends_with(".localhost");
+    Arc::new(move |address| {
+        let checked = if is_written { guard.written(address) } else { guard.resolved(address) };
+        checked.map_err(std::io::Error::other)
+    })
 }
 
 fn timeout(endpoint: &Endpoint, elapsed: Duration) -> Duration {

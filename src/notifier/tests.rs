@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::clock::Clock;
 use crate::model::{HeaderValue, HttpSettings, Secret, SecretSource, Timestamp, UrlSource};
-use crate::notice::{Delivery, Endpoint, HookId, Policy, Protocol, Sending, Signed, verify};
+use crate::notice::{Delivery, Endpoint, Guard, HookId, Policy, Protocol, Sending, Signed, verify};
 use crate::telemetry::Telemetry;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -133,6 +133,7 @@ fn endpoint(name: &str, url: &str, policy: Policy) -> Endpoint {
         protocol: Protocol::Webhook { signing_secrets: Vec::new() },
         http: HttpSettings::default(),
         policy,
+        guard: Some(Guard::default()),
     }
 }
 
@@ -472,4 +473,66 @@ async fn a_receiver_that_is_down_for_hours_costs_no_message_its_life() {
         assert_eq!((report.id.as_str(), report.ending), (id, Ending::Delivered { status: 200 }));
     }
     assert_eq!(receiver.bodies(), ["\"trigger\"", "\"resolve\""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_is_not_called_and_this_machine_is_where_the_url_says_so() {
+    let (receiver, url) = Receiver::start(&[]).await;
+    let named = url.replace("127.0.0.1", "localhost");
+    let refused = endpoint("metadata", "http://169.254.169.254/latest", Policy::Once);
+    let mut bench = Bench::new(vec![endpoint("named", &named, Policy::Once), refused]);
+    bench.send("named", "m1", "");
+    assert_eq!(bench.report().await.ending, Ending::Delivered { status: 200 });
+    bench.send("metadata", "m2", "");
+    let Ending::Failed { why, .. } = bench.report().await.ending else { panic!("it was called") };
+    assert!(why.contains("169.254.169.254 is a link-local address"), "{why}");
+    assert_eq!(receiver.bodies(), ["\"m1\""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_added_on_the_way_and_a_refusal_is_told_without_it() {
+    let (receiver, url) = Receiver::start(&[(400, None)]).await;
+    let key = SecretFile::new("R0UTING\n");
+    let protocol = Protocol::PagerDuty { routing_key: key.source() };
+    let pager = Endpoint { protocol, ..endpoint("a", &url, Policy::Notice) };
+    let mut bench = Bench::new(vec![pager]);
+    let body = Arc::from(r#"{"event_action":"resolve"}"#);
+    bench.notifier.send(Delivery { body, ..bench.delivery("a", "m1", "") });
+    let report = bench.report().await;
+    let Ending::Failed { why, status: Some(400) } = report.ending else { panic!("{report:?}") };
+    assert!(!why.contains("R0UTING"), "{why}");
+    assert_eq!(receiver.bodies(), [r#"{"routing_key":"R0UTING","event_action":"resolve"}"#]);
+    assert_eq!(receiver.header(0, "webhook-id"), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slack_says_ok_or_it_is_no_success() {
+    // This receiver's answers are empty.
+    let (receiver, url) = Receiver::start(&[]).await;
+    let slack = Endpoint { protocol: Protocol::Slack, ..endpoint("a", &url, Policy::Notice) };
+    let mut bench = Bench::new(vec![slack]);
+    bench.send("a", "m1", "");
+    let report = bench.report().await;
+    assert_eq!(report.attempts, 1, "it would say the same again");
+    let Ending::Failed { status, .. } = report.ending else { panic!("{report:?}") };
+    assert_eq!((status, receiver.bodies().len()), (Some(200), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_signed_by_the_old_and_the_new_secret() {
+    let (receiver, url) = Receiver::start(&[]).await;
+    let other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let (new, old) = (SecretFile::new(other), SecretFile::new(SECRET));
+    let protocol = Protocol::Webhook { signing_secrets: vec![new.source(), old.source()] };
+    let mut bench = Bench::new(vec![Endpoint { protocol, ..endpoint("a", &url, Policy::Notice) }]);
+    bench.send("a", "m1", "");
+    bench.report().await;
+    let timestamp = receiver.header(0, "webhook-timestamp");
+    let signature = receiver.header(0, "webhook-signature");
+    assert_eq!(signature.split(' ').count(), 2, "{signature}");
+    let signed = Signed { id: "m1", timestamp: &timestamp, signature: &signature };
+    let now = Timestamp::from_millis(timestamp.parse::<i64>().unwrap() * 1000);
+    for secret in [SECRET, other] {
+        assert_eq!(verify(&Secret::new(secret.to_owned()), signed, b"\"m1\"", now), Ok(()));
+    }
 }

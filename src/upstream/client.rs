@@ -1,9 +1,10 @@
 //! One client: TLS, proxy, pool, and the hooks that stamp its connections.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -103,10 +104,33 @@ impl Reach {
     }
 }
 
+/// Asked whether an address may be connected to.
+pub type AddressCheck = Arc<dyn Fn(IpAddr) -> std::io::Result<()> + Send + Sync>;
+
 /// Builds a client that follows no redirect and repeats nothing.
 pub fn client(
     settings: &HttpSettings,
     options: &ClientOptions,
+) -> Result<reqwest::Client, ClientError> {
+    build(settings, options, StampedResolver { guarded: None })
+}
+
+/// The same, but each address that a host's name leads to is checked when a connection is made, so
+/// that no later answer of a name server can undo the check. Addresses that are written out are the
+/// caller's to check, and what a proxy connects to is the proxy's.
+pub fn guarded_client(
+    settings: &HttpSettings,
+    options: &ClientOptions,
+    host: &str,
+    check: AddressCheck,
+) -> Result<reqwest::Client, ClientError> {
+    build(settings, options, StampedResolver { guarded: Some((host.to_owned(), check)) })
+}
+
+fn build(
+    settings: &HttpSettings,
+    options: &ClientOptions,
+    resolver: StampedResolver,
 ) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
@@ -115,7 +139,7 @@ pub fn client(
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .dns_resolver(StampedResolver)
+        .dns_resolver(resolver)
         .connector_layer(StampedConnect);
     if options.idle == Idle::Closed {
         builder = builder.pool_max_idle_per_host(0);
@@ -132,16 +156,28 @@ pub fn client(
 }
 
 /// The system's resolver, stamped.
-struct StampedResolver;
+struct StampedResolver {
+    guarded: Option<(String, AddressCheck)>,
+}
 
 impl Resolve for StampedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
+        let guarded = self.guarded.as_ref().filter(|(guarded, _)| *guarded == host);
+        let check = guarded.map(|(_, check)| Arc::clone(check));
         Box::pin(async move {
             stamps::resolve_started();
             let found = tokio::net::lookup_host((host, 0)).await;
             stamps::resolve_ended();
-            Ok(Box::new(found?.collect::<Vec<_>>().into_iter()) as Addrs)
+            let mut found: Vec<SocketAddr> = found?.collect();
+            if let Some(check) = check {
+                let refused = found.iter().find_map(|address| check(address.ip()).err());
+                found.retain(|address| check(address.ip()).is_ok());
+                if let (true, Some(refused)) = (found.is_empty(), refused) {
+                    return Err(refused.into());
+                }
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }

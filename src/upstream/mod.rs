@@ -11,7 +11,7 @@ mod secret;
 mod stamps;
 mod tls;
 
-pub use client::{ClientError, ClientOptions, Idle, Reach, client};
+pub use client::{AddressCheck, ClientError, ClientOptions, Idle, Reach, client, guarded_client};
 pub use failure::{Stage, classify, describe};
 pub use headers::{header_value, headers, redacted};
 pub use secret::{SecretError, read_secret};

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    ClientOptions, Connections, Idle, Marks, Reach, Stage, Stamps, classify, client, describe,
-    stamped_body,
+    AddressCheck, ClientOptions, Connections, Idle, Marks, Reach, Stage, Stamps, classify, client,
+    describe, guarded_client, stamped_body,
 };
 use crate::model::HttpSettings;
 use crate::provider::ErrorType;
@@ -229,4 +229,28 @@ async fn a_redirect_is_an_answer() {
     let client = client(&HttpSettings::default(), &options).unwrap();
     assert_eq!(client.post(url).body("{}").send().await.unwrap().status().as_u16(), 302);
     server.abort();
+}
+
+#[tokio::test]
+async fn a_name_that_leads_where_it_may_not_is_not_connected_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    let served = tokio::spawn(serve(listener, Manner::Say("HTTP/1.1 200 OK\r\n\r\n")));
+    let options = ClientOptions {
+        connect_timeout: Duration::from_secs(5),
+        idle: Idle::Closed,
+        reach: Reach::Loopback,
+    };
+    let check: AddressCheck = Arc::new(|address| match address.is_loopback() {
+        true => Err(std::io::Error::other("not there")),
+        false => Ok(()),
+    });
+    let settings = HttpSettings::default();
+    let guarded = guarded_client(&settings, &options, "localhost", check.clone()).unwrap();
+    let error = guarded.get(&url).send().await.unwrap_err();
+    assert_eq!(describe(&error), "not there");
+    // What is not the guarded host, as a proxy is not, is none of the guard's business.
+    let other = guarded_client(&settings, &options, "example.com", check).unwrap();
+    assert_eq!(other.get(&url).send().await.unwrap().status(), 200);
+    served.abort();
 }
