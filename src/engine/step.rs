@@ -1,5 +1,7 @@
 //! One event in, actions out.
 
+mod reload;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -528,48 +530,6 @@ impl Engine {
         // Long enough that whoever missed three notices still holds the alert.
         let valid_for = 4 * self.groups[group].group.interval().max(RESEND_DELAY);
         outward(alert, &self.settings, valid_for, now)
-    }
-
-    fn reload(&mut self, settings: Settings, now: Timestamp) -> Vec<Action> {
-        let old = std::mem::take(&mut self.groups);
-        let (groups, removed) = groups::schedule(
-            &settings.rules,
-            &groups::defaults(&settings),
-            &settings.rollbacks,
-            old,
-            now,
-        );
-        for mut scheduled in removed {
-            scheduled.group.end(now, &mut self.store);
-            self.rows.extend(memory::end(&scheduled));
-        }
-        self.groups = groups;
-        self.store.watch(rules::watches(&settings.rules));
-        let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
-        rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));
-        self.rollbacks = rollbacks;
-        let mut new_dispatcher = dispatcher(&settings);
-        std::mem::swap(&mut new_dispatcher, &mut self.dispatcher);
-        self.dispatcher.adopt(now, new_dispatcher);
-        let mut resend = Resend::new(RESEND_DELAY, settings.external_labels.clone());
-        std::mem::swap(&mut resend, &mut self.resend);
-        self.resend.adopt(resend);
-        let old_recent = std::mem::replace(&mut self.recent, recent(&settings));
-        self.recent.adopt(old_recent);
-        let mut before = std::mem::take(&mut self.targets);
-        for target in &settings.targets {
-            let mut status = TargetStatus::new(Arc::clone(target));
-            if let Some(old) = before.remove(&target.id) {
-                status = TargetStatus { target: status.target, ..old };
-            }
-            self.targets.insert(target.id.clone(), status);
-        }
-        self.slos = read_slos(&settings, &self.store, now);
-        self.context = context(&settings);
-        self.settings = settings;
-        self.unseen = None;
-        self.sampled_before.push(std::mem::take(&mut self.sampled));
-        Vec::new()
     }
 }
 
