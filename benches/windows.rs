@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench windows` fills a store with 30 days at 15 s, of which the samples of one day
 //! are kept, and evaluates the same error-ratio and p99 rules over windows from 5 minutes to 30
-//! days, in turns with new samples. It prints
-//! means, as a chunk's age decides what reading it costs, and the ratio to the shortest window.
+//! days, in turns with new samples. It prints means, as a chunk's age decides what reading it costs,
+//! and the ratio to the shortest window.
 
 use std::time::Duration;
 
