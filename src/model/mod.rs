@@ -25,7 +25,9 @@ pub use matcher::{MatchOp, Matcher, MatcherError, RegexRoom};
 pub use mistake::{Mistake, Place};
 pub use money::Money;
 pub use network::Network;
-pub use sample::{STALE_BITS, Sample, is_stale, stale_marker};
+pub use sample::{
+    HISTOGRAM_BITS, STALE_BITS, Sample, histogram_marker, is_histogram, is_stale, stale_marker,
+};
 pub use secret::{Secret, SecretSource, UrlSource};
 pub use state::{JournalStanding, StateRow, StateTable};
 pub use time::Timestamp;

@@ -14,6 +14,7 @@ mod group;
 mod histogram;
 mod labels;
 mod map;
+mod native;
 mod rank;
 mod rate;
 mod select;
@@ -35,6 +36,7 @@ use crate::model::{Labels, Sample, Timestamp};
 use crate::series::Source;
 use block::{Block, Naming, Row};
 use budget::Budget;
+use native::Marks;
 
 /// How many remarks are kept. People read the first few; a bad quantile that changes with each step
 /// would make one for each.
@@ -179,6 +181,16 @@ enum Frame {
     Vector(Block),
 }
 
+impl Frame {
+    fn into_vector(self, steps: usize) -> Block {
+        match self {
+            Self::Vector(block) => block,
+            // The parser has checked the types.
+            Self::Scalar(_) | Self::Text(_) => Block::new(steps),
+        }
+    }
+}
+
 struct Evaluation<'a> {
     plan: &'a Plan,
     text: &'a str,
@@ -240,11 +252,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn vector(&mut self, part: PartId, grid: Grid) -> Result<Block, EvalError> {
-        match self.part(part, grid)? {
-            Frame::Vector(block) => Ok(block),
-            // The parser has checked the types.
-            Frame::Scalar(_) | Frame::Text(_) => Ok(Block::new(grid.count)),
-        }
+        self.part(part, grid).map(|frame| frame.into_vector(grid.count))
     }
 
     fn scalar(&mut self, part: PartId, grid: Grid) -> Result<Vec<f64>, EvalError> {
@@ -299,7 +307,7 @@ impl<'a> Evaluation<'a> {
             Work::Text(text) => return Ok(Frame::Text(std::sync::Arc::clone(text))),
             Work::Time => return self.time(grid),
             Work::ScalarOf(vector) => {
-                return self.vector(*vector, grid).map(|block| Frame::Scalar(block.into_scalar()));
+                return self.numbers(*vector, grid).map(|block| Frame::Scalar(block.into_scalar()));
             }
             Work::Binary { .. } => return self.chain(id, grid),
             Work::Negate(vector) => return self.negate(*vector, grid),
@@ -307,15 +315,15 @@ impl<'a> Evaluation<'a> {
             Work::Instant(select) => self.instant_vector(select, grid, select::Yield::Value),
             Work::Map { map, vector, scalars } => self.map(*map, *vector, scalars, grid),
             Work::Window { window, operand, scalar } => {
-                self.window(*window, *operand, *scalar, grid)
+                self.window(*window, Marks::of(*window), *operand, *scalar, grid)
             }
             Work::Calendar { calendar, vector } => self.calendar(*calendar, *vector, grid),
-            Work::Absent { vector, labels } => {
-                self.vector(*vector, grid).map(|operand| Block::absent(labels, &operand.presence()))
-            }
+            Work::Absent { vector, labels } => self
+                .operand(*vector, grid)
+                .map(|operand| Block::absent(labels, &operand.presence())),
             // The one that keeps names: series that differ in them only must not collide.
             Work::AbsentOverTime { operand, labels } => self
-                .window(super::function::Window::Last, *operand, None, grid)
+                .window(super::function::Window::Last, Marks::Counted, *operand, None, grid)
                 .map(|operand| Block::absent(labels, &operand.presence())),
             Work::Quantile { quantile, vector } => {
                 self.histogram_quantile(*quantile, *vector, grid)

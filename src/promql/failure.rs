@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::ValueType;
+use crate::model::Labels;
 
 /// Why a text is not an expression, and where. Displays as `line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,9 @@ pub enum EvalError {
          its subqueries or select fewer series"
     )]
     TooMuchWork(u64),
+    /// The samples are no numbers, and what they hold is not kept.
+    #[error("native histograms are not supported, and {0} has samples that are")]
+    NativeHistogram(Labels),
     /// The query would hold more samples than it may.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,

@@ -19,7 +19,7 @@ use super::ReplayError;
 use super::plan::Plan;
 use super::recording::{Point, Stretch, rounds};
 use super::scrapes::Scrapes;
-use crate::model::{HttpSettings, Labels, Timestamp};
+use crate::model::{HttpSettings, Labels, Timestamp, histogram_marker};
 use crate::upstream::{ClientOptions, Idle, Reach, client, describe};
 
 /// The longest and the shortest stretch that is asked for at once.
@@ -125,7 +125,8 @@ impl Prometheus {
             ));
         }
         if self.has_histograms {
-            remarks.push("native histograms were left out: rules over them are not judged".into());
+            let refused = "rules that read native histograms fail: what they hold is not read";
+            remarks.push(refused.into());
         }
         remarks
     }
@@ -184,7 +185,7 @@ impl Prometheus {
         let answer = serde_json::from_slice::<Answer>(&body);
         match (answer, status.is_success()) {
             (Ok(Answer { data: Some(data), .. }), true) => {
-                self.has_histograms |= data.result.iter().any(|s| s.histograms.is_some());
+                self.has_histograms |= data.result.iter().any(|s| !s.histograms.is_empty());
                 let points = data.result.into_iter().flat_map(Series::points);
                 // Older servers count the window's first moment in.
                 let after = self.after;
@@ -288,16 +289,18 @@ struct Series {
     #[serde(default)]
     values: Vec<(f64, String)>,
     #[serde(default)]
-    histograms: Option<IgnoredAny>,
+    histograms: Vec<(f64, IgnoredAny)>,
 }
 
 impl Series {
     fn points(self) -> impl Iterator<Item = Point> {
         let pairs = self.metric.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let labels = Labels::from_pairs(pairs);
-        self.values.into_iter().filter_map(move |(seconds, value)| {
-            let at = Timestamp::from_millis((seconds * 1000.0).round() as i64);
-            Some((at, labels.clone(), value.parse().ok()?))
+        let numbers = self.values.into_iter();
+        let numbers = numbers.filter_map(|(seconds, value)| Some((seconds, value.parse().ok()?)));
+        let histograms = self.histograms.into_iter().map(|(at, _)| (at, histogram_marker()));
+        numbers.chain(histograms).map(move |(seconds, value)| {
+            (Timestamp::from_millis((seconds * 1000.0).round() as i64), labels.clone(), value)
         })
     }
 }
@@ -305,6 +308,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::is_histogram;
 
     #[test]
     fn what_signs_in_is_never_shown() {
@@ -320,13 +324,16 @@ mod tests {
     #[test]
     fn a_matrix_is_read_with_its_special_values() {
         let text = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":
-            {"__name__":"x","a":"b"},"values":[[1435781430.781,"1"],[1435781445,"+Inf"],[1,"NaN"]]}]}}"#;
+            {"__name__":"x","a":"b"},"values":[[1435781430.781,"1"],[1435781445,"+Inf"],[1,"NaN"]],
+            "histograms":[[2,{"count":"60","sum":"33897","buckets":[[0,"1","2","3"]]}]]}]}}"#;
         let answer: Answer = serde_json::from_str(text).unwrap();
         let series = answer.data.unwrap().result.remove(0);
         let points: Vec<Point> = series.points().collect();
         assert_eq!(points[0].0, Timestamp::from_millis(1_435_781_430_781));
         assert_eq!(points[0].1.to_string(), "x{a=\"b\"}");
         assert_eq!((points[0].2, points[1].2), (1.0, f64::INFINITY));
-        assert!(points[2].2.is_nan());
+        assert!(points[2].2.is_nan() && !is_histogram(points[2].2));
+        assert_eq!(points[3].0, Timestamp::from_millis(2_000));
+        assert!(is_histogram(points[3].2));
     }
 }

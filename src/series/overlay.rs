@@ -62,6 +62,10 @@ impl<'a> Overlay<'a> {
 }
 
 impl Source for Overlay<'_> {
+    fn has_histograms(&self) -> bool {
+        self.store.has_histograms()
+    }
+
     fn select(
         &self,
         matchers: &[Matcher],

@@ -32,6 +32,12 @@ pub trait Source {
             visit(labels, &mut Plain::new(samples));
         });
     }
+
+    /// Whether any sample may be the mark of a native histogram (see
+    /// [`is_histogram`](crate::model::is_histogram)): only then does PromQL look for them.
+    fn has_histograms(&self) -> bool {
+        false
+    }
 }
 
 /// Anything that recorded series can be written to, so that a later rule of the same evaluation

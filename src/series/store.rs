@@ -19,7 +19,7 @@ use super::index::SeriesId;
 use super::past::Past;
 use super::source::{Look, Seen, Sink, Source};
 use super::watch::{self, Watch};
-use crate::model::{Labels, Matcher, Sample, Timestamp, is_stale};
+use crate::model::{Labels, Matcher, Sample, Timestamp, is_histogram, is_stale};
 
 /// How many series a selection looks at together: what they take fits in a processor's cache.
 const BATCH: usize = 64;
@@ -112,6 +112,7 @@ pub struct Store {
     pub(super) watches: Vec<Watch>,
     /// What was stored since somebody took it; `None` where nobody ever will.
     written: Option<Vec<Written>>,
+    has_histograms: bool,
 }
 
 impl Store {
@@ -125,6 +126,7 @@ impl Store {
             catalog: Arc::default(),
             watches: Vec::new(),
             written: None,
+            has_histograms: false,
         }
     }
 
@@ -237,6 +239,7 @@ impl Store {
         labels: &Labels,
         sample: Sample,
     ) -> Result<(SeriesId, Appended), Refused> {
+        self.has_histograms |= is_histogram(sample.value);
         let known = guess.filter(|id| self.has(*id, labels)).or_else(|| self.id(labels));
         if let Some((id, history)) = known.and_then(|id| Some((id, self.series.get_mut(&id)?))) {
             let appended = Arc::make_mut(history).append(sample, &mut self.held)?;
@@ -337,6 +340,10 @@ impl Store {
 }
 
 impl Source for Store {
+    fn has_histograms(&self) -> bool {
+        self.has_histograms
+    }
+
     fn select(
         &self,
         matchers: &[Matcher],

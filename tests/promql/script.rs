@@ -1,6 +1,6 @@
 //! Reads scripts: `load`, `clear` and `eval` commands, each with the lines that belong to it.
 
-use bellwether::model::{Labels, parse_duration, stale_marker};
+use bellwether::model::{Labels, histogram_marker, parse_duration, stale_marker};
 use regex::Regex;
 
 use crate::case::{Case, Expected, Times, Value, Wanted};
@@ -61,10 +61,10 @@ fn load(command: &str, lines: &[&str], store: &mut Store) {
                 Value::Absent => {}
                 Value::Stale => store.add(&labels, at, stale_marker()),
                 Value::Float(value) => store.add(&labels, at, value),
-                Value::Histogram => store.add_other(&labels, at, "native histograms"),
+                Value::Histogram => store.add(&labels, at, histogram_marker()),
             }
             if let Some(converted) = &converted {
-                store.add_other(converted, at, "native histograms");
+                store.add(converted, at, histogram_marker());
             }
         }
     }

@@ -43,6 +43,10 @@ impl Store {
 }
 
 impl Source for Store {
+    fn has_histograms(&self) -> bool {
+        true
+    }
+
     fn select(
         &self,
         matchers: &[Matcher],

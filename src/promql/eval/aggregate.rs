@@ -59,8 +59,11 @@ impl Evaluation<'_> {
         if let (Aggregator::CountValues, Some(parameter)) = (operator, parameter) {
             return self.count_values(key, parameter, vector, grid);
         }
-        let block = self.vector(vector, grid)?;
+        let mut block = self.operand(vector, grid)?;
         let grouped = Grouped::new(&block, key, self.naming);
+        if self.source.has_histograms() {
+            self.settle_histograms(operator, vector, &mut block, &grouped)?;
+        }
         let budget = self.budget;
         let values = match operator {
             Aggregator::Sum => fold(budget, &block, &grouped, Sum::of, Sum::add, Sum::total),

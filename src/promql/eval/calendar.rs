@@ -15,7 +15,7 @@ impl Evaluation<'_> {
         grid: Grid,
     ) -> Result<Block, EvalError> {
         let block = match vector {
-            Some(vector) => self.vector(vector, grid)?,
+            Some(vector) => self.numbers(vector, grid)?,
             None => {
                 let mut now = Block::new(grid.count);
                 let seconds = (0..grid.count).map(|step| grid.timestamp(step).seconds());

@@ -15,7 +15,7 @@ impl Evaluation<'_> {
         scalars: &[PartId],
         grid: Grid,
     ) -> Result<Block, EvalError> {
-        let block = self.vector(vector, grid)?;
+        let block = self.numbers(vector, grid)?;
         let scalars =
             scalars.iter().map(|part| self.scalar(*part, grid)).collect::<Result<Vec<_>, _>>()?;
         let argument = |at: usize, step: usize| scalars.get(at).map(|values| values[step]);

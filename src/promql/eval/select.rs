@@ -3,14 +3,17 @@
 use super::super::plan::{PartId, Select, Subquery, Work};
 use super::super::{EvalError, Series};
 use super::block::{ABSENT, Block, Naming, Row};
+use super::native::Marks;
 use super::{Evaluation, Grid, millis};
-use crate::model::{Labels, Sample, Timestamp, is_stale};
+use crate::model::{Labels, Sample, Timestamp, is_histogram, is_stale};
 use crate::series::{Look, Seen, Wants};
 
 /// What a selector yields for the sample it finds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Yield {
     Value,
+    /// Or the mark of a native histogram, which whoever asks deals with.
+    ValueOrMark,
     /// The sample's own time, in seconds.
     Time,
 }
@@ -85,14 +88,16 @@ impl Evaluation<'_> {
             }
             let room = self.check_size(block.rows.len() + 1, grid.count);
             error = room.and_then(|()| self.budget.visit(samples.len(), grid.count)).err();
+            let mut has_marks = false;
             let before = block.values.len();
             let mut is_present = false;
             windows.slide(samples, |_, window| {
                 let value = match window.last() {
                     Some(sample) if !is_stale(sample.value) => {
                         is_present = true;
+                        has_marks |= yields == Yield::Value && is_histogram(sample.value);
                         match yields {
-                            Yield::Value => sample.value,
+                            Yield::Value | Yield::ValueOrMark => sample.value,
                             Yield::Time => sample.at.seconds(),
                         }
                     }
@@ -100,6 +105,9 @@ impl Evaluation<'_> {
                 };
                 block.values.push(value);
             });
+            if has_marks && error.is_none() {
+                error = Some(EvalError::NativeHistogram(labels.clone()));
+            }
             if is_present {
                 block.rows.push(Row { labels: labels.clone(), drops_name: false });
             } else {
@@ -135,7 +143,10 @@ impl Evaluation<'_> {
                 return;
             }
             count += samples.len();
-            stopped = self.check_size(count, 1).and_then(|()| self.budget.visit(samples.len(), 0));
+            stopped = self
+                .check_size(count, 1)
+                .and_then(|()| self.budget.visit(samples.len(), 0))
+                .and_then(|()| self.check_numbers(labels, samples));
             let samples: Vec<Sample> =
                 samples.iter().filter(|sample| !is_stale(sample.value)).copied().collect();
             if stopped.is_ok() && !samples.is_empty() {
@@ -145,6 +156,13 @@ impl Evaluation<'_> {
         stopped?;
         series.sort_by(|left, right| left.labels.cmp(&right.labels));
         Ok(series)
+    }
+
+    /// Refuses the marks of native histograms where nothing but numbers will do.
+    fn check_numbers(&self, labels: &Labels, samples: &[Sample]) -> Result<(), EvalError> {
+        let has_marks =
+            self.source.has_histograms() && samples.iter().any(|sample| is_histogram(sample.value));
+        if has_marks { Err(EvalError::NativeHistogram(labels.clone())) } else { Ok(()) }
     }
 
     fn windows(&self, select: &Select, grid: Grid) -> Windows {
@@ -179,6 +197,7 @@ impl Evaluation<'_> {
     pub(super) fn each_window(
         &mut self,
         operand: PartId,
+        marks: Marks,
         grid: Grid,
         visit: &mut dyn FnMut(&Windows, Row, &[Sample]),
     ) -> Result<(), EvalError> {
@@ -187,7 +206,11 @@ impl Evaluation<'_> {
             Work::Range(select) => {
                 let windows = self.windows(select, grid);
                 let mut kept = Vec::new();
+                let mut checked = Ok(());
                 self.select(select, &windows, &mut |labels, samples| {
+                    if checked.is_ok() && marks == Marks::Refused {
+                        checked = self.check_numbers(labels, samples);
+                    }
                     let row = Row { labels: labels.clone(), drops_name: false };
                     if !samples.iter().any(|sample| is_stale(sample.value)) {
                         return visit(&windows, row, samples);
@@ -198,7 +221,7 @@ impl Evaluation<'_> {
                         visit(&windows, row, &kept);
                     }
                 });
-                Ok(())
+                checked
             }
             Work::Subquery(subquery) => {
                 let Resampled { block, grid: inner } = self.subquery(subquery, grid)?;

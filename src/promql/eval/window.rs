@@ -5,6 +5,7 @@ use super::super::plan::{PartId, Select, Work};
 use super::super::{EvalError, Severity, format};
 use super::block::{ABSENT, Block, Row, is_absent};
 use super::budget::Budget;
+use super::native::Marks;
 use super::rate::{self, Growth};
 use super::select::Windows;
 use super::summation::{Mean, Variance, quantile};
@@ -16,6 +17,7 @@ impl<'a> Evaluation<'a> {
     pub(super) fn window(
         &mut self,
         window: Window,
+        marks: Marks,
         operand: PartId,
         scalar: Option<PartId>,
         grid: Grid,
@@ -42,7 +44,7 @@ impl<'a> Evaluation<'a> {
                 });
             });
         } else {
-            self.each_window(operand, grid, &mut |windows, row, samples| {
+            self.each_window(operand, marks, grid, &mut |windows, row, samples| {
                 rows.push(row, samples.len(), |rows| {
                     windows.slide(samples, |step, samples| {
                         rows.put(samples.len(), || {
@@ -76,7 +78,9 @@ impl<'a> Evaluation<'a> {
         const LONG_MS: i64 = 2 * 60 * 60 * 1000;
         let plan = self.plan;
         let Work::Range(select) = &plan.part(operand).work else { return None };
-        let is_worth_it = grid.count == 1 || select.range_ms >= LONG_MS;
+        // A digest tells nothing of marks.
+        let is_worth_it =
+            (grid.count == 1 || select.range_ms >= LONG_MS) && !self.source.has_histograms();
         digest_for(window).filter(|_| is_worth_it).map(|wants| (select, wants))
     }
 
