@@ -1,7 +1,7 @@
 //! Runs a test: feeds the input, evaluates the rules, and compares what was asked about.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::difference::{Difference, Told};
@@ -67,6 +67,9 @@ struct Run<'a> {
     groups: Vec<Group>,
     store: Store,
     context: Context,
+    /// Which of the input's series are fed: of two descriptions of one the later holds, as in
+    /// promtool.
+    holds: Vec<bool>,
     /// How many steps of the input were fed.
     fed: usize,
 }
@@ -83,7 +86,12 @@ impl<'a> Run<'a> {
             external_url: test.external_url.clone(),
             resend_delay: Duration::from_secs(60),
         };
-        Self { test, groups: groups.collect(), store: Store::new(settings), context, fed: 0 }
+        let mut seen = BTreeSet::new();
+        let mut holds: Vec<bool> =
+            test.input.iter().rev().map(|series| seen.insert(&series.labels)).collect();
+        holds.reverse();
+        let store = Store::new(settings);
+        Self { test, groups: groups.collect(), store, context, holds, fed: 0 }
     }
 
     fn failures(&mut self, script: &Script) -> Vec<Failure> {
@@ -122,15 +130,11 @@ impl<'a> Run<'a> {
             }
             let at = self.test.start + offset;
             let mut is_over = true;
-            for (position, series) in self.test.input.iter().enumerate() {
+            for (series, holds) in self.test.input.iter().zip(&self.holds) {
                 is_over &= series.values.len() <= self.fed;
-                let Some(Some(value)) = series.values.get(self.fed) else { continue };
-                // Of two descriptions of one series the later holds, as in promtool.
-                let later = &self.test.input[position + 1..];
-                if later.iter().any(|other| other.labels == series.labels) {
-                    continue;
-                }
-                let sample = Sample { at, value: *value };
+                let value = series.values.get(self.fed).copied().flatten();
+                let Some(value) = value.filter(|_| *holds) else { continue };
+                let sample = Sample { at, value };
                 // Refused where a rule wrote the same series: the rule's sample stays.
                 let _is_counted = self.store.append(&series.labels, sample).is_ok();
             }
