@@ -2,6 +2,7 @@
 //! engine says. It decides nothing.
 
 mod hands;
+mod pace;
 mod run;
 
 pub use hands::{Batch, Feeds, Hands, Records, Reload, Sending};

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::hands::{Feeds, Hands, Reload};
+use super::pace::Pace;
 use crate::clock::Clock;
 use crate::engine::{Engine, Event, Happening, Post, Ruling};
 use crate::model::{Labels, Timestamp};
@@ -29,11 +30,6 @@ pub struct Cadence {
     pub rollback: Duration,
 }
 
-/// At most 20 early evaluations a second.
-const EARLY_INTERVAL: Duration = Duration::from_millis(50);
-/// Where one takes long (many targets, many rules), the loop rests for this many times as long, so
-/// that early evaluations take a fifth of its time at most.
-const EARLY_REST: u32 = 4;
 /// How often readers get a new state at least.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -68,7 +64,7 @@ impl Driver {
             sample_due: now,
             snapshot_due: now,
             early_due: None,
-            early_free: Instant::now(),
+            pace: Pace::new(Instant::now()),
         };
         Self { stop, task: tokio::spawn(state.run(feeds, stopped)) }
     }
@@ -120,8 +116,7 @@ struct Loop {
     sample_due: Timestamp,
     snapshot_due: Timestamp,
     early_due: Option<Instant>,
-    /// From when on there may be another early evaluation.
-    early_free: Instant,
+    pace: Pace,
 }
 
 impl Loop {
@@ -182,7 +177,7 @@ impl Loop {
     async fn finished(&mut self, outcome: Outcome) {
         self.handle(Event::Finished(Box::new(outcome)), self.clock.now()).await;
         if self.is_watching() {
-            self.early_due.get_or_insert(self.early_free.max(Instant::now()));
+            self.early_due.get_or_insert(self.pace.free().max(Instant::now()));
         }
     }
 
@@ -233,8 +228,7 @@ impl Loop {
         let started = Instant::now();
         let samples = self.selected(families);
         let actions = self.engine.handle(Event::Live(samples), now);
-        let rest = EARLY_INTERVAL.max(EARLY_REST * (gathering + started.elapsed()));
-        self.early_free = started + rest;
+        self.pace.took(started, gathering + started.elapsed());
         self.hands.carry_out(actions, self.engine.take_rows()).await;
     }
 
