@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bellwether::access::{self, ClientAuth, PemSource, TlsVersion};
 use bellwether::app::{load, load_web};
 use bellwether::config::{self, Config};
+use bellwether::model::TimeInterval;
 use bellwether::model::{Mistake, Money, SecretSource};
-use bellwether::notice::TimeInterval;
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::slo::{Scope, Slo};
@@ -158,6 +158,16 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!(claude.auth, Auth::ApiKey(SecretSource::File("keys/claude".into())));
     assert_eq!(claude.http.tls.ca_file.as_deref(), Some(Path::new("ca.pem")));
     assert_eq!((local.system.as_str(), &local.auth), ("llama", &Auth::None));
+
+    let planned = &config.calendar.providers[&openai.id];
+    assert_eq!(planned.intervals[0].name, "nights");
+    // By hand, from `date -u -d … +%s`.
+    let window = planned.windows[0];
+    assert_eq!(
+        (window.from.millis(), window.until.millis()),
+        (1_801_432_800_000, 1_801_441_800_500)
+    );
+    assert_eq!(config.calendar.providers.len(), 1);
 
     let [fast, sonnet, llama] = &config.targets[..] else { panic!("three targets") };
     assert_eq!(fast.id.as_str(), "openai/fast");

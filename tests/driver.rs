@@ -105,6 +105,7 @@ fn outcome(now: Timestamp, error_type: ErrorType) -> Outcome {
         request_id: None,
         is_cold: false,
         is_conclusive: true,
+        is_planned: false,
     }
 }
 
@@ -118,6 +119,7 @@ fn settings() -> engine::Settings {
         http: HttpSettings::default(),
     };
     engine::Settings {
+        calendar: Default::default(),
         targets: vec![Arc::new(target())],
         rules: vec![
             bellwether::rules::parse("rules.yml", RULES).expect("the rules are well formed"),

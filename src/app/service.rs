@@ -227,6 +227,7 @@ impl App {
         warmed.await?;
         let targets = loaded.config.targets.clone();
         let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
+        prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
         let estimate = config::estimate(&loaded.config, loaded.series_bound());
         tracing::info!(
@@ -317,6 +318,7 @@ impl App {
         }
         self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
+        self.prober.plan(loaded.config.calendar.clone());
         self.prober.reload(loaded.config.targets.clone());
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));

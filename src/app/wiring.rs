@@ -96,6 +96,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         config.global.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
     engine::Settings {
         targets: config.targets.iter().cloned().map(Arc::new).collect(),
+        calendar: config.calendar.clone(),
         rules: loaded.rules.clone(),
         evaluation_interval: config.global.evaluation_interval,
         rule_query_offset: config.global.rule_query_offset,

@@ -19,6 +19,7 @@ use crate::app::{LoadError, Loaded, load};
 use crate::clock::Clock;
 use crate::engine;
 use crate::model::{Labels, Mistake, parse_duration};
+use crate::probe::Calendar;
 use crate::replay::{Origin, Outcome, Replay, Request, Server};
 use crate::rules::{self, RuleFile};
 use crate::series;
@@ -201,6 +202,7 @@ fn settings(
 fn plain(rules: Vec<RuleFile>) -> engine::Settings {
     engine::Settings {
         targets: Vec::new(),
+        calendar: Calendar::default(),
         rules,
         evaluation_interval: Duration::from_secs(15),
         rule_query_offset: Duration::ZERO,

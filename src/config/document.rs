@@ -64,11 +64,11 @@ fn pattern(node: &Node) -> Result<Pattern, Mistake> {
 fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let global = global(reader, root);
     let storage = storage(reader, root);
-    let providers = providers(reader, root);
+    let intervals = time_intervals(reader, root);
+    let providers = providers(reader, root, &intervals);
     let probes = probes(reader, root, &global, &providers);
     let rule_files = reader.list(root, "rule_files", pattern);
     let receivers = receivers(reader, root);
-    let intervals = time_intervals(reader, root);
     let route = route(reader, root, &receivers, &intervals);
     let alertmanagers = alertmanagers(reader, root);
     let rollbacks = rollbacks(reader, root, &probes);
@@ -78,6 +78,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
         global,
         storage,
         providers: providers.right,
+        calendar: providers.calendar,
         targets: probes.right,
         rule_files,
         receivers: receivers.right,

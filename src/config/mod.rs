@@ -13,6 +13,7 @@ mod document;
 mod estimate;
 mod global;
 mod http;
+mod maintenance;
 mod pagerduty;
 mod probes;
 mod providers;

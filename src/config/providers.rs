@@ -5,13 +5,27 @@ use std::sync::Arc;
 
 use super::amount::money;
 use super::http;
+use super::maintenance::maintenance;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::scalar::{choice, name, refuse, text, url};
 use super::secret::secret;
+use super::time_intervals::TimeIntervals;
 use crate::model::{Mistake, ProviderId};
+use crate::probe::Calendar;
 use crate::provider::{Auth, Dialect, Model, Price, Provider, SharedProvider};
 use crate::yaml::Node;
 
+const KEYS: [&str; 9] = [
+    "name",
+    "dialect",
+    "base_url",
+    "system",
+    "auth",
+    "api_key",
+    "api_key_file",
+    "models",
+    "maintenance",
+];
 const DIALECTS: [(&str, Dialect); 2] =
     [("openai_chat", Dialect::OpenaiChat), ("anthropic_messages", Dialect::AnthropicMessages)];
 const WAYS: [(&str, Way); 3] =
@@ -29,6 +43,7 @@ enum Way {
 pub(super) struct Providers {
     pub(super) right: Vec<SharedProvider>,
     pub(super) names: Vec<String>,
+    pub(super) calendar: Calendar,
 }
 
 impl Providers {
@@ -39,7 +54,11 @@ impl Providers {
 }
 
 /// Reads `providers:`.
-pub(super) fn providers(reader: &mut Reader, root: &Fields<'_>) -> Providers {
+pub(super) fn providers(
+    reader: &mut Reader,
+    root: &Fields<'_>,
+    intervals: &TimeIntervals,
+) -> Providers {
     if !root.has("providers") {
         reader.missing(
             root,
@@ -47,9 +66,11 @@ pub(super) fn providers(reader: &mut Reader, root: &Fields<'_>) -> Providers {
             "write whom to ask; `bellwether init` writes a first one",
         );
     }
-    let mut found = Providers { right: Vec::new(), names: Vec::new() };
+    let mut found =
+        Providers { right: Vec::new(), names: Vec::new(), calendar: Calendar::default() };
     for (index, node) in reader.items(root, "providers").into_iter().enumerate() {
-        let provider = provider(reader, node, &entry_name("provider", index, node), &mut found);
+        let what = entry_name("provider", index, node);
+        let provider = provider(reader, node, &what, intervals, &mut found);
         found.right.extend(provider.map(Arc::new));
     }
     found
@@ -59,11 +80,10 @@ fn provider(
     reader: &mut Reader,
     node: &Node,
     what: &str,
+    intervals: &TimeIntervals,
     found: &mut Providers,
 ) -> Option<Provider> {
-    let known =
-        ["name", "dialect", "base_url", "system", "auth", "api_key", "api_key_file", "models"];
-    let known: Vec<&str> = known.into_iter().chain(http::TRANSPORT).collect();
+    let known: Vec<&str> = KEYS.into_iter().chain(http::TRANSPORT).collect();
     let fields = reader.fields(node, what, &known)?;
     let name = reader.required(&fields, "name", "write a name for the provider", |node| {
         unique(node, name(node)?, &mut found.names)
@@ -75,6 +95,10 @@ fn provider(
     let auth = auth(reader, &fields, dialect);
     let models = models(reader, &fields);
     let http = http::transport(reader, &fields);
+    let planned = maintenance(reader, &fields, intervals);
+    if let (Some(name), Some(planned)) = (&name, planned) {
+        found.calendar.providers.insert(ProviderId::new(name), planned);
+    }
     let carries_key = |name: &str| {
         name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("x-api-key")
     };

@@ -1,7 +1,6 @@
 //! `route:`: Alertmanager's routing tree. What a child does not say, its parent says.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::duration;
@@ -9,9 +8,9 @@ use super::probes::known_name;
 use super::reader::{Fields, Reader, prefixed};
 use super::receivers::Receivers;
 use super::scalar::{boolean, label_name, matcher, name, refuse};
-use super::time_intervals::TimeIntervals;
+use super::time_intervals::{TimeIntervals, named};
 use crate::model::Mistake;
-use crate::notice::{Route, TimeInterval};
+use crate::notice::Route;
 use crate::yaml::Node;
 
 const KEYS: [&str; 10] = [
@@ -105,8 +104,8 @@ fn read(
         repeat_interval: reader
             .optional(&fields, "repeat_interval", interval)
             .unwrap_or(parent.repeat_interval),
-        mute_time_intervals: intervals(reader, &fields, "mute_time_intervals", known.1),
-        active_time_intervals: intervals(reader, &fields, "active_time_intervals", known.1),
+        mute_time_intervals: named(reader, &fields, "mute_time_intervals", known.1),
+        active_time_intervals: named(reader, &fields, "active_time_intervals", known.1),
         routes: Vec::new(),
     };
     for (index, child) in reader.items(&fields, "routes").into_iter().enumerate() {
@@ -114,21 +113,6 @@ fn read(
         route.routes.extend(read(reader, child, &what, &route, known));
     }
     Some(route)
-}
-
-/// The intervals that a list names.
-fn intervals(
-    reader: &mut Reader,
-    fields: &Fields<'_>,
-    key: &str,
-    known: &TimeIntervals,
-) -> Vec<Arc<TimeInterval>> {
-    let named = reader.list(fields, key, |node| {
-        let name = name(node)?;
-        known_name(node, &name, &known.names, "time interval")?;
-        Ok(known.right.iter().find(|interval| interval.name == name).cloned())
-    });
-    named.into_iter().flatten().collect()
 }
 
 fn group_by(reader: &mut Reader, fields: &Fields<'_>) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::access::Token;
 use crate::model::{Labels, Network, Place};
 use crate::notice::{Alertmanager, Receiver, Route};
-use crate::probe::Target;
+use crate::probe::{Calendar, Target};
 use crate::provider::SharedProvider;
 use crate::release::Rollback;
 use crate::slo::Slo;
@@ -19,6 +19,8 @@ pub struct Config {
     pub storage: Storage,
     /// `providers:` in the order written.
     pub providers: Vec<SharedProvider>,
+    /// `providers: maintenance:`
+    pub calendar: Calendar,
     /// `probes:` in the order written.
     pub targets: Vec<Target>,
     /// `rule_files:`, not yet expanded.

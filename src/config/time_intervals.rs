@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use super::probes::known_name;
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name};
 use super::scalar::{any_of, name, raw, refuse};
-use crate::model::{Mistake, suggest};
-use crate::notice::{TimeInterval, TimeRule};
+use crate::model::{Mistake, TimeInterval, TimeRule, suggest};
 use crate::yaml::Node;
 
 const KEYS: [&str; 6] = ["times", "weekdays", "days_of_month", "months", "years", "location"];
@@ -55,6 +55,21 @@ pub(super) fn time_intervals(reader: &mut Reader, root: &Fields<'_>) -> TimeInte
     found
 }
 
+/// The intervals that a list names.
+pub(super) fn named(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    key: &str,
+    known: &TimeIntervals,
+) -> Vec<Arc<TimeInterval>> {
+    let named = reader.list(fields, key, |node| {
+        let name = name(node)?;
+        known_name(node, &name, &known.names, "time interval")?;
+        Ok(known.right.iter().find(|interval| interval.name == name).cloned())
+    });
+    named.into_iter().flatten().collect()
+}
+
 fn rule(reader: &mut Reader, node: &Node, what: String) -> Option<TimeRule> {
     let fields = reader.fields(node, what, &KEYS)?;
     let mut times = Vec::new();
@@ -68,11 +83,11 @@ fn rule(reader: &mut Reader, node: &Node, what: String) -> Option<TimeRule> {
         times,
         weekdays: reader.list(&fields, "weekdays", |node| {
             range(node, weekday_due, 0..=6, |text| position(text, &WEEKDAYS))
-                .map_err(|mistake| named(mistake, node, &WEEKDAYS))
+                .map_err(|mistake| near(mistake, node, &WEEKDAYS))
         }),
         days_of_month: reader.list(&fields, "days_of_month", day_range),
         months: reader.list(&fields, "months", |node| {
-            range(node, month_due, 1..=12, months).map_err(|mistake| named(mistake, node, &MONTHS))
+            range(node, month_due, 1..=12, months).map_err(|mistake| near(mistake, node, &MONTHS))
         }),
         years: reader.list(&fields, "years", |node| {
             range(node, "a year, or `first:last`", 1..=9999, number)
@@ -177,7 +192,7 @@ fn position(text: &str, names: &[&str]) -> Option<i8> {
 }
 
 /// What was probably meant, or all there are.
-fn named(mistake: Mistake, node: &Node, names: &[&str]) -> Mistake {
+fn near(mistake: Mistake, node: &Node, names: &[&str]) -> Mistake {
     if mistake.remedy.is_some() {
         return mistake;
     }

@@ -1,5 +1,6 @@
 //! What the driver listens to and whom it asks to do things.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::Cadence;
 use crate::engine::{Action, Happening, Post, Ruling, Settings, SloStatus, Snapshot};
-use crate::model::{StateRow, Timestamp};
+use crate::model::{StateRow, TargetId, Timestamp};
 use crate::notice::Delivery;
-use crate::probe::{Health, Outcome};
+use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::{Decision, Verdict};
 use crate::series::{Store, Written};
 use crate::slo::window_name;
@@ -171,6 +172,17 @@ impl Hands {
             })
         });
         self.telemetry.slos(&readings.collect::<Vec<_>>());
+    }
+
+    /// Exports whose provider is in planned maintenance.
+    pub(super) fn show_maintenance(
+        &self,
+        targets: &[Arc<Target>],
+        planned: &BTreeMap<TargetId, Planned>,
+    ) {
+        for target in targets {
+            self.telemetry.probe_maintenance(target, planned.contains_key(&target.id));
+        }
     }
 
     /// Publishes a new state.

@@ -196,6 +196,9 @@ impl Loop {
         let is_sample = self.is_watching() && self.sample_due <= now;
         let started = Instant::now();
         let needed = is_early || is_scrape || is_sample;
+        if is_scrape || is_sample {
+            self.hands.show_maintenance(self.engine.targets(), &self.engine.planned(now));
+        }
         let families = if needed { self.hands.telemetry.gather() } else { Vec::new() };
         let gathering = started.elapsed();
         if is_sample {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::Labels;
 use crate::notice::{Alertmanager, Receiver, Route};
-use crate::probe::Target;
+use crate::probe::{Calendar, Target};
 use crate::release::Rollback;
 use crate::rules::RuleFile;
 use crate::slo::Slo;
@@ -15,6 +15,8 @@ use crate::slo::Slo;
 pub struct Settings {
     /// What is probed.
     pub targets: Vec<Arc<Target>>,
+    /// When providers are in planned maintenance.
+    pub calendar: Calendar,
     /// Rule files in order.
     pub rules: Vec<RuleFile>,
     /// The interval of groups that name none.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{TargetId, Timestamp};
-use crate::probe::{Health, Outcome, Target};
+use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::Decision;
 use crate::rules::RuleStatus;
 
@@ -51,6 +51,8 @@ pub struct TargetStatus {
     pub last: Option<Arc<Outcome>>,
     /// The latest outcomes, oldest first, at most [`RECENT_MAX`].
     pub recent: VecDeque<Arc<Outcome>>,
+    /// The planned maintenance that its provider is in.
+    pub planned: Option<Planned>,
 }
 
 /// As many outcomes as the page draws bars.
@@ -59,7 +61,7 @@ pub const RECENT_MAX: usize = 60;
 impl TargetStatus {
     /// A target that was not asked yet.
     pub fn new(target: Arc<Target>) -> Self {
-        Self { target, last: None, recent: VecDeque::with_capacity(RECENT_MAX) }
+        Self { target, last: None, recent: VecDeque::with_capacity(RECENT_MAX), planned: None }
     }
 
     /// The target's name.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::model::{Labels, Sample, StateRow, TargetId, Timestamp};
 use crate::notice::{self, Dispatcher, Resend};
-use crate::probe::{Health, Outcome};
+use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
 use crate::series::{Scrape, Store, Written};
@@ -218,7 +218,7 @@ impl Engine {
         Snapshot {
             at: now,
             health: self.health,
-            targets: self.targets.values().cloned().collect(),
+            targets: self.statuses(now),
             groups: self
                 .groups
                 .iter()
@@ -235,6 +235,30 @@ impl Engine {
             decisions: self.decisions.iter().cloned().collect(),
             slos: self.slos.clone(),
         }
+    }
+
+    fn statuses(&self, now: Timestamp) -> Vec<TargetStatus> {
+        let planned = self.planned(now);
+        let with = |status: &TargetStatus| TargetStatus {
+            planned: planned.get(status.id()).copied(),
+            ..status.clone()
+        };
+        self.targets.values().map(with).collect()
+    }
+
+    /// The targets whose provider is in planned maintenance.
+    pub fn planned(&self, now: Timestamp) -> BTreeMap<TargetId, Planned> {
+        let targets = self.settings.targets.iter();
+        let planned = targets.filter_map(|target| {
+            let planned = self.settings.calendar.planned(&target.provider.id, now)?;
+            Some((target.id.clone(), planned))
+        });
+        planned.collect()
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &[Arc<Target>] {
+        &self.settings.targets
     }
 
     /// What is decided about alerts from outside, now that they were handled.
@@ -465,7 +489,9 @@ impl Engine {
         };
         let mut firing = self.firing(now);
         firing.extend_from_slice(foreseen);
-        let evidence = Evidence { recent: &self.recent, firing: &firing, doubt, said_by };
+        let planned = self.planned(now);
+        let evidence =
+            Evidence { recent: &self.recent, firing: &firing, planned: &planned, doubt, said_by };
         let mut actions = Vec::new();
         for decision in consider(&mut self.rollbacks, now, alert, &evidence) {
             let delivery = decision.delivery.clone();

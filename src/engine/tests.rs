@@ -3,6 +3,7 @@
 mod bench;
 mod early;
 mod interval;
+mod maintenance;
 mod reload;
 mod restart;
 mod slos;

@@ -262,14 +262,13 @@ fn row_key(receiver: &str, group: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Webhook;
     use super::super::alert::tests::{firing, resolved};
-    use super::super::interval::tests::rule as interval;
     use super::super::route::tests::route;
-    use super::super::{TimeInterval, TimeRule, Webhook};
     use super::*;
     use std::sync::Arc;
 
-    use crate::model::{HttpSettings, UrlSource};
+    use crate::model::{HttpSettings, TimeInterval, TimeRule, UrlSource};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_millis(secs * 1000)
@@ -510,7 +509,14 @@ mod tests {
 
     /// A dispatcher that is muted from one second to another of the first day of 1970, in minutes.
     fn muted(minutes: std::ops::Range<u16>) -> Dispatcher {
-        let rule = TimeRule { times: vec![minutes], ..interval("UTC") };
+        let rule = TimeRule {
+            times: vec![minutes],
+            weekdays: Vec::new(),
+            days_of_month: Vec::new(),
+            months: Vec::new(),
+            years: Vec::new(),
+            zone: jiff::tz::TimeZone::UTC,
+        };
         let quiet = TimeInterval { name: "quiet".to_owned(), rules: vec![rule] };
         let child = Route {
             mute_time_intervals: vec![Arc::new(quiet)],

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Route, TimeInterval};
-use crate::model::{Labels, Matcher, Timestamp};
+use super::Route;
+use crate::model::{Labels, Matcher, TimeInterval, Timestamp};
 
 /// The tree laid flat; a node is named by its position.
 #[derive(Clone, Debug, Default)]

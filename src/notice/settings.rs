@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{HookId, TimeInterval};
-use crate::model::{HttpSettings, Matcher, SecretSource, UrlSource};
+use super::HookId;
+use crate::model::{HttpSettings, Matcher, SecretSource, TimeInterval, UrlSource};
 
 /// A named receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]

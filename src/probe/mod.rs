@@ -7,6 +7,7 @@ mod canary;
 mod check;
 mod cost;
 mod health;
+mod maintenance;
 mod outcome;
 mod question;
 mod schedule;
@@ -20,6 +21,9 @@ pub use canary::{Canary, Sign};
 pub use check::{Shortfall, verify};
 pub use cost::{cost, estimate};
 pub use health::Health;
+#[cfg(test)]
+pub(crate) use maintenance::tests::windows as planned_windows;
+pub use maintenance::{Calendar, Maintenance, Planned, Window};
 pub use outcome::{Outcome, Phases, SkipReason};
 pub use question::Question;
 pub use schedule::{Cadence, Due, Passed, Tally};

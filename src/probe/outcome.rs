@@ -20,7 +20,8 @@ pub struct Outcome {
     pub lateness: Duration,
     /// What came of it.
     pub error_type: ErrorType,
-    /// What it counts as; a timing failure while bellwether itself was stalled is excluded.
+    /// What it counts as; a timing failure while bellwether itself was stalled is excluded, as is all
+    /// that comes of planned maintenance.
     pub class: SloClass,
     /// For people: what exactly was seen, without secrets, prompts or answers.
     pub detail: String,
@@ -54,6 +55,9 @@ pub struct Outcome {
     pub is_cold: bool,
     /// Whether bellwether itself was well all the while; if not, latency is left out.
     pub is_conclusive: bool,
+    /// Whether its provider was in planned maintenance at any moment of it; then its class is
+    /// excluded, and it is counted apart.
+    pub is_planned: bool,
 }
 
 /// How long each part of an exchange took; `None` for parts that did not happen.

@@ -78,11 +78,13 @@ pub(super) fn grade(
         request_id: grade.request_id,
         is_cold: circumstances.is_cold,
         is_conclusive: true,
+        is_planned: false,
     }
 }
 
 /// Takes our own troubles out of an outcome: while bellwether was stalled a timeout proves nothing,
-/// and while the vantage is suspect neither does a provider that cannot be reached.
+/// and while the vantage is suspect neither does a provider that cannot be reached. What comes of
+/// planned maintenance, good or bad, is no evidence at all.
 pub(super) fn excuse(outcome: &mut Outcome, was_green: bool, is_vantage_suspect: bool) {
     outcome.is_conclusive = was_green;
     let is_timing = matches!(
@@ -92,7 +94,8 @@ pub(super) fn excuse(outcome: &mut Outcome, was_green: bool, is_vantage_suspect:
             | ErrorType::StalledStream
             | ErrorType::TotalTimeout
     );
-    let is_excused = (!was_green && is_timing)
+    let is_excused = outcome.is_planned
+        || (!was_green && is_timing)
         || (is_vantage_suspect && probe::is_unreached(outcome.error_type));
     if is_excused {
         outcome.class = SloClass::Excluded;
@@ -161,6 +164,7 @@ mod tests {
             request_id: None,
             is_cold: false,
             is_conclusive: true,
+            is_planned: false,
         }
     }
 
@@ -186,6 +190,16 @@ mod tests {
         }
         for other in [None, ServerError, Tls] {
             check(other, false, true, false);
+        }
+    }
+
+    #[test]
+    fn nothing_that_comes_of_planned_maintenance_is_evidence() {
+        for error_type in [ErrorType::None, ErrorType::ServerError] {
+            let mut judged = Outcome { is_planned: true, ..outcome(error_type) };
+            excuse(&mut judged, true, false);
+            assert_eq!(judged.class, SloClass::Excluded);
+            assert_eq!(judged.error_type, error_type, "what came of it is said all the same");
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::loopback::Loopback;
 use crate::clock::Clock;
 use crate::model::TargetId;
-use crate::probe::{Canary, Health, Outcome, Sign, Target, Vantage};
+use crate::probe::{Canary, Health, Outcome, Sign, Target, Vantage, is_unreached};
 use crate::telemetry::Telemetry;
 
 /// How often the loopback is tried.
@@ -83,7 +83,12 @@ impl Pulse {
         let is_suspect = {
             let mut vantage = self.vantage.lock().unwrap_or_else(PoisonError::into_inner);
             let now = outcome.finished;
-            vantage.hear(now, target, host, outcome.error_type);
+            // Whoever said that it will not answer accuses nobody.
+            if outcome.is_planned && is_unreached(outcome.error_type) {
+                vantage.forget(&target.id);
+            } else {
+                vantage.hear(now, target, host, outcome.error_type);
+            }
             vantage.is_suspect(now)
         };
         self.publish();

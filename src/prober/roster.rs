@@ -17,7 +17,7 @@ use super::pulse::Pulse;
 use super::rounds::{House, Rounds, SharedAccount, lock};
 use crate::clock::Clock;
 use crate::model::TargetId;
-use crate::probe::{Health, Outcome, Tally, Target};
+use crate::probe::{Calendar, Health, Outcome, Tally, Target};
 use crate::telemetry::Telemetry;
 
 /// All probing of this process.
@@ -59,7 +59,8 @@ impl Prober {
         let start = Instant::now();
         let pulse = Arc::new(Pulse::new(start, clock, telemetry.clone(), health));
         let watcher = tokio::spawn(Arc::clone(&pulse).watch());
-        let house = Arc::new(House { start, clock, telemetry, pulse, outcomes });
+        let calendar = Mutex::default();
+        let house = Arc::new(House { start, clock, telemetry, pulse, outcomes, calendar });
         let (roster, reference) = (Mutex::default(), Mutex::default());
         let prober = Self { house, watcher, roster, reference };
         prober.reload(targets);
@@ -87,6 +88,12 @@ impl Prober {
             roster.leaving.push(gone.dismiss());
             self.house.pulse.forget(&id);
         }
+    }
+
+    /// Goes by this calendar of planned maintenance from now on. No target begins anew for it.
+    pub fn plan(&self, calendar: Calendar) {
+        let mut held = self.house.calendar.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(calendar);
     }
 
     /// Asks this endpoint from now on, while a target cannot be reached, to tell a broken network of

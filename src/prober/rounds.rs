@@ -11,8 +11,10 @@ use super::grading::{Circumstances, booked, excuse};
 use super::line::{Line, LineError};
 use super::pulse::Pulse;
 use crate::clock::Clock;
+use crate::model::Timestamp;
 use crate::probe::{
-    Cadence, Due, Ledger, Outcome, Passed, Reservation, SkipReason, Tally, Target, estimate,
+    Cadence, Calendar, Due, Ledger, Outcome, Passed, Reservation, SkipReason, Tally, Target,
+    estimate,
 };
 use crate::telemetry::Telemetry;
 
@@ -24,6 +26,16 @@ pub(super) struct House {
     pub telemetry: Telemetry,
     pub pulse: Arc<Pulse>,
     pub outcomes: mpsc::Sender<Outcome>,
+    // Read at the end of a probe, changed by a reload; held for a clone.
+    pub calendar: Mutex<Arc<Calendar>>,
+}
+
+impl House {
+    /// Whether a probe that began at a time overlaps planned maintenance of its provider.
+    fn is_planned(&self, target: &Target, began: Timestamp, outcome: &Outcome) -> bool {
+        let calendar = Arc::clone(&self.calendar.lock().unwrap_or_else(PoisonError::into_inner));
+        calendar.touches(&target.provider.id, began, outcome.finished)
+    }
 }
 
 /// What outlives a change of a target's settings: the day's money and the counting.
@@ -166,6 +178,7 @@ async fn probe(
     let host = attempt.url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
     let mut outcome = attempt.outcome;
     lock(&account).ledger.settle(reservation, booked(&outcome, was_sent));
+    outcome.is_planned = house.is_planned(&target, house.clock.at(attempt.started), &outcome);
     let is_vantage_suspect = house.pulse.hear(&target, host, &outcome);
     excuse(&mut outcome, was_green, is_vantage_suspect);
     house.telemetry.probe_finished(&target, &outcome);

@@ -19,6 +19,12 @@ pub enum Verdict {
     HeldBothBad,
     /// What was seen cannot be trusted. It fires as soon as it can be and the alert still fires.
     HeldInconclusive,
+    /// A provider on either side is in planned maintenance. It fires after it, if the alert still
+    /// does.
+    HeldMaintenance {
+        /// The first moment after it, where that is known.
+        until: Option<Timestamp>,
+    },
     /// Another rollback was not long ago.
     Cooldown {
         /// When the next may come.
@@ -39,6 +45,7 @@ impl Verdict {
             Self::DryRun => "dry_run",
             Self::HeldBothBad => "held_both_bad",
             Self::HeldInconclusive => "held_inconclusive",
+            Self::HeldMaintenance { .. } => "held_maintenance",
             Self::Cooldown { .. } => "cooldown",
             Self::Capped { .. } => "capped",
         }
@@ -47,6 +54,7 @@ impl Verdict {
     /// Until when it holds, where that is known.
     pub fn until(self) -> Option<Timestamp> {
         match self {
+            Self::HeldMaintenance { until } => until,
             Self::Cooldown { until } | Self::Capped { until } => Some(until),
             Self::Fired | Self::DryRun | Self::HeldBothBad | Self::HeldInconclusive => None,
         }
@@ -59,6 +67,7 @@ impl Verdict {
             ("dry_run", _) => Self::DryRun,
             ("held_both_bad", _) => Self::HeldBothBad,
             ("held_inconclusive", _) => Self::HeldInconclusive,
+            ("held_maintenance", until) => Self::HeldMaintenance { until },
             ("cooldown", Some(until)) => Self::Cooldown { until },
             ("capped", Some(until)) => Self::Capped { until },
             _ => return None,
@@ -183,6 +192,8 @@ mod tests {
             Verdict::DryRun,
             Verdict::HeldBothBad,
             Verdict::HeldInconclusive,
+            Verdict::HeldMaintenance { until: None },
+            Verdict::HeldMaintenance { until: Some(until) },
             Verdict::Cooldown { until },
             Verdict::Capped { until },
         ] {

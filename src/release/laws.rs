@@ -80,7 +80,14 @@ proptest! {
                 recent.observe(now, &stable, class, true);
             }
             let doubt = is_doubtful.then_some(Doubt::VantageSuspect);
-            let evidence = Evidence { recent: &recent, firing: &[], doubt, said_by: None };
+            let planned = BTreeMap::new();
+            let evidence = Evidence {
+                recent: &recent,
+                firing: &[],
+                planned: &planned,
+                doubt,
+                said_by: None,
+            };
             let alert = alert(&incident.to_string());
             for decision in rollbacks.consider(now, &alert, &evidence) {
                 journal.push(Record {

@@ -4,13 +4,15 @@
 //! incident, not within the cooldown of the one before, and not more often than a day may have.
 //! First the stable side is asked: where it is bad too, going back helps nobody, so the rollback is
 //! held unless `force` is set. Where nothing is known of stable it fires, and says so: moving back
-//! is the safe way. Where what was seen cannot be trusted, it is held. Whatever is held is asked
+//! is the safe way. Where what was seen cannot be trusted, it is held; so it is while a provider of
+//! either side is in planned maintenance: what fires may be the maintenance, and nobody is moved into
+//! one. Whatever is held is asked
 //! again at every evaluation while the alert fires, and said again only when the verdict changes.
 //!
 //! Awkward cases: an alert about a stable target never rolls the candidate back, whatever the
 //! matchers say. A rollback without matchers never fires. What was only rehearsed does not keep a
-//! live rollback from firing. When several reasons hold it, the first of cooldown, cap, doubt, both
-//! bad is named.
+//! live rollback from firing. When several reasons hold it, the first of cooldown, cap,
+//! maintenance, doubt, both bad is named.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,8 +20,9 @@ use std::time::Duration;
 
 use super::stable::{Health, Recent};
 use super::{Decision, Doubt, Mode, Record, Report, Rollback, Verdict, message};
-use crate::model::{Timestamp, format_duration};
+use crate::model::{TargetId, Timestamp, format_duration};
 use crate::notice::{Alert, Delivery, HookId, Sending};
+use crate::probe::Planned;
 
 /// The most incidents that one rollback remembers; it fires a handful of times a day.
 pub const INCIDENTS_MAX: usize = 1000;
@@ -35,6 +38,8 @@ pub struct Evidence<'a> {
     pub recent: &'a Recent,
     /// Every alert that fires.
     pub firing: &'a [Alert],
+    /// The targets whose provider is in planned maintenance.
+    pub planned: &'a BTreeMap<TargetId, Planned>,
     /// Why what was seen for this alert cannot be trusted, if so.
     pub doubt: Option<Doubt>,
     /// Who says that it fires, and why, where that is not bellwether.
@@ -92,6 +97,7 @@ impl Rollbacks {
                 Verdict::DryRun => Mode::DryRun,
                 Verdict::HeldBothBad
                 | Verdict::HeldInconclusive
+                | Verdict::HeldMaintenance { .. }
                 | Verdict::Cooldown { .. }
                 | Verdict::Capped { .. } => continue,
             };
@@ -186,11 +192,11 @@ impl Entry {
         }
         let targets = evidence.recent.health(now, &self.settings.stable, alert, evidence.firing);
         let stable = Health::of_side(&targets);
-        let (verdict, in_last_day) = self.judge(now, stable, evidence.doubt);
+        let (verdict, in_last_day) = self.judge(now, stable, evidence);
         if !self.is_news(now, &alert.incident, verdict) {
             return None;
         }
-        let mut why = self.why(verdict, stable, evidence.doubt, alert);
+        let mut why = self.why(verdict, stable, evidence, alert);
         if let Some(said_by) = evidence.said_by {
             why = format!("{why}; said by {said_by}");
         }
@@ -201,6 +207,7 @@ impl Entry {
             Verdict::DryRun => Some(self.delivery(now, &id, alert, &report, Sending::Rehearsal)),
             Verdict::HeldBothBad
             | Verdict::HeldInconclusive
+            | Verdict::HeldMaintenance { .. }
             | Verdict::Cooldown { .. }
             | Verdict::Capped { .. } => None,
         };
@@ -221,12 +228,12 @@ impl Entry {
 
     fn is_carried_out_now(&self, now: Timestamp, alert: &Alert, evidence: &Evidence<'_>) -> bool {
         let targets = evidence.recent.health(now, &self.settings.stable, alert, evidence.firing);
-        let (verdict, _) = self.judge(now, Health::of_side(&targets), evidence.doubt);
+        let (verdict, _) = self.judge(now, Health::of_side(&targets), evidence);
         matches!(verdict, Verdict::Fired | Verdict::DryRun)
     }
 
     /// The verdict, and how many rollbacks the last day had.
-    fn judge(&self, now: Timestamp, stable: Health, doubt: Option<Doubt>) -> (Verdict, usize) {
+    fn judge(&self, now: Timestamp, stable: Health, evidence: &Evidence<'_>) -> (Verdict, usize) {
         let mode = self.settings.mode;
         let counts = |of: Mode| mode == Mode::DryRun || of == Mode::Live;
         let fired = || self.fired.iter().filter(|(_, of)| counts(*of)).map(|(at, _)| *at);
@@ -238,10 +245,12 @@ impl Entry {
             None => None,
         };
         let cool_again = fired().next_back().map(|at| at + self.settings.cooldown);
-        let verdict = match (cool_again, free_again, doubt) {
+        let planned = self.planned(evidence).map(|(_, planned)| planned);
+        let verdict = match (cool_again, free_again, planned) {
             (Some(until), _, _) if until > now => Verdict::Cooldown { until },
             (_, Some(until), _) => Verdict::Capped { until },
-            (_, _, Some(_)) => Verdict::HeldInconclusive,
+            (_, _, Some(Planned { until })) => Verdict::HeldMaintenance { until },
+            _ if evidence.doubt.is_some() => Verdict::HeldInconclusive,
             _ if stable == Health::Bad && !self.settings.force => Verdict::HeldBothBad,
             _ => match mode {
                 Mode::Live => Verdict::Fired,
@@ -249,6 +258,12 @@ impl Entry {
             },
         };
         (verdict, last_day.len())
+    }
+
+    /// The first target of either side that is in planned maintenance.
+    fn planned<'a>(&'a self, evidence: &Evidence<'_>) -> Option<(&'a TargetId, Planned)> {
+        let mut targets = self.settings.candidate.iter().chain(&self.settings.stable);
+        targets.find_map(|target| Some((target, *evidence.planned.get(target)?)))
     }
 
     /// Whether the verdict is to be said, and remembers that it is.
@@ -315,7 +330,13 @@ impl Entry {
         }
     }
 
-    fn why(&self, verdict: Verdict, stable: Health, doubt: Option<Doubt>, alert: &Alert) -> String {
+    fn why(
+        &self,
+        verdict: Verdict,
+        stable: Health,
+        evidence: &Evidence<'_>,
+        alert: &Alert,
+    ) -> String {
         let name = alert.name();
         match (verdict, stable) {
             (Verdict::Fired | Verdict::DryRun, Health::Good) => {
@@ -332,7 +353,7 @@ impl Entry {
             (Verdict::HeldBothBad, _) => {
                 format!("`{name}` fires, but stable is bad too: going back would help nobody")
             }
-            (Verdict::HeldInconclusive, _) => match doubt {
+            (Verdict::HeldInconclusive, _) => match evidence.doubt {
                 Some(Doubt::VantageSuspect) => {
                     format!("`{name}` fires, but everything fails from here at once")
                 }
@@ -340,6 +361,11 @@ impl Entry {
                     format!("`{name}` fires, but bellwether itself was stalled")
                 }
             },
+            (Verdict::HeldMaintenance { until }, _) => {
+                let target = self.planned(evidence).map_or("a target", |(id, _)| id.as_str());
+                let end = until.map_or(String::new(), |until| format!(" until {until}"));
+                format!("`{name}` fires, but `{target}` is in planned maintenance{end}")
+            }
             (Verdict::Cooldown { until }, _) => format!(
                 "`{name}` fires, but the last rollback was less than {} ago; the next may come at {until}",
                 format_duration(self.settings.cooldown)
@@ -429,7 +455,13 @@ pub(super) mod tests {
         rollbacks.consider(
             at(now),
             alert,
-            &Evidence { recent: &recent, firing: &[], doubt, said_by: None },
+            &Evidence {
+                recent: &recent,
+                firing: &[],
+                planned: &BTreeMap::new(),
+                doubt,
+                said_by: None,
+            },
         )
     }
 

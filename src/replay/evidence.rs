@@ -125,6 +125,7 @@ fn outcome(
         request_id: None,
         is_cold: false,
         is_conclusive: true,
+        is_planned: false,
     }
 }
 

@@ -18,6 +18,7 @@ use super::slos;
 use crate::clock::Clock;
 use crate::engine::{Snapshot, TargetStatus};
 use crate::model::{JournalStanding, Timestamp};
+use crate::probe::Planned;
 use crate::provider::SloClass;
 use crate::rules::{Alert, AlertState};
 
@@ -187,8 +188,9 @@ fn target_row(html: &mut String, status: &TargetStatus, now: Timestamp) {
     push(
         html,
         format_args!(
-            "<tr><th scope=\"row\">{}</th><td>{} · {}</td>",
+            "<tr><th scope=\"row\">{}{}</th><td>{} · {}</td>",
             escape(target.id.as_str()),
+            planned(status),
             escape(&target.provider.system),
             escape(&target.model)
         ),
@@ -232,6 +234,16 @@ fn target_row(html: &mut String, status: &TargetStatus, now: Timestamp) {
         );
     }
     html.push_str("</span></td></tr>");
+}
+
+fn planned(status: &TargetStatus) -> String {
+    match status.planned {
+        None => String::new(),
+        Some(Planned { until: None }) => "<br><small>planned maintenance</small>".to_owned(),
+        Some(Planned { until: Some(until) }) => {
+            format!("<br><small>planned maintenance until {until}</small>")
+        }
+    }
 }
 
 fn word(error_type: &str) -> &str {

@@ -16,6 +16,7 @@ use super::query::Queries;
 use super::shape::{Metric, success};
 use crate::engine::{Snapshot, TargetStatus};
 use crate::model::{Labels, MatchOp, Matcher, Timestamp};
+use crate::probe::Planned;
 use crate::promql::Interrupt;
 use crate::provider::SloClass;
 use crate::series::Store;
@@ -99,6 +100,17 @@ async fn metadata(
     Ok(success(found))
 }
 
+/// Prometheus's clients know these labels as texts of any name, and pass them on.
+fn discovered(status: &TargetStatus) -> Body {
+    match status.planned {
+        None => json!({}),
+        Some(Planned { until }) => {
+            let until = until.map_or("unknown".to_owned(), Timestamp::rfc3339);
+            json!({ "__meta_bellwether_maintenance_until": until })
+        }
+    }
+}
+
 fn target(status: &TargetStatus) -> Body {
     let target = &status.target;
     let last = status.last.as_deref();
@@ -113,7 +125,7 @@ fn target(status: &TargetStatus) -> Body {
             format!("{}: {}", outcome.error_type.as_str(), outcome.detail)
         });
     json!({
-        "discoveredLabels": {},
+        "discoveredLabels": discovered(status),
         "labels": {
             "target": target.id.as_str(),
             "provider": target.provider.system,

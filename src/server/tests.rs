@@ -17,6 +17,8 @@ use crate::series::{self, Store};
 use crate::slo::{self, Alerting, Indicator, Objective, Scope, Slo, Subject};
 use crate::telemetry::Telemetry;
 
+mod maintenance;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A server and the ends of its channels.

@@ -114,6 +114,8 @@ families! {
     PROBE_RATELIMIT_REMAINING = target("bellwether_probe_ratelimit_remaining", Gauge, ["kind"], "What the provider last reported as left of it.");
     PROBE_HTTP_RESPONSES = target("bellwether_probe_http_responses_total", Counter, ["code"], "HTTP answers by status.");
     PROBE_INCONCLUSIVE = target("bellwether_probe_inconclusive_total", Counter, [], "Probes that ran while bellwether itself was not well; left out of latency.");
+    PROBE_MAINTENANCE = target("bellwether_probe_maintenance", Gauge, [], "Whether the provider is in planned maintenance: 1, or 0.");
+    PROBE_MAINTENANCE_RUNS = target("bellwether_probe_maintenance_runs_total", Counter, ["slo"], "Finished probes that overlap planned maintenance, by what they would have counted as; they are in no other counter of results.");
     CANARY_HEALTHY = process("bellwether_canary_healthy", Gauge, [], "Whether bellwether itself is well: 1, or 0 while its evidence is inconclusive.");
     CANARY_LATENESS = process("bellwether_canary_lateness_seconds", Histogram, [], "How late the self-canary's own timer was.");
     CANARY_STALLS = process("bellwether_canary_stalls_total", Counter, [], "Times the self-canary turned red.");
@@ -199,12 +201,13 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + SkipReason::ALL.len()
         + STATUSES.len() + 1
         + Anomaly::ALL.len()
-        // tokens, thresholds (3 families × 2), rate limits (2 × 2), ten single ones
-        + 5 + 6 + 4 + 10;
+        // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
+        // counter of 3), ten single ones
+        + 5 + 6 + 4 + 4 + 10;
     // The canary's lateness, 18 single ones, the process's own, what a scrape adds.
     let process = ladder(LAG_BUCKETS, 0) + 18 + 8 + 4;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 3;
-    targets.len() * per_target + process + hooks * per_hook + rollbacks * 6 + groups * 5
+    targets.len() * per_target + process + hooks * per_hook + rollbacks * 7 + groups * 5
 }
 
 /// At most how many series an objective is exported in, by its budgets and the windows of each.

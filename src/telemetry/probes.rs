@@ -106,6 +106,8 @@ pub(super) struct Probes {
     remaining: GaugeVec,
     responses: IntCounterVec,
     inconclusive: IntCounterVec,
+    maintenance: GaugeVec,
+    maintenance_runs: IntCounterVec,
 }
 
 impl Probes {
@@ -142,6 +144,8 @@ impl Probes {
             remaining: gauge(registry, &metrics::PROBE_RATELIMIT_REMAINING),
             responses: counter(registry, &metrics::PROBE_HTTP_RESPONSES),
             inconclusive: counter(registry, &metrics::PROBE_INCONCLUSIVE),
+            maintenance: gauge(registry, &metrics::PROBE_MAINTENANCE),
+            maintenance_runs: counter(registry, &metrics::PROBE_MAINTENANCE_RUNS),
             ladders,
         }
     }
@@ -197,6 +201,10 @@ impl Probes {
         }
         self.cost.with_label_values(&bare);
         self.in_flight.with_label_values(&bare);
+        self.maintenance.with_label_values(&bare);
+        for class in SloClass::ALL {
+            self.maintenance_runs.with_label_values(&identity.and(&[class.as_str()]));
+        }
         for family in [&self.duration, &self.lag] {
             family.with_label_values(&bare);
         }
@@ -275,6 +283,11 @@ impl Probes {
             let _was_there = family.remove_label_values(&bare).is_ok();
         }
         let _was_there = self.cost.remove_label_values(&bare).is_ok();
+        for class in SloClass::ALL {
+            let labels = identity.and(&[class.as_str()]);
+            let _was_there = self.maintenance_runs.remove_label_values(&labels).is_ok();
+        }
+        let _was_there = self.maintenance.remove_label_values(&bare).is_ok();
         for family in [&self.interval, &self.in_flight, &self.last_run, &self.last_success] {
             let _was_there = family.remove_label_values(&bare).is_ok();
         }
@@ -336,8 +349,18 @@ impl Probes {
         }
     }
 
+    pub(super) fn maintenance(&self, target: &Target, is_planned: bool) {
+        if let Some(identity) = self.identity(target) {
+            let value = f64::from(u8::from(is_planned));
+            self.maintenance.with_label_values(&identity.and(&[])).set(value);
+        }
+    }
+
     pub(super) fn finished(&self, target: &Target, outcome: &Outcome) {
         let Some(identity) = self.identity(target) else { return };
+        if outcome.is_planned {
+            return self.finished_in_maintenance(target, identity, outcome);
+        }
         let labels = identity.and(&[]);
         let error = outcome.error_type.as_str();
         self.runs.with_label_values(&identity.and(&[error, outcome.class.as_str()])).inc();
@@ -362,6 +385,19 @@ impl Probes {
         self.count_money(identity, outcome);
         self.note_limits(identity, outcome);
         self.observe_latency(target, identity, outcome);
+    }
+
+    /// What was spent counts as ever; nothing that says how the provider does.
+    fn finished_in_maintenance(&self, target: &Target, identity: &Identity, outcome: &Outcome) {
+        let labels = identity.and(&[]);
+        let class = target.class(outcome.error_type);
+        self.maintenance_runs.with_label_values(&identity.and(&[class.as_str()])).inc();
+        self.last_run.with_label_values(&labels).set(outcome.finished.seconds());
+        if class == SloClass::Good {
+            self.last_success.with_label_values(&labels).set(outcome.finished.seconds());
+        }
+        self.count_money(identity, outcome);
+        self.note_limits(identity, outcome);
     }
 
     fn count_money(&self, identity: &Identity, outcome: &Outcome) {

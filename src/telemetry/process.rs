@@ -14,8 +14,15 @@ use super::recorder::DeliveryResult;
 use crate::model::Timestamp;
 
 /// The values of the label `result` of rollback decisions.
-const ROLLBACK_RESULTS: [&str; 6] =
-    ["fired", "dry_run", "held_both_bad", "held_inconclusive", "cooldown", "capped"];
+const ROLLBACK_RESULTS: [&str; 7] = [
+    "fired",
+    "dry_run",
+    "held_both_bad",
+    "held_inconclusive",
+    "held_maintenance",
+    "cooldown",
+    "capped",
+];
 const CODE_CLASSES: [&str; 6] = ["2xx", "3xx", "429", "4xx", "5xx", "error"];
 
 /// Instruments without a target's labels.

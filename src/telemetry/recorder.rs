@@ -112,6 +112,11 @@ impl Telemetry {
         self.read().finished(target, outcome);
     }
 
+    /// Whether a target's provider is in planned maintenance.
+    pub fn probe_maintenance(&self, target: &Target, is_planned: bool) {
+        self.read().maintenance(target, is_planned);
+    }
+
     /// A due probe was not fired.
     pub fn probe_skipped(&self, target: &Target, reason: SkipReason) {
         self.read().skipped(target, reason);

@@ -70,6 +70,7 @@ fn good() -> Outcome {
         request_id: None,
         is_cold: false,
         is_conclusive: true,
+        is_planned: false,
     }
 }
 
@@ -378,4 +379,49 @@ fn the_cadence_follows_a_reload() {
     assert_eq!(value(&telemetry, interval, &[A]), Some(0.25));
     telemetry.configure(&[]);
     assert_eq!(value(&telemetry, interval, &[]), None);
+}
+
+// Any rule file that goes by results is quiet over counters that stand still.
+#[test]
+fn planned_maintenance_is_counted_apart_and_in_no_other_result() {
+    let telemetry = Telemetry::new();
+    let target = target("a", 500, 2000);
+    telemetry.configure(std::slice::from_ref(&target));
+    let counts = |telemetry: &Telemetry| -> Vec<String> {
+        let text = encode(&telemetry.gather());
+        let apart = ["maintenance", "tokens_total", "cost_usd", "unpriced"];
+        let is_result = |line: &&str| {
+            line.starts_with("bellwether_probe_")
+                && ["_total{", "_count{", "_sum{"].iter().any(|end| line.contains(end))
+                && !apart.iter().any(|name| line.contains(name))
+        };
+        text.lines().filter(is_result).map(str::to_owned).collect()
+    };
+    let before = counts(&telemetry);
+    assert!(before.len() > 100, "{before:?}");
+    let broken = StreamPhase::AfterContent;
+    for outcome in [
+        Outcome { anomalies: vec![Anomaly::ALL[0]], ..good() },
+        Outcome { broke: Some(broken), status: Some(503), ..bad() },
+        Outcome { error_type: ErrorType::RateLimited, is_conclusive: false, ..good() },
+        bad(),
+    ] {
+        let planned = Outcome { class: SloClass::Excluded, is_planned: true, ..outcome };
+        telemetry.probe_finished(&target, &planned);
+    }
+    assert_eq!(counts(&telemetry), before);
+    for (class, count) in [("good", 1.0), ("bad", 2.0), ("excluded", 1.0)] {
+        let labels = [A, &format!("slo=\"{class}\"")];
+        let found = value(&telemetry, "bellwether_probe_maintenance_runs_total", &labels);
+        assert_eq!(found, Some(count), "{class}");
+    }
+    let spent = value(&telemetry, "bellwether_probe_tokens_total", &["type=\"output\""]);
+    assert_eq!(spent, Some(20.0), "five tokens each were paid for all the same");
+    assert_eq!(value(&telemetry, "bellwether_probe_maintenance", &[A]), Some(0.0));
+    telemetry.probe_maintenance(&target, true);
+    assert_eq!(value(&telemetry, "bellwether_probe_maintenance", &[A]), Some(1.0));
+    telemetry.configure(&[]);
+    assert_eq!(value(&telemetry, "bellwether_probe_maintenance", &[A]), None);
+    let runs = value(&telemetry, "bellwether_probe_maintenance_runs_total", &["slo=\"bad\""]);
+    assert_eq!(runs, None);
 }

@@ -8,8 +8,8 @@ use crate::engine::{Action, Engine, Event, Happening, Settings};
 use crate::model::{HttpSettings, Labels, Matcher, ProviderId, TargetId, Timestamp, UrlSource};
 use crate::notice::{Delivery, Integration, Receiver, Route, Webhook};
 use crate::probe::{
-    Budget, Check, Connection, Delivery as Transport, Health, Outcome, Phases, Target, Thresholds,
-    Timeouts,
+    Budget, Calendar, Check, Connection, Delivery as Transport, Health, Outcome, Phases, Target,
+    Thresholds, Timeouts,
 };
 use crate::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
 use crate::release::{Mode, Rollback};
@@ -86,6 +86,7 @@ pub(super) fn outcome(target: &str, finished: i64, class: SloClass) -> Outcome {
         request_id: None,
         is_cold: false,
         is_conclusive: true,
+        is_planned: false,
     }
 }
 
@@ -104,6 +105,7 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
     let rules = rules.iter().map(|(name, text)| rules::parse(name, text).unwrap());
     Settings {
         targets: vec![Arc::new(target("candidate")), Arc::new(target("stable"))],
+        calendar: Calendar::default(),
         rules: rules.collect(),
         evaluation_interval: Duration::from_secs(15),
         rule_query_offset: Duration::ZERO,

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::model::Timestamp;
-use crate::probe::{Health, Tally};
+use crate::probe::{Health, Tally, planned_windows};
 use crate::prober::Prober;
 use crate::provider::{ErrorType, SloClass};
 use crate::telemetry::Telemetry;
@@ -271,4 +271,27 @@ async fn three_hosts_that_are_gone_together_are_excused() {
     bench.until("c", |tally| tally.fired > 2).await;
     let outcomes = bench.stop().await;
     assert_eq!(outcomes.last().unwrap().class, SloClass::Excluded);
+}
+
+#[tokio::test]
+async fn what_comes_of_planned_maintenance_is_no_evidence_and_no_target_begins_anew_for_it() {
+    let simulator = simulator(failing(Fault::Http { status: 500, retry_after: None })).await;
+    let target = Target { interval: 100 * MS, ..target(&simulator.base_url()) };
+    let mut bench = bench(vec![target], 100);
+    let before = bench.next().await;
+    assert_eq!((before.class, before.is_planned), (SloClass::Bad, false));
+    let now = before.finished.millis();
+    bench.prober.plan(planned_windows("p", &[(now - 3_600_000, now + 3_600_000)]));
+    let mut next = bench.next().await;
+    while !next.is_planned {
+        next = bench.next().await;
+    }
+    assert_eq!((next.class, next.error_type), (SloClass::Excluded, ErrorType::ServerError));
+    assert!(!next.is_cold, "the same rounds go on");
+    bench.prober.plan(planned_windows("p", &[(now - 3_600_000, now - 1)]));
+    while next.is_planned {
+        next = bench.next().await;
+    }
+    assert_eq!(next.class, SloClass::Bad);
+    bench.stop().await;
 }

@@ -13,7 +13,7 @@ use std::ops::{Range, RangeInclusive};
 
 use jiff::tz::TimeZone;
 
-use crate::model::Timestamp;
+use super::Timestamp;
 
 /// A name for some rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ impl TimeInterval {
     /// Whether it holds at a time.
     pub fn holds(&self, now: Timestamp) -> bool {
         self.rules.iter().any(|rule| rule.holds(now))
+    }
+
+    /// A time after `now` before which it does not begin or end: the next at which clocks reach a
+    /// bound of its times or midnight, or are put forward or back.
+    pub fn same_until(&self, now: Timestamp) -> Timestamp {
+        self.rules.iter().map(|rule| rule.same_until(now)).min().unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -64,6 +70,25 @@ impl TimeRule {
             && any(&self.years, at.year())
     }
 
+    fn same_until(&self, now: Timestamp) -> Timestamp {
+        let Ok(instant) = jiff::Timestamp::from_millisecond(now.millis()) else {
+            return Timestamp::MAX;
+        };
+        let at = instant.to_zoned(self.zone.clone());
+        let second = |hour: i8, minute: i8, second: i8| {
+            (i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second)
+        };
+        let passed = second(at.hour(), at.minute(), at.second()) * 1000;
+        let passed = passed + i64::from(at.millisecond());
+        let bounds = self.times.iter().flat_map(|range| [range.start, range.end]);
+        let bounds = bounds.map(|minute| i64::from(minute) * 60_000);
+        let left = bounds.chain([86_400_000]).map(|bound| bound - passed).filter(|left| *left > 0);
+        let by_clock = now.millis().saturating_add(left.min().unwrap_or(60_000));
+        // Where clocks change before, they show something else from then on.
+        let change = self.zone.following(instant).next().map(|one| one.timestamp());
+        Timestamp::from_millis(change.map_or(by_clock, |at| by_clock.min(at.as_millisecond())))
+    }
+
     fn is_day(&self, day: i8, last: i8) -> bool {
         let from_start = |day: i8| if day < 0 { last + day + 1 } else { day };
         let mut ranges = self.days_of_month.iter();
@@ -80,11 +105,11 @@ fn any<T: PartialOrd>(ranges: &[RangeInclusive<T>], value: T) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// A rule of which nothing but its zone is said.
-    pub(crate) fn rule(zone: &str) -> TimeRule {
+    fn rule(zone: &str) -> TimeRule {
         TimeRule {
             times: Vec::new(),
             weekdays: Vec::new(),
@@ -234,5 +259,36 @@ pub(super) mod tests {
         assert!(interval.holds(at("2026-12-25T00:00:00Z")));
         assert!(interval.holds(at("2028-12-31T23:59:59Z")));
         assert!(!interval.holds(at("2029-01-01T00:00:00Z")));
+    }
+
+    // By its law: looked at minute by minute, nothing changes before.
+    #[test]
+    fn nothing_changes_before_the_next_bound() {
+        let odd = |zone| TimeRule { times: vec![90..150, 23 * 60..24 * 60], ..rule(zone) };
+        let days = TimeRule { weekdays: vec![0..=0], ..rule("Europe/Berlin") };
+        let start = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond() + 1;
+        for (rule, from) in [
+            (odd("UTC"), "2026-11-30T00:00:00Z"),
+            (odd("Europe/Berlin"), "2026-03-28T00:00:00Z"),
+            (odd("Europe/Berlin"), "2026-10-24T00:00:00Z"),
+            (odd("Australia/Lord_Howe"), "2026-04-04T00:00:00Z"),
+            (days, "2026-10-24T00:00:00Z"),
+        ] {
+            let (from, mut looks) = (start(from), 0);
+            let mut now = Timestamp::from_millis(from);
+            while now.millis() < from + 2 * 86_400_000 {
+                let next = rule.same_until(now);
+                assert!(next > now, "{now}");
+                let mut between = now.millis();
+                while between < next.millis() {
+                    let at = Timestamp::from_millis(between);
+                    assert_eq!(rule.holds(at), rule.holds(now), "{at}, from {now} to {next}");
+                    between += 60_000;
+                }
+                (now, looks) = (next, looks + 1);
+            }
+            // Two days have at most ten bounds and two midnights, and clocks change once.
+            assert!(looks <= 14, "{looks}");
+        }
     }
 }
