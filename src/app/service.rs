@@ -81,6 +81,7 @@ pub struct App {
     happenings: broadcast::Sender<Happening>,
     config_text: watch::Sender<Arc<str>>,
     alertmanagers: watch::Sender<Arc<[String]>>,
+    evaluation_interval: watch::Sender<Duration>,
     tokens: watch::Sender<Arc<[Token]>>,
     doorkeeper: Doorkeeper,
     ready: watch::Sender<bool>,
@@ -147,6 +148,7 @@ impl App {
         let (config_text, shown_config) = watch::channel(Arc::from(loaded.text.as_str()));
         let (alertmanagers, told_alertmanagers) =
             watch::channel(wiring::alertmanagers(&loaded.config));
+        let (evaluation_interval, steps) = watch::channel(loaded.config.global.evaluation_interval);
         let (ready, is_ready) = watch::channel(false);
 
         let endpoints = wiring::endpoints(&loaded.config);
@@ -215,6 +217,7 @@ impl App {
             set_aside,
             config: shown_config,
             alertmanagers: told_alertmanagers,
+            evaluation_interval: steps,
             ready: is_ready,
             telemetry: telemetry.clone(),
             clock,
@@ -252,6 +255,7 @@ impl App {
             happenings,
             config_text,
             alertmanagers,
+            evaluation_interval,
             tokens,
             doorkeeper,
             ready,
@@ -323,6 +327,7 @@ impl App {
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
         self.alertmanagers.send_replace(wiring::alertmanagers(&loaded.config));
+        self.evaluation_interval.send_replace(loaded.config.global.evaluation_interval);
         self.tokens.send_replace(Arc::from(loaded.config.tokens.as_slice()));
         self.doorkeeper.replace(door);
         Ok(())

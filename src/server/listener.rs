@@ -58,6 +58,8 @@ pub struct Views {
     pub config: watch::Receiver<Arc<str>>,
     /// Where alerts are posted to.
     pub alertmanagers: watch::Receiver<Arc<[String]>>,
+    /// The step of subqueries that name none: `global: evaluation_interval`, as in Prometheus.
+    pub evaluation_interval: watch::Receiver<Duration>,
     /// Whether the service is ready.
     pub ready: watch::Receiver<bool>,
     /// Instruments.
@@ -118,7 +120,8 @@ impl Server {
 
 fn application(views: &Views) -> Router {
     let guard = Guard::new(views.keys.clone());
-    let queries = Queries::new(views.samples.clone(), views.clock);
+    let queries =
+        Queries::new(views.samples.clone(), views.evaluation_interval.clone(), views.clock);
     Router::new()
         .merge(exposition::routes(views.telemetry.clone()))
         .merge(admin::states(views.ready.clone()))

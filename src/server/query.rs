@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::parameters::{ApiError, Parameters};
@@ -33,6 +33,7 @@ const POINTS_MAX: u128 = 11_000;
 #[derive(Clone)]
 pub(super) struct Queries {
     samples: mpsc::Sender<oneshot::Sender<Arc<Store>>>,
+    evaluation_interval: watch::Receiver<Duration>,
     turns: Arc<Semaphore>,
     clock: Clock,
 }
@@ -47,8 +48,17 @@ pub(super) fn routes(queries: Queries) -> Router {
 }
 
 impl Queries {
-    pub(super) fn new(samples: mpsc::Sender<oneshot::Sender<Arc<Store>>>, clock: Clock) -> Self {
-        Self { samples, turns: Arc::new(Semaphore::new(CONCURRENT_MAX)), clock }
+    pub(super) fn new(
+        samples: mpsc::Sender<oneshot::Sender<Arc<Store>>>,
+        evaluation_interval: watch::Receiver<Duration>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            samples,
+            evaluation_interval,
+            turns: Arc::new(Semaphore::new(CONCURRENT_MAX)),
+            clock,
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -103,9 +113,10 @@ impl Queries {
         let lookback = lookback(parameters)?;
         let wants_stats = parameters.get("stats").is_some();
         let arrived = Instant::now();
+        let subquery_step = *self.evaluation_interval.borrow();
         let work = move |store: &Store, interrupt: Interrupt<'_>| {
             let started = Instant::now();
-            let options = Options { lookback, interrupt, ..Options::default() };
+            let options = Options { lookback, subquery_step, interrupt, ..Options::default() };
             let answer = evaluate(store, &options).map_err(|error| ApiError::evaluation(&error))?;
             let stats = wants_stats.then(|| {
                 let queued = started.duration_since(arrived).as_secs_f64();

@@ -95,6 +95,7 @@ impl House {
         let (_, tokens) = watch::channel(Arc::from([]));
         let (_, config) = watch::channel(Arc::from("global: {}\n"));
         let (_, alertmanagers) = watch::channel(Arc::from([]));
+        let (_, evaluation_interval) = watch::channel(4 * SECOND);
         let (ready, is_ready) = watch::channel(false);
         let views = Views {
             snapshot: shown,
@@ -107,6 +108,7 @@ impl House {
             set_aside: Some(Arc::from("/data/bellwether.db.corrupt-1")),
             config,
             alertmanagers,
+            evaluation_interval,
             ready: is_ready,
             telemetry: Telemetry::new(),
             clock,
@@ -252,6 +254,19 @@ async fn a_query_is_limited_and_timed_as_asked_for() {
         let (_, body) = house.json(&format!("/api/v1/query?query=up&time=15{lookback}")).await;
         assert_eq!(body["data"]["result"].as_array().unwrap().len(), count, "{lookback}");
         assert!(body["data"].get("stats").is_none());
+    }
+}
+
+// By hand: the sample lies at 10 s and is seen for five minutes. A window of 60 s that ends at 30 s
+// begins after -30 s; multiples of 4 s in it with something to see are 12, 16, 20, 24 and 28.
+#[tokio::test]
+async fn a_subquery_without_a_step_goes_by_the_evaluation_interval() {
+    let mut house = House::start().await;
+    house.answer_questions();
+    let ask = "/api/v1/query?query=count_over_time(up{job=%22a%22}[1m:";
+    for (step, count) in [("", "5"), ("10s", "3")] {
+        let (_, body) = house.json(&format!("{ask}{step}])&time=30")).await;
+        assert_eq!(body["data"]["result"][0]["value"], json!([30, count]), "{step}");
     }
 }
 

@@ -396,6 +396,7 @@ async fn ours(samples: &Samples) -> (Server, String) {
         set_aside: None,
         config: watch::channel(Arc::from("")).1,
         alertmanagers: watch::channel(Arc::from([])).1,
+        evaluation_interval: watch::channel(Duration::from_secs(60)).1,
         ready: watch::channel(true).1,
         telemetry: Telemetry::new(),
         clock,
