@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::arguments::{LISTEN, runtime, server_url, unheard};
-use crate::upstream::Reach;
+use super::arguments::{LISTEN, runtime, server_url, unheard, without_user};
+use super::http::HttpFile;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to do with the outbox.
 #[derive(Debug, Subcommand)]
@@ -49,6 +51,8 @@ struct Server {
     /// Which bellwether is asked; `http://NAME:PASSWORD@HOST` signs in.
     #[arg(long, default_value_t = format!("http://{LISTEN}"), value_parser = server_url)]
     url: String,
+    #[command(flatten)]
+    http: HttpFile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,7 +81,7 @@ fn list(arguments: &List) -> anyhow::Result<ExitCode> {
         Some(State::Dead) => "?state=dead",
     };
     let url = format!("{}/api/v1/notices{query}", arguments.server.url);
-    let (body, answer) = ask(&url, None)?;
+    let (body, answer) = ask(&arguments.server, &url, None)?;
     if arguments.output == Output::Json {
         println!("{body}");
         return Ok(ExitCode::SUCCESS);
@@ -113,7 +117,7 @@ fn resend(arguments: &Resend) -> anyhow::Result<ExitCode> {
         form.append_pair("id", id);
     });
     let url = format!("{}/api/v1/notices/resend", arguments.server.url);
-    let (_, answer) = ask(&url, Some(form.finish()))?;
+    let (_, answer) = ask(&arguments.server, &url, Some(form.finish()))?;
     let resent = answer["data"]["resent"].as_array();
     for letter in resent.into_iter().flatten() {
         let text = |name: &str| letter[name].as_str().unwrap_or_default();
@@ -137,26 +141,26 @@ fn resend(arguments: &Resend) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks, by `POST` where there is a form. Returns the answer as it came and as it reads.
-fn ask(url: &str, form: Option<String>) -> anyhow::Result<(String, Value)> {
-    let (status, body) = runtime()?
-        .block_on(async {
-            let client = reqwest::Client::builder().timeout(Duration::from_secs(60));
-            let client = match Reach::of(url) {
-                Reach::Loopback => client.no_proxy(),
-                Reach::Anywhere => client,
-            };
-            let client = client.build()?;
-            let request = match form {
-                None => client.get(url),
-                Some(form) => client
-                    .post(url)
-                    .header("content-type", "application/x-www-form-urlencoded")
-                    .body(form),
-            };
+fn ask(server: &Server, url: &str, form: Option<String>) -> anyhow::Result<(String, Value)> {
+    let http = server.http.read()?;
+    let (status, body) = runtime()?.block_on(async {
+        let client = http.client(url)?;
+        let request = match form {
+            None => client.get(url),
+            Some(form) => client
+                .post(url)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form),
+        };
+        let request = http.authorize(request.timeout(TIMEOUT))?;
+        let answered = async {
             let response = request.send().await?;
             Ok((response.status(), response.text().await?))
-        })
-        .map_err(|error: reqwest::Error| anyhow::anyhow!("{}", unheard(url, &error)))?;
+        };
+        let unheard = |error: reqwest::Error| anyhow::anyhow!("{}", unheard(url, &error));
+        answered.await.map_err(unheard)
+    })?;
+    let url = without_user(url);
     let answer: Value = serde_json::from_str(&body)
         .map_err(|_| anyhow::anyhow!("`{url}` answers {status}: {}", body.trim()))?;
     anyhow::ensure!(

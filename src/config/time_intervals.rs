@@ -147,7 +147,8 @@ fn range<T: PartialOrd + Copy>(
     Ok(first..=last)
 }
 
-/// Days from 1, or from -1 back; a range that ends before it begins in any month is refused.
+/// Days from 1, or from -1 back. A range that ends before it begins where a month has 28 days is
+/// refused, as Alertmanager does: in some month it would say nothing.
 fn day_range(node: &Node) -> Result<RangeInclusive<i8>, Mistake> {
     let due = "a day from 1 to 31, or from -31 to -1 counted from the end, or `first:last`";
     let text = raw(node, due)?;
@@ -160,9 +161,14 @@ fn day_range(node: &Node) -> Result<RangeInclusive<i8>, Mistake> {
         return Err(refuse(node, "which is counted from the end and ends counted from the start")
             .remedy("count both from the end"));
     }
-    let from_start = |day: i8| if day < 0 { day + 32 } else { day };
+    let from_start = |day: i8| if day < 0 { day + 28 } else { day };
     if from_start(first) > from_start(last) {
-        return Err(refuse(node, "which ends before it begins").remedy("write two ranges"));
+        let wrong = refuse(node, "which ends before it begins");
+        return Err(if first > 0 && last < 0 {
+            wrong.remedy("February has 28 days; write the last days alone, such as `-1`")
+        } else {
+            wrong.remedy("write two ranges")
+        });
     }
     Ok(first..=last)
 }

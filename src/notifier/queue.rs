@@ -319,7 +319,7 @@ impl Queue {
         let now = self.clock.now();
         let oldest = self.waiting.front().map(|waiting| now.since(waiting.delivery.decided_at));
         let hook = self.endpoint.hook.as_str();
-        self.telemetry.delivery_queue(hook, self.waiting.len(), oldest.unwrap_or_default());
+        self.telemetry.delivery_queue(hook, self.waiting.len(), oldest);
     }
 }
 

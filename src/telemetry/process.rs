@@ -1,12 +1,13 @@
 //! The instruments of the process as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
+use tokio::time::Instant;
 
 use super::instruments::{counter, gauge, histogram};
 use super::metrics;
@@ -50,8 +51,8 @@ pub(super) struct Process {
     pub(super) deliveries: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) delivery_duration: HistogramVec,
-    pub(super) depth: GaugeVec,
-    pub(super) oldest: GaugeVec,
+    depth: GaugeVec,
+    oldest: GaugeVec,
     pub(super) circuit: GaugeVec,
     pub(super) outbox_pending: prometheus::Gauge,
     pub(super) outbox_dead: prometheus::Gauge,
@@ -61,6 +62,9 @@ pub(super) struct Process {
     journal_failures_before: AtomicU64,
     reload_successful: prometheus::Gauge,
     reload_time: prometheus::Gauge,
+    // How long the oldest notice of each queue had waited when its queue last looked. A queue that
+    // sleeps between two attempts looks at nothing, so the gauge is computed when it is read.
+    waiting: Mutex<BTreeMap<String, (Duration, Instant)>>,
     // Written by a reload only.
     known: Mutex<Names>,
 }
@@ -123,6 +127,7 @@ impl Process {
             journal_failures_before: AtomicU64::new(0),
             reload_successful: single(&metrics::RELOAD_SUCCESSFUL),
             reload_time: single(&metrics::RELOAD_TIME),
+            waiting: Mutex::default(),
             known: Mutex::default(),
         };
         process.canary_healthy.set(1.0);
@@ -174,7 +179,29 @@ impl Process {
         }
     }
 
+    /// How many notices of a queue wait, and for how long the oldest has, if any waits.
+    pub(super) fn queue(&self, hook: &str, depth: usize, oldest: Option<Duration>) {
+        self.depth.with_label_values(&[hook]).set(depth as f64);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match oldest {
+            Some(oldest) => waiting.insert(hook.to_owned(), (oldest, Instant::now())),
+            None => waiting.remove(hook),
+        };
+        drop(waiting);
+        self.oldest.with_label_values(&[hook]).set(oldest.unwrap_or_default().as_secs_f64());
+    }
+
+    /// Brings up to date what moves while nobody touches it.
+    pub(super) fn refresh(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (hook, (waited, seen)) in waiting.iter() {
+            let oldest = *waited + seen.elapsed();
+            self.oldest.with_label_values(&[hook]).set(oldest.as_secs_f64());
+        }
+    }
+
     fn forget_hook(&self, hook: &str) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(hook);
         for result in DeliveryResult::ALL {
             let labels = [hook, result.as_str()];
             let _was_there = self.deliveries.remove_label_values(&labels).is_ok();

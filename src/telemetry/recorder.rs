@@ -81,6 +81,7 @@ impl Telemetry {
     pub fn gather(&self) -> Vec<MetricFamily> {
         // A reload takes families out and puts them in again; nobody sees the time in between.
         let _no_reload = self.read();
+        self.process.refresh();
         self.registry.gather()
     }
 
@@ -208,10 +209,9 @@ impl Telemetry {
         }
     }
 
-    /// How many notices wait, and for how long the oldest has.
-    pub fn delivery_queue(&self, hook: &str, depth: usize, oldest: Duration) {
-        self.process.depth.with_label_values(&[hook]).set(depth as f64);
-        self.process.oldest.with_label_values(&[hook]).set(oldest.as_secs_f64());
+    /// How many notices wait, and for how long the oldest has, if any waits.
+    pub fn delivery_queue(&self, hook: &str, depth: usize, oldest: Option<Duration>) {
+        self.process.queue(hook, depth, oldest);
     }
 
     /// Whether a receiver failed so often that it is only probed.

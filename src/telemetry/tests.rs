@@ -425,3 +425,22 @@ fn planned_maintenance_is_counted_apart_and_in_no_other_result() {
     let runs = value(&telemetry, "bellwether_probe_maintenance_runs_total", &["slo=\"bad\""]);
     assert_eq!(runs, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_notice_grows_older_while_its_queue_sleeps() {
+    const OLDEST: &str = "bellwether_webhook_oldest_pending_seconds";
+    let telemetry = Telemetry::new();
+    let hooks = ["a".to_owned(), "b".to_owned()];
+    telemetry.configure_actions(&hooks, &[], &[]);
+    telemetry.delivery_queue("a", 2, Some(1500 * MS));
+    telemetry.delivery_queue("b", 0, None);
+    tokio::time::advance(60_000 * MS).await;
+    assert_eq!(value(&telemetry, OLDEST, &["hook=\"a\""]), Some(61.5));
+    assert_eq!(value(&telemetry, OLDEST, &["hook=\"b\""]), Some(0.0));
+    telemetry.delivery_queue("a", 0, None);
+    tokio::time::advance(1000 * MS).await;
+    assert_eq!(value(&telemetry, OLDEST, &["hook=\"a\""]), Some(0.0));
+    telemetry.delivery_queue("a", 1, Some(MS));
+    telemetry.configure_actions(&hooks[1..], &[], &[]);
+    assert_eq!(value(&telemetry, OLDEST, &["hook=\"a\""]), None, "one that is gone stays gone");
+}

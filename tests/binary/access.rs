@@ -117,11 +117,18 @@ async fn with_users_everything_needs_one_or_a_token_that_allows_it() {
     let arguments = ["healthcheck", "--url", &service.url, "--http.config.file", &file];
     let asked = Program::run(&[], &arguments).await;
     assert_eq!(asked.code, 0, "{}", asked.err);
+    let arguments = ["notices", "list", "--url", &service.url, "--http.config.file", &file];
+    let asked = Program::run(&[], &arguments).await;
+    assert_eq!(asked.code, 0, "{}", asked.err);
+    assert!(asked.err.contains("nothing is in the outbox"), "{}", asked.err);
     let with_user = service.url.replace("http://", "http://alice:U*U@");
     let asked = Program::run(&[], &["query", "--url", &with_user, "1+1"]).await;
     assert_eq!((asked.code, asked.out.trim()), (0, "2"), "{}", asked.err);
     let wrong = service.url.replace("http://", "http://alice:hush@");
     let asked = Program::run(&[], &["query", "--url", &wrong, "1+1"]).await;
+    assert!(asked.code != 0 && asked.err.contains("401"), "{}", asked.err);
+    assert!(!asked.err.contains("hush"), "{}", asked.err);
+    let asked = Program::run(&[], &["notices", "list", "--url", &wrong]).await;
     assert!(asked.code != 0 && asked.err.contains("401"), "{}", asked.err);
     assert!(!asked.err.contains("hush"), "{}", asked.err);
 
