@@ -17,6 +17,7 @@ pub mod release;
 pub mod rules;
 pub mod series;
 pub mod slo;
+pub mod statistics;
 pub mod yaml;
 
 // Plumbing.

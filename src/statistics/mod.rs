@@ -1,0 +1,31 @@
+//! What counts say, however often they are looked at.
+//!
+//! Pure numbers: counts in, evidence out. Evidence is an e-process: while the hypothesis holds, the
+//! chance that it ever reaches `1/α` is at most `α`, at every look together, so a gate may look
+//! after each request. Everything is kept as a logarithm, so that nothing underflows, and is a
+//! function of the counts alone: the same ticks in the same order give the same bits.
+//!
+//! The bound holds if, at every tick, the chance of a bad outcome given the past is within the
+//! hypothesis. A burst of errors is outside it even where the long-run mean is not; means over
+//! blocks of a minute restore most of that.
+
+mod gamma;
+mod grid;
+mod needed;
+mod process;
+mod proportion;
+mod quantile;
+mod relative;
+mod sequence;
+mod test;
+mod tick;
+
+pub use grid::Grid;
+pub use needed::{failures_max, failures_min};
+pub use process::{Process, Restarts};
+pub use proportion::{Proportion, ProportionError};
+pub use quantile::{Ranks, quantile_ranks};
+pub use relative::Relative;
+pub use sequence::{Interval, interval};
+pub use test::Test;
+pub use tick::{Impossible, Mean, Tick, Totals};
