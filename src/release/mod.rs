@@ -1,8 +1,9 @@
-//! Releases: for now, when an alert may roll a candidate back.
+//! Releases: what gates say about a candidate, and when an alert may roll it back.
 //!
 //! Pure: whoever asks passes the evidence and the time.
 
 mod decision;
+pub mod gate;
 #[cfg(test)]
 mod laws;
 mod message;
