@@ -6,6 +6,7 @@ mod decision;
 pub mod gate;
 #[cfg(test)]
 mod laws;
+pub mod machine;
 mod message;
 mod rollbacks;
 mod settings;

@@ -80,6 +80,11 @@ impl Grid {
         self.null
     }
 
+    /// Whether bad outcomes win its bets.
+    pub(super) fn is_against(&self) -> bool {
+        self.bets.iter().all(|bet| bet.stake > 0.0)
+    }
+
     pub(super) fn bets(&self) -> &[Bet] {
         &self.bets
     }

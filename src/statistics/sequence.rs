@@ -8,9 +8,6 @@ use super::gamma::ln_beta;
 use super::proportion::Proportion;
 use super::tick::Tick;
 
-/// Halvings of an interval of length 1, after which it is as narrow as a float can tell.
-const HALVINGS: usize = 200;
-
 /// Bounds of a share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -26,7 +23,8 @@ pub fn interval(counts: Tick, alpha: Proportion) -> Interval {
     if counts.finished() == 0 {
         return Interval { lower: 0.0, upper: 1.0 };
     }
-    let is_inside = |p: f64| ln_mixture(bad, good, p) < alpha.threshold_ln();
+    let made = ln_made(bad, good);
+    let is_inside = |p: f64| made - ln_likelihood(bad, good, p) < alpha.threshold_ln();
     let found = bad / (bad + good);
     let lower = if counts.bad() == 0 { 0.0 } else { edge(0.0, found, &is_inside) };
     let upper = if counts.good() == 0 { 1.0 } else { edge(1.0, found, &is_inside) };
@@ -35,21 +33,29 @@ pub fn interval(counts: Tick, alpha: Proportion) -> Interval {
 
 /// What the mixture has made against `p`, as a logarithm.
 pub(super) fn ln_mixture(bad: f64, good: f64, p: f64) -> f64 {
+    ln_made(bad, good) - ln_likelihood(bad, good, p)
+}
+
+fn ln_made(bad: f64, good: f64) -> f64 {
+    ln_beta(bad + 0.5, good + 0.5) - ln_beta(0.5, 0.5)
+}
+
+fn ln_likelihood(bad: f64, good: f64, p: f64) -> f64 {
     let term = |count: f64, ln: f64| if count == 0.0 { 0.0 } else { count * ln };
-    ln_beta(bad + 0.5, good + 0.5)
-        - ln_beta(0.5, 0.5)
-        - term(bad, p.ln())
-        - term(good, (-p).ln_1p())
+    term(bad, p.ln()) + term(good, (-p).ln_1p())
 }
 
 /// Where, between a point outside and one inside, the inside ends.
 fn edge(outside: f64, inside: f64, is_inside: &impl Fn(f64) -> bool) -> f64 {
     let (mut outside, mut inside) = (outside, inside);
-    for _ in 0..HALVINGS {
+    loop {
         let middle = outside.midpoint(inside);
+        // Nothing lies between two neighbouring floats.
+        if middle == outside || middle == inside {
+            return inside;
+        }
         if is_inside(middle) { inside = middle } else { outside = middle }
     }
-    inside
 }
 
 #[cfg(test)]

@@ -59,13 +59,10 @@ impl Test {
         if self.is_latched {
             return Some(0);
         }
+        let is_against = self.process.grid().is_against();
         let suffices = |outcomes: u64| {
-            let after = [
-                self.process.ln_evidence_after(outcomes, 0),
-                self.process.ln_evidence_after(0, outcomes),
-            ];
-            // One of the two only ever falls.
-            after.iter().any(|evidence| *evidence >= self.alpha.threshold_ln())
+            let (bad, good) = if is_against { (outcomes, 0) } else { (0, outcomes) };
+            self.process.ln_evidence_after(bad, good) >= self.alpha.threshold_ln()
         };
         let mut enough = 1;
         while !suffices(enough) {

@@ -3,7 +3,7 @@
 //! Each block's mean, as a share of the ceiling, is an outcome between 0 and 1. What is above the
 //! ceiling counts as the ceiling: that can only weaken the evidence against the candidate.
 
-use super::gates::Stakes;
+use super::gates::{BRAKE, Stakes};
 use super::standing::{Cause, Standing, Verdict};
 use crate::model::Money;
 use crate::statistics::{
@@ -64,15 +64,13 @@ impl Cost {
         Ok(())
     }
 
-    /// How it stands, but for the blocks that were left out.
-    pub(super) fn standing(&self, gate: &str) -> Standing {
-        let mean = self.spent.nanos() as f64 / self.finished.max(1) as f64;
-        let is_braked = self.bad.ln_evidence() >= 20.0_f64.ln();
-        let verdict = if self.bad.is_latched() {
+    /// What it says, but for the blocks that were left out.
+    pub(super) fn verdict(&self) -> Verdict {
+        if self.bad.is_latched() {
             Verdict::Fail
         } else if self.finished == 0 {
             Verdict::Inconclusive(Cause::NoData)
-        } else if is_braked {
+        } else if self.bad.ln_evidence() >= BRAKE.ln() {
             Verdict::Inconclusive(Cause::Braked)
         } else if self.finished < self.samples_min {
             Verdict::Inconclusive(Cause::TooFew)
@@ -80,7 +78,13 @@ impl Cost {
             Verdict::Pass
         } else {
             Verdict::Inconclusive(Cause::Undecided)
-        };
+        }
+    }
+
+    /// How it stands, but for the blocks that were left out.
+    pub(super) fn standing(&self, gate: &str) -> Standing {
+        let mean = self.spent.nanos() as f64 / self.finished.max(1) as f64;
+        let verdict = self.verdict();
         let may_pass = matches!(verdict, Verdict::Pass | Verdict::Inconclusive(Cause::Undecided));
         Standing {
             gate: gate.to_owned(),

@@ -6,14 +6,12 @@
 //! some minutes. Health is proved by single outcomes in both, behind the stage's floor.
 
 use super::block::Arms;
-use super::gates::{Stakes, Unit};
+use super::gates::{BRAKE, Stakes, Unit};
 use super::standing::{Cause, Standing, Verdict};
 use crate::statistics::{
     Grid, Impossible, Process, Proportion, Relative, Restarts, Test, Tick, Totals, interval,
 };
 
-/// At evidence of 20 nobody advances, though nothing is rolled back yet.
-const BRAKE: f64 = 20.0;
 /// Copies of a stage's test: one every 15 minutes of 4 hours for probes, every 30 for minutes.
 const COPIES_OF_PROBES: usize = 16;
 const COPIES_OF_MINUTES: usize = 8;
@@ -123,7 +121,13 @@ impl Counted {
         evidence >= BRAKE.ln()
     }
 
-    fn verdict(&self) -> Verdict {
+    /// Whether stable is bad too, and the candidate is not shown to be worse.
+    pub(super) fn is_common_cause(&self) -> bool {
+        self.stable_is_bad && !self.relative.is_latched()
+    }
+
+    /// What it says, but for the blocks that were left out.
+    pub(super) fn verdict(&self) -> Verdict {
         if self.has_failed() {
             return Verdict::Fail;
         }
@@ -182,8 +186,7 @@ impl Counted {
             value: None,
             rejected: 0,
             blocks: 0,
-            // Bad too, and the candidate is not shown to be worse.
-            is_common_cause: self.stable_is_bad && !self.relative.is_latched(),
+            is_common_cause: self.is_common_cause(),
         }
     }
 }

@@ -34,15 +34,20 @@ impl Expression {
         self.has_failed |= self.failures >= self.failures_max;
     }
 
-    /// How it stands, but for the blocks that were left out.
-    pub(super) fn standing(&self, gate: &str) -> Standing {
-        let verdict = match self.value {
+    /// What it says, but for the blocks that were left out.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self.value {
             _ if self.has_failed => Verdict::Fail,
             Some(value) if self.pass.holds(value) => Verdict::Pass,
             Some(value) if self.fail.holds(value) => Verdict::Inconclusive(Cause::Braked),
             Some(_) => Verdict::Inconclusive(Cause::Between),
             None => Verdict::Inconclusive(Cause::NoData),
-        };
+        }
+    }
+
+    /// How it stands, but for the blocks that were left out.
+    pub(super) fn standing(&self, gate: &str) -> Standing {
+        let verdict = self.verdict();
         Standing {
             gate: gate.to_owned(),
             verdict,

@@ -8,6 +8,8 @@ use super::settings::{Gate, Subject};
 use super::standing::{Cause, Standing, Verdict};
 use crate::statistics::{Impossible, Proportion, ProportionError};
 
+/// At evidence of 20 nobody advances, though nothing is rolled back yet.
+pub(super) const BRAKE: f64 = 20.0;
 /// A gate that lost more than one block of so many says nothing: what is missing may be what was
 /// bad.
 const REJECTED_ONE_OF: u64 = 20;
@@ -138,28 +140,34 @@ impl Gates {
         }
     }
 
+    /// Leaves a block out on purpose: it is neither counted nor missing.
+    pub fn pass_over(&mut self, block: &Block) {
+        let next = block.number.saturating_add(1);
+        self.next = Some(self.next.map_or(next, |known| known.max(next)));
+    }
+
     /// How each gate stands.
     pub fn standings(&self) -> Vec<Standing> {
         self.gates.iter().map(Entry::standing).collect()
     }
 
     /// What they say together. Failing wins; without any gate nothing passes.
-    pub fn ruling(standings: &[Standing]) -> Ruling {
-        let mut failed = standings.iter().filter(|standing| standing.verdict == Verdict::Fail);
-        if let Some(first) = failed.clone().next() {
-            let alone = failed.find(|standing| !standing.is_common_cause);
-            return match alone {
-                Some(standing) => Ruling::Fail { gate: standing.gate.clone() },
-                None => Ruling::CommonCause { gate: first.gate.clone() },
+    pub fn ruling(&self) -> Ruling {
+        let said: Vec<(&str, Verdict, bool)> = self.gates.iter().map(Entry::said).collect();
+        let mut failed = said.iter().filter(|(_, verdict, _)| *verdict == Verdict::Fail);
+        if let Some((first, _, _)) = failed.clone().next() {
+            return match failed.find(|(_, _, is_common)| !is_common) {
+                Some((gate, _, _)) => Ruling::Fail { gate: (*gate).to_owned() },
+                None => Ruling::CommonCause { gate: (*first).to_owned() },
             };
         }
-        let open = standings.iter().find_map(|standing| match standing.verdict {
-            Verdict::Inconclusive(cause) => Some((standing.gate.clone(), cause)),
+        let open = said.iter().find_map(|(gate, verdict, _)| match verdict {
+            Verdict::Inconclusive(cause) => Some(((*gate).to_owned(), *cause)),
             Verdict::Pass | Verdict::Fail => None,
         });
         match open {
             Some((gate, cause)) => Ruling::Inconclusive { gate, cause },
-            None if standings.is_empty() => {
+            None if said.is_empty() => {
                 Ruling::Inconclusive { gate: String::new(), cause: Cause::NoData }
             }
             None => Ruling::Pass,
@@ -168,26 +176,39 @@ impl Gates {
 }
 
 impl Entry {
+    /// Its name, its verdict, and whether stable is as bad.
+    fn said(&self) -> (&str, Verdict, bool) {
+        let (verdict, is_common) = match &self.state {
+            State::Counted(counted) => (counted.verdict(), counted.is_common_cause()),
+            State::Cost(cost) => (cost.verdict(), false),
+            State::Expression(expression) => (expression.verdict(), false),
+        };
+        let many = self.blocks >= BLOCKS_FEW
+            && self.rejected.saturating_mul(REJECTED_ONE_OF) > self.blocks;
+        let verdict = match (verdict, self.is_broken, many) {
+            (Verdict::Fail, _, _) => Verdict::Fail,
+            (_, true, _) => Verdict::Inconclusive(Cause::Rejected),
+            (_, false, true) => Verdict::Inconclusive(Cause::ManyRejected),
+            (verdict, false, false) => verdict,
+        };
+        (&self.name, verdict, is_common)
+    }
+
     fn standing(&self) -> Standing {
-        let mut standing = match &self.state {
+        let (_, verdict, is_common_cause) = self.said();
+        let standing = match &self.state {
             State::Counted(counted) => counted.standing(&self.name),
             State::Cost(cost) => cost.standing(&self.name),
             State::Expression(expression) => expression.standing(&self.name),
         };
-        standing.blocks = self.blocks;
-        standing.rejected = self.rejected;
-        let many = self.blocks >= BLOCKS_FEW
-            && self.rejected.saturating_mul(REJECTED_ONE_OF) > self.blocks;
-        let cause = match (self.is_broken, many) {
-            (true, _) => Some(Cause::Rejected),
-            (false, true) => Some(Cause::ManyRejected),
-            (false, false) => None,
-        };
-        if let Some(cause) = cause.filter(|_| standing.verdict != Verdict::Fail) {
-            standing.verdict = Verdict::Inconclusive(cause);
-            standing.passes_on_time = false;
+        Standing {
+            verdict,
+            is_common_cause,
+            passes_on_time: standing.passes_on_time && verdict == standing.verdict,
+            blocks: self.blocks,
+            rejected: self.rejected,
+            ..standing
         }
-        standing
     }
 }
 

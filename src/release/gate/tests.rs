@@ -67,7 +67,7 @@ impl Play {
     }
 
     fn ruling(&self) -> Ruling {
-        Gates::ruling(&self.gates.standings())
+        self.gates.ruling()
     }
 }
 
@@ -82,7 +82,10 @@ fn without_outcomes_a_gate_neither_passes_nor_fails() {
 
 #[test]
 fn a_release_without_gates_does_not_pass() {
-    assert!(matches!(Gates::ruling(&[]), Ruling::Inconclusive { .. }));
+    assert!(matches!(
+        Gates::new(&[], &stakes(Unit::Probe)).unwrap().ruling(),
+        Ruling::Inconclusive { .. }
+    ));
 }
 
 #[test]
