@@ -18,6 +18,7 @@ pub mod rules;
 pub mod series;
 pub mod slo;
 pub mod statistics;
+pub mod template;
 pub mod yaml;
 
 // Plumbing.

@@ -14,8 +14,8 @@ use super::settings::Global;
 use crate::model::{Labels, Mistake, Place, format_duration};
 use crate::probe::{Delivery, Target};
 use crate::provider::{ErrorType, SloClass};
-use crate::rules::template;
 use crate::slo::{self, Alerting, Indicator, Objective, ObjectiveError, Scope, Slo, Subject};
+use crate::template;
 use crate::yaml::Node;
 
 const KEYS: [&str; 13] = [

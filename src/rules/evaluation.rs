@@ -8,10 +8,10 @@ use super::alert::{Alert, AlertState, incident};
 use super::no_data::{self, NoData};
 use super::spec::{AlertingSpec, RecordingSpec};
 use super::state::{self, Finding};
-use super::template::{Scope, Template, expand};
 use crate::model::{Label, Labels, Timestamp};
 use crate::promql::{self, Annotation, EvalError, Expr, Interrupt, Options, Value, ValueType};
 use crate::series::Source;
+use crate::template::{Scope, Template, expand};
 
 /// How many samples one evaluation of a rule may look at, the queries of its templates included. It
 /// is a number and no time, so that the same samples always give the same alerts. Everything that

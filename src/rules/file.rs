@@ -11,9 +11,9 @@ use super::fields::{Fields, Reader, Unknown};
 use super::no_data::{NO_DATA, NoData};
 use super::spec::{AlertingSpec, GroupSpec, RecordingSpec, RuleFile, RuleSpec};
 use super::state::Holds;
-use super::template::{self, Template};
 use crate::model::{Labels, Mistake, Place};
 use crate::promql::{self, Expr, ValueType};
+use crate::template::{self, Template};
 use crate::yaml::{self, Node};
 
 const FILE_FIELDS: [&str; 1] = ["groups"];

@@ -15,7 +15,6 @@ mod no_data;
 mod spec;
 mod state;
 mod status;
-pub mod template;
 pub mod unit;
 mod watches;
 

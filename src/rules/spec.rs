@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::no_data::NoData;
 use super::state::Holds;
-use super::template::Template;
 use crate::promql::Expr;
+use crate::template::Template;
 
 /// A rule file.
 #[derive(Clone, Debug, Default, PartialEq)]

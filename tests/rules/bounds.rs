@@ -2,7 +2,7 @@
 
 use bellwether::model::{Labels, Timestamp};
 use bellwether::rules;
-use bellwether::rules::template::{self, Scope};
+use bellwether::template::{self, Scope};
 use proptest::prelude::*;
 
 fn pieces(choices: &'static [&'static str]) -> impl Strategy<Value = String> {
