@@ -223,7 +223,7 @@ fn log(happening: &Happening) {
             error,
             "rule failed to evaluate; its alerts stay as they were"
         ),
-        Happening::Noticed { receiver, reason } => {
+        Happening::Noticed { receiver, reason, .. } => {
             tracing::info!(receiver, reason, "notice queued");
         }
         Happening::Muted(muted) => tracing::info!(

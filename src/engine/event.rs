@@ -84,6 +84,10 @@ pub enum Happening {
         receiver: String,
         /// Why now.
         reason: &'static str,
+        /// The labels of the alerts that it names as firing.
+        firing: Vec<Labels>,
+        /// Of those that it names as resolved.
+        resolved: Vec<Labels>,
     },
     /// Nobody is told of a group for the sake of time intervals.
     Muted(Muted),

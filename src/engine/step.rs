@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Labels, Sample, StateRow, TargetId, Timestamp};
-use crate::notice::{self, Dispatcher, Resend};
+use crate::notice::{self, Dispatcher, Notice, Resend};
 use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
@@ -531,9 +531,10 @@ impl Engine {
         let dispatch = self.dispatcher.step(now, alerts);
         let mut actions = Vec::new();
         for notice in dispatch.notices {
-            let (receiver, reason) = (notice.receiver, notice.reason.as_str());
-            actions.push(Action::Enqueue(notice.delivery));
-            actions.push(Action::Tell(Happening::Noticed { receiver, reason }));
+            let Notice { delivery, receiver, reason, firing, resolved, .. } = notice;
+            let reason = reason.as_str();
+            actions.push(Action::Enqueue(delivery));
+            actions.push(Action::Tell(Happening::Noticed { receiver, reason, firing, resolved }));
         }
         self.rows.extend(dispatch.rows);
         let muted = dispatch.muted.into_iter();

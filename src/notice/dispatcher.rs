@@ -309,7 +309,12 @@ mod tests {
             let dispatch = dispatcher.step(now, &alerts);
             let seconds = now.seconds();
             seen.extend(dispatch.notices.iter().map(|notice| {
-                format!("{seconds}: {}, {}/{}", notice.reason, notice.firing, notice.resolved)
+                format!(
+                    "{seconds}: {}, {}/{}",
+                    notice.reason,
+                    notice.firing.len(),
+                    notice.resolved.len()
+                )
             }));
             seen.extend(dispatch.unheard.iter().map(|_| format!("{seconds}: unheard")));
             let next_fed = fed.peek().map(|(due, _)| at(*due));
@@ -414,7 +419,7 @@ mod tests {
         let notices = dispatcher.step(at(30), &[]).notices;
         let told: Vec<_> = notices
             .iter()
-            .map(|notice| (notice.delivery.hook.as_str(), notice.firing, notice.truncated))
+            .map(|notice| (notice.delivery.hook.as_str(), notice.firing.len(), notice.truncated))
             .collect();
         assert_eq!(told, [("receiver/all/0", 2, 0), ("receiver/all/1", 1, 1)]);
         assert_ne!(notices[0].delivery.id, notices[1].delivery.id);
@@ -457,7 +462,8 @@ mod tests {
         assert_eq!(new.restore(at(400), at(640), &rows), [""; 0]);
         assert_eq!(new.next_deadline(), Some(at(330)));
         let notices = new.step(at(400), &[a("y", 0)]).notices;
-        let told: Vec<_> = notices.iter().map(|n| (n.reason, n.firing, n.resolved)).collect();
+        let told: Vec<_> =
+            notices.iter().map(|n| (n.reason, n.firing.len(), n.resolved.len())).collect();
         assert_eq!(told, [(super::super::Reason::SomeResolved, 1, 1); 2]);
         // Nothing else until the repeat interval of 4 h is over, counted from what was told last.
         let mut quiet = new.step(at(700), &[a("y", 0)]).notices;

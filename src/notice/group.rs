@@ -64,10 +64,10 @@ pub struct Notice {
     pub reason: Reason,
     /// The group's key.
     pub group: String,
-    /// How many of its alerts fire.
-    pub firing: usize,
-    /// How many are resolved.
-    pub resolved: usize,
+    /// The labels of the alerts that it names as firing.
+    pub firing: Vec<Labels>,
+    /// Of those that it names as resolved.
+    pub resolved: Vec<Labels>,
     /// How many more there are than the webhook takes.
     pub truncated: usize,
 }
@@ -255,7 +255,10 @@ impl Group {
         };
         let route = context.route.to_string();
         let id = digest(&[hook.as_str(), &route, key, &now.millis().to_string()]);
-        let resolved = chosen.iter().filter(|alert| alert.is_resolved(now)).count();
+        let (resolved, firing): (Vec<&Alert>, Vec<&Alert>) =
+            chosen.iter().partition(|alert| alert.is_resolved(now));
+        let labels =
+            |alerts: Vec<&Alert>| alerts.iter().map(|alert| alert.labels.clone()).collect();
         Notice {
             delivery: Delivery {
                 hook: hook.clone(),
@@ -269,8 +272,8 @@ impl Group {
             receiver: receiver.clone(),
             reason,
             group: key.to_owned(),
-            firing: chosen.len() - resolved,
-            resolved,
+            firing: labels(firing),
+            resolved: labels(resolved),
             truncated: left_out.len(),
         }
     }

@@ -6,8 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::entry::{Entry, What};
 use crate::engine::{Action, Happening};
 use crate::model::{Labels, Timestamp};
@@ -134,7 +132,9 @@ impl Course {
     fn tell(&mut self, at: Timestamp, happening: Happening) {
         match happening {
             Happening::Transition(transition) => self.moved(at, transition),
-            Happening::Noticed { receiver, reason } => self.noticed(at, receiver, reason),
+            Happening::Noticed { receiver, reason, firing, resolved } => {
+                self.noticed(at, receiver, reason, (firing, resolved));
+            }
             Happening::Muted(Muted { receiver, group, intervals, .. }) => {
                 self.say(at, What::Muted { receiver, group, intervals });
             }
@@ -190,18 +190,17 @@ impl Course {
         self.say(at, what);
     }
 
-    fn noticed(&mut self, at: Timestamp, receiver: String, reason: &'static str) {
+    fn noticed(
+        &mut self,
+        at: Timestamp,
+        receiver: String,
+        reason: &'static str,
+        (firing, resolved): (Vec<Labels>, Vec<Labels>),
+    ) {
         let Some(delivery) = self.delivery.take() else { return };
         if self.is_open {
             *self.notices.entry(receiver.clone()).or_default() += 1;
         }
-        let body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
-        let with = |status: &str| {
-            let alerts = body["alerts"].as_array().into_iter().flatten();
-            let chosen = alerts.filter(|alert| alert["status"] == status);
-            chosen.map(|alert| labels(&alert["labels"])).collect()
-        };
-        let (firing, resolved) = (with("firing"), with("resolved"));
         let hook = delivery.hook.to_string();
         self.say(at, What::Notice { hook, receiver, reason, firing, resolved });
     }
@@ -228,11 +227,4 @@ impl Course {
             self.say(at, What::Failed { group, rule, error });
         }
     }
-}
-
-fn labels(object: &Value) -> Labels {
-    let pairs = object.as_object().into_iter().flatten();
-    Labels::from_pairs(
-        pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default())),
-    )
 }

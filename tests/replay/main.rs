@@ -91,6 +91,35 @@ async fn a_configuration_says_who_would_have_been_told_and_what_rolled_back() {
     assert_eq!(replayed.summary()["notices"]["team"], 6);
 }
 
+#[tokio::test]
+async fn every_kind_of_notice_is_shown_with_the_labels_that_it_would_carry() {
+    let stage = Stage::recorded().await;
+    let webhook = "webhook_configs: [{url: 'http://127.0.0.1:1/'}]";
+    let all = format!(
+        "{webhook}\n    slack_configs: [{{api_url: 'env:UNSET', send_resolved: true}}]\n    \
+         pagerduty_configs: [{{routing_key: 'env:UNSET'}}]"
+    );
+    stage.write("bellwether.yml", &CONFIG.replace(webhook, &all));
+    let replayed = stage.replay(&["-c", "bellwether.yml", "--source", "store"]);
+    let notices = replayed.lines("notice");
+    assert_eq!(notices.len(), 18, "the six of each: {}", replayed.out);
+    for three in notices.chunks(3) {
+        let hooks = three.iter().map(|line| line["hook"].as_str().unwrap());
+        assert_eq!(hooks.collect::<std::collections::BTreeSet<_>>().len(), 3, "{three:?}");
+        let told = |line: &serde_json::Value| (line["firing"].clone(), line["resolved"].clone());
+        assert!(three.iter().all(|line| told(line) == told(&three[0])), "{three:?}");
+        let (firing, resolved) = told(&three[0]);
+        let count = |list: &serde_json::Value| list.as_array().unwrap().len();
+        assert_eq!(count(&firing) + count(&resolved), 1, "{three:?}");
+    }
+    let broken = serde_json::json!([
+        {"alertname": "ErrorRatio", "instance": "i", "job": "j", "severity": "rollback",
+         "target": "candidate"}
+    ]);
+    let of_it = |side: &str| notices.iter().filter(|line| line[side] == broken).count();
+    assert_eq!((of_it("firing"), of_it("resolved")), (3, 3));
+}
+
 // Rules run five minutes before, as one of them looks back that far at what another writes: from
 // the slot of 30 s on.
 #[tokio::test]
