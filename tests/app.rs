@@ -81,6 +81,28 @@ async fn a_start_that_fails_leaves_nothing_behind() {
     App::start(options(&config, "127.0.0.1:0")).await.unwrap().stop().await;
 }
 
+// By hand: `a` is one for each target; `of_a` is one, though its file comes first; `never` and the
+// alerts are none, nor are the rules of the objective, which are counted apart.
+#[test]
+fn what_rule_files_record_at_least_is_found_by_evaluating_them() {
+    let scratch = Scratch::new("app-recorded");
+    let more = "- {name: second, provider: p, model: m, budget_daily: unlimited}\n\
+                slos: [{name: s, indicator: availability, objective: 99, targets: [first]}]\n\
+                rule_files: [first.yml, second.yml]\n";
+    let text = config("first").replace("rule_files: [rules.yml]\n", more);
+    let path = scratch.write("bellwether.yml", &text);
+    scratch.write("first.yml", "groups: [{name: g, rules: [{record: of_a, expr: sum(a)}]}]\n");
+    scratch.write(
+        "second.yml",
+        "groups:\n- name: g\n  interval: 1h\n  rules:\n  - record: a\n    expr: sum by (target) \
+         (increase(bellwether_probe_runs_total[1m]))\n  - {record: never, expr: \
+         bellwether_probe_runs_total > 0}\n  - {alert: Idle, expr: bellwether_probe_in_flight == \
+         0}\n",
+    );
+    let loaded = bellwether::app::load(&path).unwrap();
+    assert_eq!(loaded.recorded_least(), 3);
+}
+
 #[tokio::test]
 async fn a_refused_reload_changes_nothing_and_a_good_one_everything() {
     let scratch = Scratch::new("reload");

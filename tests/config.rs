@@ -257,7 +257,7 @@ fn an_estimate_is_dollars_series_disk_and_memory() {
     // By hand: 2,880 probes a day × (40 × $0.15 + 32 × $0.60) / 1,000,000 = $0.072576. The second:
     // its prompt adds 13 tokens; 8,640 × (53 × $3 + 256 × $15) / 1,000,000 = $34.55, which its
     // budget of $2 ends. Samples: 1,000 series × 5,760 a day × 2 bytes.
-    let estimate = config::estimate(&config, 1_000);
+    let estimate = config::estimate(&config, 900, 100);
     assert_eq!(estimate.targets[0].cost_daily, Some(Money::from_nanos(72_576_000)));
     assert_eq!(
         estimate.to_string(),
@@ -265,7 +265,7 @@ fn an_estimate_is_dollars_series_disk_and_memory() {
          probe `sonnet`: every 10s, 8640 a day, $2.00 a day, where its budget ends it\n\
          probe `local/tiny`: every 30s, 2880 a day, no price is known\n\
          together: at most $2.07 a day, and 1 probe without a price on top\n\
-         series: 1000; disk: 11.0 MB a day, 22.0 MB kept for 2d; memory: 42.9 MB"
+         series: 900 and at least 100 that rule files record; disk: 11.0 MB a day, 22.0 MB kept for 2d; memory: 42.9 MB"
     );
 }
 

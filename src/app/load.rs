@@ -44,12 +44,18 @@ impl Loaded {
     /// The rules with other files in place of those that the configuration names. Those of its
     /// objectives stay.
     pub fn rules_with(&self, mut files: Vec<RuleFile>) -> Vec<RuleFile> {
-        let is_objectives = |file: &&RuleFile| {
-            !self.config.slos.is_empty()
-                && file.groups.iter().any(|group| group.file.ends_with(OBJECTIVES))
-        };
-        files.extend(self.rules.iter().filter(is_objectives).cloned());
+        files.extend(self.rules.iter().filter(|file| self.is_objectives(file)).cloned());
         files
+    }
+
+    /// The rule files without the rules of the objectives.
+    pub(super) fn files(&self) -> impl Iterator<Item = &RuleFile> {
+        self.rules.iter().filter(|file| !self.is_objectives(file))
+    }
+
+    fn is_objectives(&self, file: &RuleFile) -> bool {
+        !self.config.slos.is_empty()
+            && file.groups.iter().any(|group| group.file.ends_with(OBJECTIVES))
     }
 }
 

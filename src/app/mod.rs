@@ -1,6 +1,7 @@
 //! Where the doers meet: each gets its settings and its channel ends. No logic lives here.
 
 mod load;
+mod recorded;
 mod records;
 mod service;
 mod web;

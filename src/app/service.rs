@@ -232,7 +232,8 @@ impl App {
         let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
         prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
-        let estimate = config::estimate(&loaded.config, loaded.series_bound());
+        let estimate =
+            config::estimate(&loaded.config, loaded.series_bound(), loaded.recorded_least());
         tracing::info!(
             cost_daily = %estimate.cost_daily,
             unpriced = estimate.unpriced(),

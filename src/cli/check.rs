@@ -49,7 +49,8 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    println!("{}", config::estimate(&loaded.config, loaded.series_bound()));
+    let (series, recorded) = (loaded.series_bound(), loaded.recorded_least());
+    println!("{}", config::estimate(&loaded.config, series, recorded));
     loaded.config.slos.iter().for_each(outlook);
     let groups: usize = loaded.rules.iter().map(|file| file.groups.len()).sum();
     println!(

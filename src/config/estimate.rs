@@ -29,8 +29,10 @@ pub struct Estimate {
     pub targets: Vec<TargetEstimate>,
     /// All targets whose price is known.
     pub cost_daily: Money,
-    /// How many series there will be.
+    /// How many series there will be, those that rule files record left out.
     pub series: usize,
+    /// How many rule files record at least.
+    pub recorded: usize,
     /// What a day of samples takes.
     pub disk_bytes_daily: u64,
     /// What the samples take once the first are dropped.
@@ -63,14 +65,15 @@ impl Estimate {
     }
 }
 
-/// Estimates what a configuration will cost; `series` is how many its metrics will have.
-pub fn estimate(config: &Config, series: usize) -> Estimate {
+/// Estimates what a configuration will cost; `series` is how many its metrics will have, and
+/// `recorded` how many its rule files record at least.
+pub fn estimate(config: &Config, series: usize, recorded: usize) -> Estimate {
     let targets: Vec<TargetEstimate> = config.targets.iter().map(of_target).collect();
     let cost_daily = targets
         .iter()
         .filter_map(|target| target.cost_daily)
         .fold(Money::ZERO, |sum, cost| sum + cost);
-    let series_count = u64::try_from(series).unwrap_or(u64::MAX);
+    let series_count = u64::try_from(series.saturating_add(recorded)).unwrap_or(u64::MAX);
     let bytes = |over: Duration| {
         times(over, config.global.sample_interval)
             .saturating_mul(series_count)
@@ -81,6 +84,7 @@ pub fn estimate(config: &Config, series: usize) -> Estimate {
         targets,
         cost_daily,
         series,
+        recorded,
         disk_bytes_daily: bytes(DAY),
         disk_bytes,
         memory_bytes: PROCESS_BYTES
@@ -149,7 +153,11 @@ impl fmt::Display for Estimate {
         }
         let (daily, kept) = (bytes(self.disk_bytes_daily), bytes(self.disk_bytes));
         let retention = format_duration(self.retention);
-        write!(formatter, "series: {}; disk: {daily} a day, {kept} kept for ", self.series)?;
+        write!(formatter, "series: {}", self.series)?;
+        if self.recorded > 0 {
+            write!(formatter, " and at least {} that rule files record", self.recorded)?;
+        }
+        write!(formatter, "; disk: {daily} a day, {kept} kept for ")?;
         write!(formatter, "{retention}; memory: {}", bytes(self.memory_bytes))
     }
 }
