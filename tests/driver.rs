@@ -152,7 +152,7 @@ fn settings() -> engine::Settings {
 }
 
 fn reload(settings: engine::Settings, scrape: Duration, instance: &str) -> Reload {
-    let cadence = Cadence { scrape, rollback: SECOND };
+    let cadence = Cadence { scrape, rollback: SECOND, beside: 3600 * SECOND };
     Reload { settings, cadence, sampler: Sampler::new("bellwether", instance) }
 }
 
@@ -402,12 +402,23 @@ async fn a_reload_takes_up_cadence_and_labels_and_samples_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn rules_that_fail_are_counted() {
+    rules_that_fail(3600 * SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_that_fail_beside_the_loop_are_counted_too() {
+    rules_that_fail(Duration::ZERO).await;
+}
+
+async fn rules_that_fail(beside: Duration) {
     let house = House::start();
     let failing =
         format!("{RULES}  - record: x\n    expr: up * on () bellwether_probe_runs_total\n");
     let mut broken = settings();
     broken.rules = vec![bellwether::rules::parse("rules.yml", &failing).unwrap()];
-    house.reloads.send(reload(broken, SECOND, "i")).await.unwrap();
+    let mut broken = reload(broken, SECOND, "i");
+    broken.cadence.beside = beside;
+    house.reloads.send(broken).await.unwrap();
     sleep(46 * SECOND).await;
     let text = bellwether::telemetry::encode(&house.telemetry.gather());
     let line = |metric: &str| {

@@ -232,8 +232,7 @@ impl App {
         let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
         prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
-        let estimate =
-            config::estimate(&loaded.config, loaded.series_bound(), loaded.recorded_least());
+        let estimate = config::estimate(&loaded.config, loaded.series_bound(), 0);
         tracing::info!(
             cost_daily = %estimate.cost_daily,
             unpriced = estimate.unpriced(),

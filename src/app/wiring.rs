@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,9 @@ use crate::rules;
 use crate::series;
 use crate::slo;
 use crate::telemetry::{Sampler, Telemetry, metrics};
+
+/// A group that takes this long is evaluated beside the loop: as long as an early look may wait anyway.
+const BESIDE: Duration = Duration::from_millis(50);
 
 /// Names that become label values.
 pub(super) struct Names {
@@ -85,6 +89,7 @@ pub(super) fn driver_settings(loaded: &Loaded, address: SocketAddr) -> Reload {
         cadence: Cadence {
             scrape: global.sample_interval,
             rollback: global.rollback_sample_interval,
+            beside: BESIDE,
         },
         sampler: Sampler::new(&global.job, &instance(global, address)),
     }

@@ -4,18 +4,18 @@
 //! already known to be in doubt. Among the rest nobody comes first, so that a flood of outcomes keeps
 //! nobody else waiting. What is due by time is done after each event, whatever it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::hands::{Feeds, Hands, Reload};
 use super::pace::Pace;
 use crate::clock::Clock;
-use crate::engine::{Engine, Event, Happening, Post, Ruling};
+use crate::engine::{Done, Engine, Event, Happening, Job, Post, Ruling};
 use crate::model::{Labels, Timestamp};
 use crate::probe::{Health, Outcome};
 use crate::series::Store;
@@ -28,8 +28,12 @@ pub struct Cadence {
     pub scrape: Duration,
     /// What rollback rules select.
     pub rollback: Duration,
+    /// A group whose last evaluation took this long is evaluated beside the loop, which others need.
+    pub beside: Duration,
 }
 
+/// As many groups are evaluated beside the loop at once.
+const BESIDE_MAX: usize = 4;
 /// How often readers get a new state at least.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,6 +67,8 @@ impl Driver {
             scrape_due: now,
             sample_due: now,
             snapshot_due: now,
+            beside: JoinSet::new(),
+            waiting: VecDeque::new(),
             early_due: None,
             pace: Pace::new(Instant::now()),
         };
@@ -101,6 +107,7 @@ enum Next {
     Post(Post, oneshot::Sender<Vec<Ruling>>),
     Samples(oneshot::Sender<Arc<Store>>),
     Reload(Reload),
+    Evaluated(Box<Done>, Duration),
     Timer,
     Stop,
 }
@@ -115,6 +122,10 @@ struct Loop {
     scrape_due: Timestamp,
     sample_due: Timestamp,
     snapshot_due: Timestamp,
+    /// Evaluations beside the loop; a group is in one at most.
+    beside: JoinSet<(Done, Duration)>,
+    /// Those that wait for a thread; one for each group at most.
+    waiting: VecDeque<Job>,
     early_due: Option<Instant>,
     pace: Pace,
 }
@@ -122,7 +133,9 @@ struct Loop {
 impl Loop {
     async fn run(mut self, mut feeds: Feeds, mut stopped: oneshot::Receiver<()>) {
         loop {
-            match next(&mut feeds, &mut stopped, self.deadline()).await {
+            let deadline = self.deadline();
+            match next(&mut feeds, &mut stopped, &mut self.beside, deadline).await {
+                Next::Evaluated(done, took) => self.evaluated(done, took).await,
                 Next::Outcome(outcome) => self.finished(outcome).await,
                 Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
                 Next::Delivered(happening) => self.hands.tell(happening),
@@ -145,10 +158,14 @@ impl Loop {
         while let Ok(outcome) = feeds.outcomes.try_recv() {
             self.finished(outcome).await;
         }
+        // An early look leaves out what is beside.
+        self.end_beside().await;
         // What the last results say is not left to a process that may never start.
         self.early_due = self.early_due.map(|_| Instant::now());
         self.keep_time().await;
+        self.end_beside().await;
         let now = self.clock.now();
+        self.hands.keep(self.engine.take_written());
         self.hands.publish(self.engine.snapshot(now));
     }
 
@@ -238,19 +255,59 @@ impl Loop {
     async fn evaluate(&mut self, now: Timestamp) {
         let due = self.engine.due(now);
         for position in &due {
+            let is_long = self.engine.last_took(*position) >= self.cadence.beside;
+            if is_long {
+                self.waiting.extend(self.engine.set_aside(*position, now));
+                continue;
+            }
             let started = Instant::now();
             let actions = self.engine.handle(Event::Evaluate(*position), now);
-            let took = started.elapsed();
-            self.engine.took(*position, took);
-            if let Some(done) = self.engine.evaluated(*position) {
-                let (failures, missed) = (done.failures, done.missed);
-                self.hands.telemetry.rules_evaluated(&done.group, failures, missed, took);
-            }
+            self.note(*position, started.elapsed());
             self.hands.carry_out(actions, self.engine.take_rows()).await;
         }
+        self.begin_beside();
         if !due.is_empty() {
             self.hands.show_slos(self.engine.slos());
             self.hands.publish(self.engine.snapshot(now));
+        }
+    }
+
+    /// Begins what waits for a thread, as far as there is one.
+    fn begin_beside(&mut self) {
+        while self.beside.len() < BESIDE_MAX
+            && let Some(job) = self.waiting.pop_front()
+        {
+            self.beside.spawn_blocking(move || {
+                let started = Instant::now();
+                let done = job.run();
+                (done, started.elapsed())
+            });
+        }
+    }
+
+    /// Waits for all that is beside.
+    async fn end_beside(&mut self) {
+        while let Some(ended) = self.beside.join_next().await {
+            let (done, took) = done_or_panic(ended);
+            self.evaluated(done, took).await;
+        }
+    }
+
+    async fn evaluated(&mut self, done: Box<Done>, took: Duration) {
+        self.begin_beside();
+        let (position, now) = (done.position(), self.clock.now());
+        let actions = self.engine.handle(Event::Evaluated(done), now);
+        self.note(position, took);
+        self.hands.carry_out(actions, self.engine.take_rows()).await;
+        self.hands.show_slos(self.engine.slos());
+        self.hands.publish(self.engine.snapshot(now));
+    }
+
+    fn note(&mut self, position: usize, took: Duration) {
+        self.engine.took(position, took);
+        if let Some(done) = self.engine.evaluated(position) {
+            let (failures, missed) = (done.failures, done.missed);
+            self.hands.telemetry.rules_evaluated(&done.group, failures, missed, took);
         }
     }
 
@@ -293,7 +350,12 @@ impl Loop {
 }
 
 /// Waits; decides nothing.
-async fn next(feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>, deadline: Instant) -> Next {
+async fn next(
+    feeds: &mut Feeds,
+    stopped: &mut oneshot::Receiver<()>,
+    beside: &mut JoinSet<(Done, Duration)>,
+    deadline: Instant,
+) -> Next {
     let Feeds { outcomes, health, delivered, posts, samples, reloads } = feeds;
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
@@ -304,6 +366,10 @@ async fn next(feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>, deadline: 
             Some(reload) = reloads.recv() => Next::Reload(reload),
             Some((post, answer)) = posts.recv() => Next::Post(post, answer),
             Some(answer) = samples.recv() => Next::Samples(answer),
+            Some(ended) = beside.join_next() => {
+                let (done, took) = done_or_panic(ended);
+                Next::Evaluated(done, took)
+            }
         }
     };
     tokio::select! {
@@ -311,6 +377,14 @@ async fn next(feeds: &mut Feeds, stopped: &mut oneshot::Receiver<()>, deadline: 
         _ = stopped => Next::Stop,
         Ok(()) = health.changed() => Next::Health(*health.borrow_and_update()),
         next = rest => next,
+    }
+}
+
+/// What was done beside the loop. A bug there is one of the loop.
+fn done_or_panic(ended: Result<(Done, Duration), JoinError>) -> (Box<Done>, Duration) {
+    match ended {
+        Ok((done, took)) => (Box::new(done), took),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::probe::{Health, Outcome};
 use crate::release::Decision;
 use crate::rules::Transition;
 
+use super::aside::Done;
 use super::{Post, Settings};
 
 /// Something that happened.
@@ -30,6 +31,8 @@ pub enum Event {
     Live(Vec<(Labels, f64)>),
     /// A rule group is due; see [`super::Engine::due`].
     Evaluate(usize),
+    /// A group was evaluated aside; see [`super::Engine::set_aside`].
+    Evaluated(Box<Done>),
     /// Alerts that were judged elsewhere; [`super::Engine::rulings`] says what is decided about them.
     Inbound(Box<Post>),
     /// Groups of notices may be due.

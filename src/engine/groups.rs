@@ -21,6 +21,8 @@ pub(super) struct Scheduled {
     pub(super) evaluated_at: Option<Timestamp>,
     pub(super) took: Duration,
     pub(super) is_critical: bool,
+    /// Whether it is being evaluated aside.
+    pub(super) is_away: bool,
     /// When an early evaluation last led to a rollback.
     pub(super) acted_at: Option<Timestamp>,
     /// Its alerts as they are on record, by their identity.
@@ -94,6 +96,7 @@ pub(super) fn schedule(
             evaluated_at,
             took,
             is_critical,
+            is_away: false,
             acted_at,
             kept,
         });

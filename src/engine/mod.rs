@@ -20,6 +20,7 @@
 //! Alerts that were judged elsewhere ([`Event::Inbound`]) are offered to the rollbacks as our own are,
 //! and nothing else comes of them: they are in no series, no notice and no page of alerts.
 
+mod aside;
 mod early;
 mod event;
 mod groups;
@@ -34,6 +35,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+pub use aside::{Done, Job};
 pub use event::{Action, Event, Happening};
 pub use groups::group_key;
 pub use outside::{Post, RollbackRuling, Ruling};

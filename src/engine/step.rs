@@ -1,6 +1,8 @@
 //! One event in, actions out.
 
+mod aside;
 mod reload;
+mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use crate::model::{Labels, Sample, StateRow, TargetId, Timestamp};
 use crate::notice::{self, Dispatcher, Notice, Resend};
-use crate::probe::{Health, Outcome, Planned, Target};
+use crate::probe::{Health, Outcome};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
 use crate::series::{Scrape, Store, Written};
@@ -18,7 +20,7 @@ use super::groups::{self, Scheduled};
 use super::outside::{Outside, Post, RollbackRuling, Ruling};
 use super::outward::{is_linked_here, outward};
 use super::slos::{self, SloStatus};
-use super::snapshot::{Evaluated, GroupStatus, Snapshot, TargetStatus};
+use super::snapshot::{Evaluated, TargetStatus};
 use super::{Action, Event, Happening, Settings, early, history, memory, outside};
 
 /// How often a firing alert is said again to Alertmanagers: Prometheus's default.
@@ -65,6 +67,7 @@ pub struct Engine {
     unseen: Option<Timestamp>,
     expiry_due: Timestamp,
     refused: u64,
+    reloads: u64,
     /// What changed and must outlive the process.
     rows: Vec<StateRow>,
     /// Whether alerts came back that nobody was told of by this process.
@@ -109,6 +112,7 @@ impl Engine {
             unseen: None,
             expiry_due: now + EXPIRY_INTERVAL,
             refused: 0,
+            reloads: 0,
             rows: Vec::new(),
             is_restored: false,
             settings,
@@ -159,6 +163,7 @@ impl Engine {
             Event::Sampled(samples) => self.sampled(&samples, now),
             Event::Live(samples) => self.look_early(&samples, now),
             Event::Evaluate(position) => self.evaluate(position, now),
+            Event::Evaluated(done) => self.evaluated_aside(*done, now),
             Event::Inbound(post) => self.told(*post, now),
             Event::Tick => self.tick(now),
             Event::Reload(settings) => self.reload(*settings, now),
@@ -167,13 +172,15 @@ impl Engine {
 
     /// The groups whose slot has come, by position.
     pub fn due(&self, now: Timestamp) -> Vec<usize> {
-        let is_due = |(_, scheduled): &(usize, &Scheduled)| scheduled.due <= now;
+        let is_due =
+            |(_, scheduled): &(usize, &Scheduled)| scheduled.due <= now && !scheduled.is_away;
         self.groups.iter().enumerate().filter(is_due).map(|(position, _)| position).collect()
     }
 
     /// When something is due next though nothing happens.
     pub fn next_due(&self) -> Option<Timestamp> {
-        let slots = self.groups.iter().map(|scheduled| scheduled.due);
+        let here = self.groups.iter().filter(|scheduled| !scheduled.is_away);
+        let slots = here.map(|scheduled| scheduled.due);
         slots.chain(self.dispatcher.next_deadline()).min()
     }
 
@@ -211,54 +218,6 @@ impl Engine {
     /// How many samples were refused so far.
     pub fn refused(&self) -> u64 {
         self.refused + self.store.stats().refused.total()
-    }
-
-    /// The state as readers see it.
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        Snapshot {
-            at: now,
-            health: self.health,
-            targets: self.statuses(now),
-            groups: self
-                .groups
-                .iter()
-                .map(|scheduled| GroupStatus {
-                    name: scheduled.group.name().to_owned(),
-                    file: scheduled.group.file().to_owned(),
-                    interval: scheduled.group.interval(),
-                    limit: scheduled.group.spec().limit,
-                    evaluated_at: scheduled.evaluated_at,
-                    took: scheduled.took,
-                    rules: scheduled.group.rules(),
-                })
-                .collect(),
-            decisions: self.decisions.iter().cloned().collect(),
-            slos: self.slos.clone(),
-        }
-    }
-
-    fn statuses(&self, now: Timestamp) -> Vec<TargetStatus> {
-        let planned = self.planned(now);
-        let with = |status: &TargetStatus| TargetStatus {
-            planned: planned.get(status.id()).copied(),
-            ..status.clone()
-        };
-        self.targets.values().map(with).collect()
-    }
-
-    /// The targets whose provider is in planned maintenance.
-    pub fn planned(&self, now: Timestamp) -> BTreeMap<TargetId, Planned> {
-        let targets = self.settings.targets.iter();
-        let planned = targets.filter_map(|target| {
-            let planned = self.settings.calendar.planned(&target.provider.id, now)?;
-            Some((target.id.clone(), planned))
-        });
-        planned.collect()
-    }
-
-    /// The targets.
-    pub fn targets(&self) -> &[Arc<Target>] {
-        &self.settings.targets
     }
 
     /// What is decided about alerts from outside, now that they were handled.
@@ -423,6 +382,18 @@ impl Engine {
         let Some(scheduled) = self.groups.get_mut(position) else { return Vec::new() };
         let slot = scheduled.take_slot(now);
         let evaluation = scheduled.group.evaluate(slot, &mut self.store, &self.context);
+        self.judge(position, slot, evaluation, now)
+    }
+
+    /// Acts on what an evaluation found.
+    pub(super) fn judge(
+        &mut self,
+        position: usize,
+        slot: Timestamp,
+        evaluation: rules::Evaluation,
+        now: Timestamp,
+    ) -> Vec<Action> {
+        let Some(scheduled) = self.groups.get_mut(position) else { return Vec::new() };
         scheduled.failures = evaluation.failures.len() as u64;
         let (is_critical, interval) = (scheduled.is_critical, scheduled.group.interval());
         let group = scheduled.key();

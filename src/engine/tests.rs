@@ -1,5 +1,6 @@
 //! The engine as a whole: events in, actions out, worked out by hand.
 
+mod aside;
 mod bench;
 mod early;
 mod interval;

@@ -25,6 +25,7 @@ impl Engine {
             self.rows.extend(memory::end(&scheduled));
         }
         self.groups = groups;
+        self.reloads += 1;
         self.store.watch(rules::watches(&settings.rules));
         let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
         rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));

@@ -1,0 +1,48 @@
+//! Groups that are evaluated aside: out as a job, back as an event.
+
+use std::time::Duration;
+
+use super::super::Action;
+use super::super::aside::{Done, Job, Ticket};
+use super::Engine;
+use crate::model::Timestamp;
+
+impl Engine {
+    /// Takes the evaluation of a group that is due out of here. Whoever takes it brings it back as
+    /// [`super::super::Event::Evaluated`].
+    pub fn set_aside(&mut self, position: usize, now: Timestamp) -> Option<Job> {
+        let reloads = self.reloads;
+        let scheduled = self.groups.get_mut(position).filter(|scheduled| !scheduled.is_away)?;
+        scheduled.is_away = true;
+        let ticket = Ticket { position, slot: scheduled.take_slot(now), reloads };
+        let (group, store) = (scheduled.group.clone(), self.store.clone());
+        Some(Job { ticket, group, store, context: self.context.clone() })
+    }
+
+    /// How long a group's last evaluation took, as the caller measured it.
+    pub fn last_took(&self, position: usize) -> Duration {
+        self.groups.get(position).map(|scheduled| scheduled.took).unwrap_or_default()
+    }
+
+    pub(super) fn evaluated_aside(&mut self, done: Done, now: Timestamp) -> Vec<Action> {
+        let Done {
+            ticket: Ticket { position, slot, reloads },
+            group,
+            evaluation,
+            written,
+            refused,
+        } = done;
+        let is_of_now = reloads == self.reloads;
+        let Some(scheduled) = self.groups.get_mut(position).filter(|_| is_of_now) else {
+            return Vec::new();
+        };
+        scheduled.is_away = false;
+        scheduled.group = group;
+        self.refused += refused;
+        for one in written {
+            // A refusal is counted.
+            let _counted = self.store.append(&one.labels, one.sample);
+        }
+        self.judge(position, slot, evaluation, now)
+    }
+}

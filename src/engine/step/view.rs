@@ -1,0 +1,59 @@
+//! The state as others see it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::snapshot::{GroupStatus, Snapshot, TargetStatus};
+use super::Engine;
+use crate::model::{TargetId, Timestamp};
+use crate::probe::{Planned, Target};
+
+impl Engine {
+    /// The state as readers see it.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        Snapshot {
+            at: now,
+            health: self.health,
+            targets: self.statuses(now),
+            groups: self
+                .groups
+                .iter()
+                .map(|scheduled| GroupStatus {
+                    name: scheduled.group.name().to_owned(),
+                    file: scheduled.group.file().to_owned(),
+                    interval: scheduled.group.interval(),
+                    limit: scheduled.group.spec().limit,
+                    evaluated_at: scheduled.evaluated_at,
+                    took: scheduled.took,
+                    rules: scheduled.group.rules(),
+                })
+                .collect(),
+            decisions: self.decisions.iter().cloned().collect(),
+            slos: self.slos.clone(),
+        }
+    }
+
+    fn statuses(&self, now: Timestamp) -> Vec<TargetStatus> {
+        let planned = self.planned(now);
+        let with = |status: &TargetStatus| TargetStatus {
+            planned: planned.get(status.id()).copied(),
+            ..status.clone()
+        };
+        self.targets.values().map(with).collect()
+    }
+
+    /// The targets whose provider is in planned maintenance.
+    pub fn planned(&self, now: Timestamp) -> BTreeMap<TargetId, Planned> {
+        let targets = self.settings.targets.iter();
+        let planned = targets.filter_map(|target| {
+            let planned = self.settings.calendar.planned(&target.provider.id, now)?;
+            Some((target.id.clone(), planned))
+        });
+        planned.collect()
+    }
+
+    /// The targets.
+    pub fn targets(&self) -> &[Arc<Target>] {
+        &self.settings.targets
+    }
+}
