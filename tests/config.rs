@@ -11,6 +11,7 @@ use bellwether::model::TimeInterval;
 use bellwether::model::{Mistake, Money, SecretSource};
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
+use bellwether::release::gate::{Latency, Subject, Unit};
 use bellwether::slo::{Scope, Slo};
 use proptest::prelude::*;
 
@@ -209,6 +210,38 @@ fn a_full_file_becomes_what_it_says() {
     let rollback = &config.rollbacks[0];
     assert_eq!(rollback.candidate[0].as_str(), "sonnet");
     assert_eq!((rollback.daily_max, millis(rollback.cooldown)), (3, 1_800_000));
+
+    let plan = &config.releases[0].plan;
+    assert_eq!(
+        (plan.name.as_str(), plan.generation, plan.rollbacks_daily_max),
+        ("sonnet-next", 7, 1)
+    );
+    let stages: Vec<(u8, u64, u64, u64, u64)> = plan
+        .stages
+        .iter()
+        .map(|one| {
+            let [floor, hold, deadline] =
+                [one.floor, one.hold, one.deadline].map(|wait| wait.as_secs() / 60);
+            (one.share, floor, hold, deadline, one.samples_min)
+        })
+        .collect();
+    let expected = [(5, 30, 120, 720, 300), (50, 120, 180, 360, 500), (100, 60, 120, 720, 300)];
+    assert_eq!(stages, expected);
+    assert_eq!((plan.unit, millis(plan.unit_length)), (Unit::Minute, 60_000));
+    assert_eq!((millis(plan.no_data_after), millis(plan.bake)), (600_000, 43_200_000));
+    assert_eq!((plan.rollback_alpha.get(), plan.advance_alpha.get()), (0.02, 0.1));
+    assert_eq!(plan.freezes[0].name, "nights");
+    let gates: Vec<(&str, u32)> =
+        plan.gates.iter().map(|gate| (gate.name.as_str(), gate.weight)).collect();
+    let named = [("errors", 3), ("p95", 1), ("against_stable", 1), ("cost", 1), ("expression", 1)];
+    assert_eq!(gates, named);
+    let Subject::Slow { latency, threshold, allowed } = &plan.gates[1].subject else {
+        panic!("the second gate is on the first token")
+    };
+    assert_eq!((*latency, millis(*threshold)), (Latency::Ttft, 2_000));
+    assert!((allowed.get() - 0.05).abs() < 1e-12);
+    // 5 % of 600 a minute, and a probe in 10 s.
+    assert_eq!(config.releases[0].forecast.stages[0].outcomes_hourly, 1_800.0 + 360.0);
 
     let [chat, first_token] = &config.slos[..] else { panic!("two objectives") };
     let named = |slo: &Slo| -> Vec<String> {

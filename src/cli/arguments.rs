@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, check_rules, demo, healthcheck, init, notices, probe, query, replay, run, simulate, slo,
-    test, token,
+    check, check_rules, demo, healthcheck, init, notices, probe, query, release, replay, run,
+    simulate, slo, test, token,
 };
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
@@ -67,6 +67,9 @@ enum Command {
     /// Turn the service level objectives of a configuration into Prometheus rules.
     #[command(subcommand)]
     Slo(Slo),
+    /// Look at the releases of a configuration.
+    #[command(subcommand)]
+    Release(Release),
     /// Run unit tests, in promtool's format.
     #[command(subcommand)]
     Test(Test),
@@ -109,6 +112,12 @@ enum Slo {
     Generate(slo::GenerateArguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum Release {
+    /// Print for each stage what it takes to pass, and how long, at the configured cadence.
+    Plan(release::PlanArguments),
+}
+
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -120,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(Check::Config(arguments)) => check::config(&arguments),
         Command::Slo(Slo::Generate(arguments)) => slo::generate(&arguments),
+        Command::Release(Release::Plan(arguments)) => release::plan(&arguments),
         Command::Check(Check::Rules(arguments)) => Ok(check_rules::rules(&arguments)),
         Command::Test(Test::Rules(arguments)) => test::rules(&arguments),
         Command::Check(Check::WebConfig(arguments)) => check::web(&arguments),

@@ -52,15 +52,22 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     let (series, recorded) = (loaded.series_bound(), loaded.recorded_least());
     println!("{}", config::estimate(&loaded.config, series, recorded));
     loaded.config.slos.iter().for_each(outlook);
+    for release in &loaded.config.releases {
+        println!("{}", release.forecast);
+        for remark in release.forecast.remarks() {
+            eprintln!("warning: release `{}`: {remark}", release.plan.name);
+        }
+    }
     let groups: usize = loaded.rules.iter().map(|file| file.groups.len()).sum();
     println!(
-        "{}: valid{}; {}, {}, {}, {}, {}",
+        "{}: valid{}; {}, {}, {}, {}, {}, {}",
         arguments.path.display(),
         if unread > 0 { ", but it names secrets that cannot be read" } else { "" },
         count(loaded.config.targets.len(), "target"),
         count(groups, "rule group"),
         count(loaded.config.receivers.len(), "receiver"),
         count(loaded.config.rollbacks.len(), "rollback"),
+        count(loaded.config.releases.len(), "release"),
         count(loaded.config.slos.len(), "slo"),
     );
     Ok(if unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -15,6 +15,7 @@ mod init;
 mod notices;
 mod probe;
 mod query;
+mod release;
 mod replay;
 mod rule_files;
 mod run;

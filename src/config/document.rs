@@ -6,6 +6,7 @@ use super::probes::probes;
 use super::providers::providers;
 use super::reader::{Fields, Reader};
 use super::receivers::receivers;
+use super::releases::releases;
 use super::rollbacks::rollbacks;
 use super::route::route;
 use super::scalar::text;
@@ -16,7 +17,7 @@ use super::web::tokens;
 use crate::model::Mistake;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "global",
     "storage",
     "providers",
@@ -28,6 +29,7 @@ const SECTIONS: [&str; 13] = [
     "alertmanagers",
     "alerting",
     "rollbacks",
+    "releases",
     "slos",
     "web",
 ];
@@ -72,6 +74,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let route = route(reader, root, &receivers, &intervals);
     let alertmanagers = alertmanagers(reader, root);
     let rollbacks = rollbacks(reader, root, &probes);
+    let releases = releases(reader, root, &probes, &intervals);
     let slos = slos(reader, root, &global, &probes);
     let tokens = tokens(reader, root);
     Config {
@@ -85,6 +88,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
         route,
         alertmanagers,
         rollbacks,
+        releases,
         slos,
         tokens,
     }

@@ -84,7 +84,7 @@ fn rollback(
 }
 
 /// One side of a rollback: names of probes, none of them on the other side.
-fn arm(
+pub(super) fn arm(
     reader: &mut Reader,
     fields: &Fields<'_>,
     side: &str,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::releases::Release;
 use crate::access::Token;
 use crate::model::{Labels, Network, Place};
 use crate::notice::{Alertmanager, Receiver, Route};
@@ -33,6 +34,8 @@ pub struct Config {
     pub alertmanagers: Vec<Alertmanager>,
     /// `rollbacks:`
     pub rollbacks: Vec<Rollback>,
+    /// `releases:` in the order written.
+    pub releases: Vec<Release>,
     /// `slos:` in the order written.
     pub slos: Vec<Slo>,
     /// `web: tokens:`

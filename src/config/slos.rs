@@ -124,7 +124,7 @@ fn slo_name(node: &Node) -> Result<String, Mistake> {
     }
 }
 
-fn objective(node: &Node) -> Result<Objective, Mistake> {
+pub(super) fn objective(node: &Node) -> Result<Objective, Mistake> {
     let text = raw(node, "a percentage such as `99.5`")?;
     let objective = Objective::parse(text).map_err(|error| {
         let mistake = refuse(node, error);

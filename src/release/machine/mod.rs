@@ -21,6 +21,7 @@
 mod action;
 mod advance;
 mod evidence;
+mod forecast;
 mod plan;
 mod state;
 mod step;
@@ -29,5 +30,6 @@ mod tests;
 
 pub use action::{Action, Basis, Hold, Notice, Report};
 pub use evidence::{Command, Evidence, Outcome};
+pub use forecast::{Forecast, Rates, StageForecast, forecast};
 pub use plan::{AdvanceOn, Plan, PlanError, Sealed, Stage};
 pub use state::{PausedBy, Run, State, Trigger};

@@ -43,7 +43,7 @@ pub struct Plan {
     /// How many rollbacks there may be in 24 hours.
     pub rollbacks_daily_max: u32,
     /// When no stage passes.
-    pub freezes: Vec<TimeInterval>,
+    pub freezes: Vec<Arc<TimeInterval>>,
 }
 
 /// A stage of a release.

@@ -150,11 +150,11 @@ impl Play {
     }
 
     fn rollbacks(&self) -> Vec<(&str, &Trigger)> {
-        let one = |action| match action {
-            &Action::RollBack { ref key, ref trigger, .. } => Some((key.as_str(), trigger)),
+        let each = self.actions.iter().filter_map(|action| match action {
+            Action::RollBack { key, trigger, .. } => Some((key.as_str(), trigger)),
             Action::SetShare { .. } | Action::Tell { .. } => None,
-        };
-        self.actions.iter().filter_map(one).collect()
+        });
+        each.collect()
     }
 
     /// Healthy until every stage has passed.
@@ -326,7 +326,7 @@ fn a_freeze_stops_passing_and_never_going_back() {
         zone: jiff::tz::TimeZone::UTC,
     };
     let freeze = TimeInterval { name: "holidays".to_owned(), rules: vec![always] };
-    let mut play = Play::of(Plan { freezes: vec![freeze], ..plan() });
+    let mut play = Play::of(Plan { freezes: vec![freeze.into()], ..plan() });
     play.ticks(13 * HOUR, GOOD);
     assert_eq!(play.hold(), Some(&Hold::Frozen("holidays".to_owned())));
     assert_eq!((play.stage(), play.is("running")), (1, true), "and its deadline waits");
