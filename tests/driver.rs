@@ -114,6 +114,7 @@ fn settings() -> engine::Settings {
         url: UrlSource::Plain("http://127.0.0.1:1/".to_owned()),
         send_resolved: true,
         alerts_max: 0,
+        body: None,
         timeout: SECOND,
         signing_secrets: Vec::new(),
         http: HttpSettings::default(),

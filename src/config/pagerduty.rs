@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::amount::duration;
 use super::reader::{Fields, Reader};
 use super::receivers::{ATTEMPT, ATTEMPT_DEFAULT, http_config};
-use super::scalar::{boolean, choice, hook_url, literal};
+use super::scalar::{boolean, choice, filled, filled_url, hook_url, text};
 use super::secret::secret;
 use crate::model::{Mistake, UrlSource};
-use crate::notice::{Image, Link, PAGERDUTY_URL, PagerDuty, PagerDutyTexts, Severity};
+use crate::notice::{ImageTexts, LinkTexts, PAGERDUTY_URL, PagerDuty, PagerDutyTexts, Severity};
+use crate::template::Template;
 use crate::yaml::{Node, Yaml};
 
 const KEYS: [&str; 18] = [
@@ -66,8 +67,16 @@ pub(super) fn pagerduty(reader: &mut Reader, node: &Node, what: String) -> Optio
 }
 
 fn texts(reader: &mut Reader, fields: &Fields<'_>) -> PagerDutyTexts {
-    let severity = reader.optional(fields, "severity", |node| choice(node, &SEVERITIES));
-    let mut text = |name| reader.optional(fields, name, literal);
+    let library = reader.library.clone();
+    // A plain word that PagerDuty would refuse is a mistake; what a template makes is mapped.
+    let severity = reader.optional(fields, "severity", |node| {
+        if node.text().is_some_and(|text| text.contains("{{")) {
+            return filled(node, &library);
+        }
+        choice(node, &SEVERITIES)?;
+        filled(node, &library)
+    });
+    let mut text = |name| reader.optional(fields, name, |node| filled(node, &library));
     let (description, source) = (text("description"), text("source"));
     let (component, group, class) = (text("component"), text("group"), text("class"));
     let (client, client_url) = (text("client"), text("client_url"));
@@ -86,7 +95,7 @@ fn texts(reader: &mut Reader, fields: &Fields<'_>) -> PagerDutyTexts {
     }
 }
 
-fn details(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, String> {
+fn details(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, Template> {
     let mut details = BTreeMap::new();
     let Some(node) = fields.get("details") else { return details };
     let Yaml::Mapping(entries) = &node.value else {
@@ -96,34 +105,39 @@ fn details(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, String>
         return details;
     };
     for (key, value) in entries {
-        let name = reader.judge(&fields.what, "details", literal(key));
-        let text = reader.judge(&fields.what, "details", literal(value));
-        details.extend(name.zip(text));
+        let library = reader.library.clone();
+        let name = reader.judge(&fields.what, "details", text(key));
+        let filled = reader.judge(&fields.what, "details", filled(value, &library));
+        details.extend(name.zip(filled));
     }
     details
 }
 
-fn links(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Link> {
+fn links(reader: &mut Reader, fields: &Fields<'_>) -> Vec<LinkTexts> {
     let mut links = Vec::new();
     for (index, node) in reader.items(fields, "links").into_iter().enumerate() {
         let what = fields.part(&format!("link {}", index + 1));
         let Some(inner) = reader.fields(node, what, &["href", "text"]) else { continue };
-        let href = reader.required(&inner, "href", "write where it leads", hook_url);
-        let text = reader.optional(&inner, "text", literal);
-        links.extend(href.map(|href| Link { text: text.unwrap_or_else(|| href.clone()), href }));
+        let library = reader.library.clone();
+        let url = |node: &Node| filled_url(node, &library);
+        let href = reader.required(&inner, "href", "write where it leads", url);
+        let text = reader.optional(&inner, "text", |node| filled(node, &library));
+        links.extend(href.map(|href| LinkTexts { href, text }));
     }
     links
 }
 
-fn images(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Image> {
+fn images(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ImageTexts> {
     let mut images = Vec::new();
     for (index, node) in reader.items(fields, "images").into_iter().enumerate() {
         let what = fields.part(&format!("image {}", index + 1));
         let Some(inner) = reader.fields(node, what, &["src", "href", "alt"]) else { continue };
-        let src = reader.required(&inner, "src", "write where it is", hook_url);
-        let href = reader.optional(&inner, "href", hook_url).unwrap_or_default();
-        let alt = reader.optional(&inner, "alt", literal).unwrap_or_default();
-        images.extend(src.map(|src| Image { src, href, alt }));
+        let library = reader.library.clone();
+        let url = |node: &Node| filled_url(node, &library);
+        let src = reader.required(&inner, "src", "write where it is", url);
+        let href = reader.optional(&inner, "href", url);
+        let alt = reader.optional(&inner, "alt", |node| filled(node, &library));
+        images.extend(src.map(|src| ImageTexts { src, href, alt }));
     }
     images
 }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::{Mistake, Place, suggest};
+use crate::template::Library;
 use crate::yaml::{Node, Yaml};
 
 // Names are compared each with each, so that a near one can be suggested.
@@ -13,6 +14,8 @@ const ITEMS_MAX: usize = 1_000;
 
 /// Collects mistakes, and knows where the file lies.
 pub(super) struct Reader {
+    /// What templates may name.
+    pub(super) library: Library,
     directory: PathBuf,
     mistakes: Vec<Mistake>,
 }
@@ -52,7 +55,7 @@ impl Reader {
     /// A reader of a file, which need not exist.
     pub(super) fn new(file: &str) -> Self {
         let directory = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
-        Self { directory, mistakes: Vec::new() }
+        Self { library: Library::standard(), directory, mistakes: Vec::new() }
     }
 
     /// All that was reported, in the order of the file.

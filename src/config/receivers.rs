@@ -8,7 +8,7 @@ use super::http;
 use super::pagerduty::pagerduty;
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
-use super::scalar::{any_of, boolean, name, number};
+use super::scalar::{any_of, boolean, filled, name, number};
 use super::secret::{secrets_of, url};
 use super::slack::slack;
 use crate::model::{HttpSettings, Mistake};
@@ -86,6 +86,7 @@ fn webhook(reader: &mut Reader, node: &Node, what: String) -> Option<Webhook> {
         "url_file",
         "send_resolved",
         "max_alerts",
+        "body",
         "timeout",
         "signing_secret",
         "signing_secret_file",
@@ -123,11 +124,14 @@ fn read_webhook(reader: &mut Reader, fields: &Fields<'_>) -> Option<Webhook> {
     let send_resolved = reader.optional(fields, "send_resolved", boolean);
     let alerts_max = reader.optional(fields, "max_alerts", |node| number(node, 0..=1_000_000));
     let signing_secrets = secrets_of(reader, fields, "signing_secret", "signing_secrets");
+    let library = reader.library.clone();
+    let body = reader.optional(fields, "body", |node| filled(node, &library));
     let http = http_config(reader, fields);
     Some(Webhook {
         url: url?,
         send_resolved: send_resolved.unwrap_or(true),
         alerts_max: alerts_max.unwrap_or(0),
+        body,
         timeout: timeout.unwrap_or(ATTEMPT_DEFAULT),
         signing_secrets,
         http,

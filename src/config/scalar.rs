@@ -10,6 +10,7 @@ use regex::Regex;
 use serde::de::DeserializeOwned;
 
 use crate::model::{Matcher, MatcherError, Mistake, suggest};
+use crate::template::{self, Library, Template};
 use crate::yaml::Node;
 
 // Names become label values and file names; nobody needs a longer one.
@@ -65,16 +66,24 @@ pub(super) fn text(node: &Node) -> Result<String, Mistake> {
     raw(node, "a text").map(str::to_owned)
 }
 
-/// A text that is sent as it is. One that was written as a template is refused: it would be sent
-/// with its braces.
-pub(super) fn literal(node: &Node) -> Result<String, Mistake> {
-    let text = text(node)?;
-    if text.contains("{{") {
-        return Err(refuse(node, "which is a template, and none is filled in here").remedy(
-            "write a plain text, or leave the field out: what it then says follows from the alerts",
-        ));
+/// A text that is filled in with the alerts that it is sent with. The place of a mistake is that
+/// within the text.
+pub(super) fn filled(node: &Node, library: &Library) -> Result<Template, Mistake> {
+    let text = raw(node, "a text")?;
+    template::parse_notice(text, library).map_err(|error| {
+        let place = node.place_at(error.offset(text));
+        let message = format!("is no template that can be filled in: {}", error.message);
+        Mistake::new(place, message)
+            .remedy("Alertmanager's functions and data are known here, and what `templates` define")
+    })
+}
+
+/// A URL that may be a template; one without braces is checked.
+pub(super) fn filled_url(node: &Node, library: &Library) -> Result<Template, Mistake> {
+    if node.text().is_some_and(|text| text.contains("{{")) {
+        return filled(node, library);
     }
-    Ok(text)
+    hook_url(node).map(|url| Template::plain(&url))
 }
 
 /// A name: one line, not too long.

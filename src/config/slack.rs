@@ -3,7 +3,7 @@
 use super::amount::duration;
 use super::reader::{Fields, Reader};
 use super::receivers::{ATTEMPT, ATTEMPT_DEFAULT, http_config};
-use super::scalar::{boolean, hook_url, literal};
+use super::scalar::{boolean, filled, filled_url};
 use super::secret::secret;
 use crate::model::UrlSource;
 use crate::notice::{Slack, SlackTexts};
@@ -48,18 +48,21 @@ pub(super) fn slack(reader: &mut Reader, node: &Node, what: String) -> Option<Sl
 }
 
 fn texts(reader: &mut Reader, fields: &Fields<'_>) -> SlackTexts {
-    let mut text = |name| reader.optional(fields, name, literal);
+    let library = reader.library.clone();
+    let mut text = |name| reader.optional(fields, name, |node| filled(node, &library));
     let (channel, username) = (text("channel"), text("username"));
     let (icon_emoji, color) = (text("icon_emoji"), text("color"));
     let (title, body) = (text("title"), text("text"));
-    let mut link = |name| reader.optional(fields, name, hook_url);
+    let mut link = |name| reader.optional(fields, name, |node| filled_url(node, &library));
     let (icon_url, title_link) = (link("icon_url"), link("title_link"));
     let mut found = Vec::new();
     for (index, node) in reader.items(fields, "fields").into_iter().enumerate() {
         let what = fields.part(&format!("field {}", index + 1));
         let Some(inner) = reader.fields(node, what, &["title", "value", "short"]) else { continue };
-        let title = reader.required(&inner, "title", "write what it is", literal);
-        let value = reader.required(&inner, "value", "write what it says", literal);
+        let title =
+            reader.required(&inner, "title", "write what it is", |node| filled(node, &library));
+        let value =
+            reader.required(&inner, "value", "write what it says", |node| filled(node, &library));
         // Fields stand side by side where there is room for it, whatever this says.
         reader.optional(&inner, "short", boolean);
         found.extend(title.zip(value));

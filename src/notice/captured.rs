@@ -59,6 +59,7 @@ fn dispatcher() -> Dispatcher {
             url: UrlSource::Plain("http://127.0.0.1/".to_owned()),
             send_resolved: true,
             alerts_max,
+            body: None,
             timeout: SECOND,
             signing_secrets: Vec::new(),
             http: HttpSettings::default(),

@@ -279,6 +279,7 @@ mod tests {
             url: UrlSource::Plain("http://127.0.0.1/".to_owned()),
             send_resolved: true,
             alerts_max: 0,
+            body: None,
             timeout: Duration::from_secs(10),
             signing_secrets: Vec::new(),
             http: HttpSettings::default(),

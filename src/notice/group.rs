@@ -14,10 +14,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::data::Texts;
 use super::payload::{self, Envelope};
 use super::route::Node;
 use super::{Alert, Delivery, HookId, Integration, Muted, Sending, pagerduty, slack};
 use crate::model::{Labels, Timestamp};
+use crate::template::Template;
 
 /// Why somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,9 @@ pub struct Notice {
     pub resolved: Vec<Labels>,
     /// How many more there are than the webhook takes.
     pub truncated: usize,
+    /// What went wrong with templates of its texts. It goes out all the same: an error stands in
+    /// place of its text, and Alertmanager's message in place of a body.
+    pub template_errors: Vec<String>,
 }
 
 /// Alerts that are told together.
@@ -244,14 +249,21 @@ impl Group {
             group_key: key,
             incident: &self.incident,
             external_url: context.external_url,
+            reason: reason.as_str(),
             truncated: left_out.len(),
         };
+        let mut texts = Texts::new(&envelope, chosen, now);
         let body = match integration {
-            Integration::Webhook(_) => payload::body(&envelope, chosen, now),
-            Integration::PagerDuty(settings) => {
-                pagerduty::event(&settings.texts, &envelope, chosen, now)
+            Integration::Webhook(webhook) => {
+                let own = webhook.body.as_ref().and_then(|body| own_body(&mut texts, body));
+                own.unwrap_or_else(|| payload::body(&envelope, chosen, now))
             }
-            Integration::Slack(settings) => slack::message(&settings.texts, &envelope, chosen, now),
+            Integration::PagerDuty(settings) => {
+                pagerduty::event(&settings.texts, &mut texts, &envelope, chosen, now)
+            }
+            Integration::Slack(settings) => {
+                slack::message(&settings.texts, &mut texts, &envelope, chosen, now)
+            }
         };
         let route = context.route.to_string();
         let id = digest(&[hook.as_str(), &route, key, &now.millis().to_string()]);
@@ -275,6 +287,20 @@ impl Group {
             firing: labels(firing),
             resolved: labels(resolved),
             truncated: left_out.len(),
+            template_errors: texts.errors,
+        }
+    }
+}
+
+/// The body that a template makes, if it is JSON.
+fn own_body(texts: &mut Texts, template: &Template) -> Option<String> {
+    let body = texts.try_fill("body", template).ok()?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(&body) {
+        Ok(_) => Some(body),
+        Err(error) => {
+            let what = format!("body: what the template makes is no JSON: {error}");
+            texts.errors.push(what);
+            None
         }
     }
 }

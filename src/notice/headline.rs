@@ -59,6 +59,7 @@ mod tests {
             receiver: "all",
             group_labels: &group_labels,
             group_key: "",
+            reason: "",
             incident: "",
             external_url: "",
             truncated: 0,

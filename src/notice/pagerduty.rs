@@ -20,12 +20,14 @@ use serde_json::value::RawValue;
 use super::Alert;
 use super::alert::Object;
 use super::cut::cut;
+use super::data::Texts;
 use super::group::digest;
 use super::headline::{headline, worst};
 use super::payload::{Envelope, item, shared};
-use super::settings::{Image, Link, PagerDutyTexts};
+use super::settings::PagerDutyTexts;
 use super::severity::Severity;
 use crate::model::{Secret, Timestamp};
+use crate::template::Template;
 
 /// Where events go unless the configuration says otherwise.
 pub const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -64,6 +66,7 @@ pub fn with_routing_key(event: &str, key: &Secret) -> Result<String, KeyError> {
 /// Writes the event; there is at least one alert.
 pub(super) fn event(
     texts: &PagerDutyTexts,
+    filled: &mut Texts,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     now: Timestamp,
@@ -74,8 +77,8 @@ pub(super) fn event(
     if firing.is_empty() {
         return written(&Resolve { event_action: "resolve", dedup_key: &dedup_key });
     }
-    let mut event = trigger(texts, envelope, alerts, &firing, &dedup_key, now);
-    event.payload.custom_details = details(texts, envelope, alerts, firing.len(), now);
+    let mut event = trigger(texts, filled, envelope, alerts, &firing, &dedup_key, now);
+    event.payload.custom_details = details(texts, filled, envelope, alerts, firing.len(), now);
     let mut text = written(&event);
     if text.len() > EVENT_BYTES_MAX {
         let why = "the details were left out: with them the event would be longer than 512 kB";
@@ -85,14 +88,15 @@ pub(super) fn event(
     }
     if text.len() > EVENT_BYTES_MAX {
         event.links.clear();
-        event.images = &[];
+        event.images.clear();
         text = written(&event);
     }
     text
 }
 
 fn trigger<'a>(
-    texts: &'a PagerDutyTexts,
+    texts: &PagerDutyTexts,
+    filled: &mut Texts,
     envelope: &Envelope<'a>,
     alerts: &[&'a Alert],
     firing: &[&'a Alert],
@@ -101,10 +105,22 @@ fn trigger<'a>(
 ) -> Trigger<'a> {
     let common = shared(firing.iter().map(|alert| &alert.labels));
     let label = |names: &[&str]| names.iter().find_map(|name| common.get(name).map(field));
-    let own = |text: &Option<String>| text.as_deref().map(field);
-    let summary = texts.description.clone().unwrap_or_else(|| headline(envelope, alerts, now));
-    let severity = firing.iter().map(|alert| Severity::of(alert)).max();
-    let source = own(&texts.source).or_else(|| label(&["target", "provider", "instance"]));
+    let mut own = |name: &str, text: &Option<Template>| {
+        let text = filled.fill(name, text.as_ref()?);
+        // What a template leaves empty says nothing, so ours stands there.
+        Some(text).filter(|text| !text.trim().is_empty())
+    };
+    let summary = own("description", &texts.description);
+    let summary = summary.unwrap_or_else(|| headline(envelope, alerts, now));
+    let severity = own("severity", &texts.severity).map(|word| Severity::of_label(&word));
+    let severity = severity.or_else(|| firing.iter().map(|alert| Severity::of(alert)).max());
+    let source = own("source", &texts.source).as_deref().map(field);
+    let source = source.or_else(|| label(&["target", "provider", "instance"]));
+    let component = own("component", &texts.component).as_deref().map(field);
+    let group = own("group", &texts.group).as_deref().map(field);
+    let class = own("class", &texts.class).as_deref().map(field);
+    let client = own("client", &texts.client).unwrap_or_else(|| "bellwether".to_owned());
+    let client_url = own("client_url", &texts.client_url);
     let began = firing.iter().map(|alert| alert.starts_at).min().unwrap_or(now);
     Trigger {
         event_action: "trigger",
@@ -112,17 +128,17 @@ fn trigger<'a>(
         payload: Payload {
             summary: cut(&summary, SUMMARY_CHARS_MAX),
             source: source.unwrap_or_else(|| "bellwether".to_owned()),
-            severity: texts.severity.or(severity).unwrap_or(Severity::Error),
+            severity: severity.unwrap_or(Severity::Error),
             timestamp: began.rfc3339(),
-            component: own(&texts.component).or_else(|| label(&["model"])),
-            group: own(&texts.group).or_else(|| label(&["provider"])),
-            class: own(&texts.class).or_else(|| label(&["alertname"])),
+            component: component.or_else(|| label(&["model"])),
+            group: group.or_else(|| label(&["provider"])),
+            class: class.or_else(|| label(&["alertname"])),
             custom_details: json(&()),
         },
-        links: links(texts, firing, now),
-        images: &texts.images,
-        client: texts.client.as_deref().unwrap_or("bellwether"),
-        client_url: texts.client_url.as_deref().unwrap_or(envelope.external_url),
+        links: links(texts, filled, firing, now),
+        images: images(texts, filled),
+        client,
+        client_url: client_url.unwrap_or_else(|| envelope.external_url.to_owned()),
     }
 }
 
@@ -131,8 +147,20 @@ fn field(text: &str) -> String {
 }
 
 /// The configured ones, then where the worst alert's runbook, dashboard and query are.
-fn links(texts: &PagerDutyTexts, firing: &[&Alert], now: Timestamp) -> Vec<Link> {
-    let mut links = texts.links.clone();
+fn links(
+    texts: &PagerDutyTexts,
+    filled: &mut Texts,
+    firing: &[&Alert],
+    now: Timestamp,
+) -> Vec<Link> {
+    let mut links = Vec::new();
+    for link in &texts.links {
+        let href = filled.fill("links", &link.href);
+        let text = link.text.as_ref().map(|text| filled.fill("links", text));
+        if leads_somewhere(&href) {
+            links.push(Link { text: text.unwrap_or_else(|| href.clone()), href });
+        }
+    }
     let Some(worst) = worst(firing, now) else { return links };
     let annotation = |name: &str| worst.annotations.get(name).unwrap_or_default();
     for (href, text) in [
@@ -140,8 +168,7 @@ fn links(texts: &PagerDutyTexts, firing: &[&Alert], now: Timestamp) -> Vec<Link>
         (annotation("dashboard_url"), "Dashboard"),
         (worst.generator_url.as_str(), "Query"),
     ] {
-        // PagerDuty shows nothing else, and a relative link would lead to itself.
-        if href.starts_with("https://") || href.starts_with("http://") {
+        if leads_somewhere(href) {
             links.push(Link { href: href.to_owned(), text: text.to_owned() });
         }
     }
@@ -149,9 +176,30 @@ fn links(texts: &PagerDutyTexts, firing: &[&Alert], now: Timestamp) -> Vec<Link>
     links
 }
 
+/// PagerDuty shows nothing else, and a relative link would lead to itself.
+fn leads_somewhere(href: &str) -> bool {
+    href.starts_with("https://") || href.starts_with("http://")
+}
+
+fn images(texts: &PagerDutyTexts, filled: &mut Texts) -> Vec<Image> {
+    let mut images = Vec::new();
+    for image in &texts.images {
+        let src = filled.fill("images", &image.src);
+        let mut own = |text: &Option<Template>| {
+            text.as_ref().map(|text| filled.fill("images", text)).unwrap_or_default()
+        };
+        let (href, alt) = (own(&image.href), own(&image.alt));
+        if leads_somewhere(&src) {
+            images.push(Image { src, href, alt });
+        }
+    }
+    images
+}
+
 /// What is told beside the summary. Fields of the configuration win over ours of the same name.
 fn details(
     texts: &PagerDutyTexts,
+    filled: &mut Texts,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     firing: usize,
@@ -179,7 +227,7 @@ fn details(
         details.insert("num_left_out", json(&left_out));
     }
     for (name, text) in &texts.details {
-        details.insert(name, json(text));
+        details.insert(name, json(&filled.fill("details", text)));
     }
     json(&details)
 }
@@ -206,11 +254,26 @@ struct Trigger<'a> {
     payload: Payload,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<Link>,
-    #[serde(skip_serializing_if = "<[Image]>::is_empty")]
-    images: &'a [Image],
-    client: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    client_url: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Image>,
+    client: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    client_url: String,
+}
+
+#[derive(Serialize)]
+struct Link {
+    href: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Image {
+    src: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    href: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    alt: String,
 }
 
 #[derive(Serialize)]
@@ -231,8 +294,10 @@ struct Payload {
 #[cfg(test)]
 mod tests {
     use super::super::alert::tests::{firing, resolved};
+    use super::super::{ImageTexts, LinkTexts};
     use super::*;
     use crate::model::Labels;
+    use crate::template::{Library, parse_notice};
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_343_300_000);
 
@@ -260,11 +325,13 @@ mod tests {
             receiver: "pages",
             group_labels: &group_labels,
             group_key: r#"{}:{alertname="ErrorRatio"}"#,
+            reason: "",
             incident,
             external_url: "http://vm:19792",
             truncated: 0,
         };
-        event(texts, &envelope, alerts, NOW)
+        let mut filled = Texts::new(&envelope, alerts, NOW);
+        event(texts, &mut filled, &envelope, alerts, NOW)
     }
 
     fn parsed(texts: &PagerDutyTexts, alerts: &[&Alert]) -> serde_json::Value {
@@ -334,17 +401,21 @@ mod tests {
 
     #[test]
     fn configured_texts_stand_in_place_of_ours() {
-        let text = |text: &str| Some(text.to_owned());
-        let image = Image { src: "https://i/1".into(), href: String::new(), alt: "a".into() };
+        let text = |text: &str| Some(parse_notice(text, &Library::standard()).unwrap());
+        let plain = Template::plain;
+        let image = ImageTexts { src: plain("https://i/1"), href: None, alt: text("a") };
         let texts = PagerDutyTexts {
-            severity: Some(Severity::Warning),
-            description: text("look"),
-            source: text("s"),
-            component: text("c"),
+            severity: text("{{ .Status | reReplaceAll \"firing\" \"ticket\" }}"),
+            description: text("{{ template \"__subject\" . }}"),
+            source: text("{{ .CommonLabels.model }}"),
+            component: text("c{{ .CommonLabels.nope }}"),
             group: text("g"),
             class: text("k"),
-            details: BTreeMap::from([("team".to_owned(), "ml".to_owned())]),
-            links: vec![Link { href: "https://l".into(), text: "L".into() }],
+            details: BTreeMap::from([("team".to_owned(), plain("ml"))]),
+            links: vec![
+                LinkTexts { href: plain("{{}}"), text: None },
+                LinkTexts { href: plain("https://l"), text: text("{{ len .Alerts }} L") },
+            ],
             images: vec![image],
             client: text("us"),
             client_url: text("https://us"),
@@ -353,8 +424,8 @@ mod tests {
         let payload = &event["payload"];
         for (field, expected) in [
             ("severity", "warning"),
-            ("summary", "look"),
-            ("source", "s"),
+            ("summary", "[FIRING:1] ErrorRatio (a openai page)"),
+            ("source", "a"),
             ("component", "c"),
             ("group", "g"),
             ("class", "k"),
@@ -362,9 +433,23 @@ mod tests {
             assert_eq!(payload[field], expected, "{field}");
         }
         assert_eq!(payload["custom_details"]["team"], "ml");
-        assert_eq!(event["links"][0], serde_json::json!({"href": "https://l", "text": "L"}));
+        assert_eq!(event["links"][0], serde_json::json!({"href": "https://l", "text": "1 L"}));
         assert_eq!(event["images"], serde_json::json!([{"src": "https://i/1", "alt": "a"}]));
         assert_eq!((&event["client"], &event["client_url"]), (&"us".into(), &"https://us".into()));
+    }
+
+    #[test]
+    fn an_error_in_a_template_stands_in_its_text_and_the_page_goes_out() {
+        let text = |text: &str| Some(parse_notice(text, &Library::standard()).unwrap());
+        let texts = PagerDutyTexts {
+            description: text("{{ index .Alerts 9 }}"),
+            source: text("{{ .CommonLabels.nope }}"),
+            ..PagerDutyTexts::default()
+        };
+        let event = parsed(&texts, &[&error_ratio("a", "page")]);
+        let summary = "<error expanding template: `index`: 9 is out of range>";
+        assert_eq!(event["payload"]["summary"], summary);
+        assert_eq!(event["payload"]["source"], "openai", "an empty text says nothing");
     }
 
     #[test]
@@ -396,7 +481,7 @@ mod tests {
 
         let huge = "y".repeat(600_000);
         let mut texts = PagerDutyTexts::default();
-        texts.details.insert("dump".to_owned(), huge.clone());
+        texts.details.insert("dump".to_owned(), Template::plain(&huge));
         let event = parsed(&texts, &many[..1]);
         let said = event["payload"]["custom_details"]["error"].as_str().unwrap();
         assert!(said.contains("512 kB"), "{said}");

@@ -19,6 +19,8 @@ pub(super) struct Envelope<'a> {
     /// Names the group from its first alert to its last.
     pub(super) incident: &'a str,
     pub(super) external_url: &'a str,
+    /// Why it is told, in Alertmanager's words.
+    pub(super) reason: &'a str,
     pub(super) truncated: usize,
 }
 
@@ -56,7 +58,7 @@ pub(super) fn item(alert: &Alert, now: Timestamp) -> Item<'_> {
     }
 }
 
-fn status(is_firing: bool) -> &'static str {
+pub(super) fn status(is_firing: bool) -> &'static str {
     if is_firing { "firing" } else { "resolved" }
 }
 
@@ -127,6 +129,7 @@ mod tests {
             receiver: "all",
             group_labels: &group_labels,
             group_key: r#"{}:{alertname="ErrorRatio", provider="openai"}"#,
+            reason: "",
             incident: "",
             external_url: "http://vm:19792",
             truncated,

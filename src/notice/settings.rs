@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::HookId;
 use crate::model::{HttpSettings, Matcher, SecretSource, TimeInterval, UrlSource};
+use crate::template::Template;
 
 /// A named receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,28 +91,28 @@ pub struct PagerDuty {
 /// The fields of an event that the configuration may set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PagerDutyTexts {
-    /// In place of the most severe alert's.
-    pub severity: Option<super::Severity>,
+    /// In place of the most severe alert's: a word that is mapped to one of PagerDuty's.
+    pub severity: Option<Template>,
     /// In place of a line about the alerts.
-    pub description: Option<String>,
+    pub description: Option<Template>,
     /// In place of the label `target`, `provider` or `instance`.
-    pub source: Option<String>,
+    pub source: Option<Template>,
     /// In place of the label `model`.
-    pub component: Option<String>,
+    pub component: Option<Template>,
     /// In place of the label `provider`.
-    pub group: Option<String>,
+    pub group: Option<Template>,
     /// In place of the alert's name.
-    pub class: Option<String>,
+    pub class: Option<Template>,
     /// Beside what is told of the alerts.
-    pub details: BTreeMap<String, String>,
+    pub details: BTreeMap<String, Template>,
     /// Links beside those of the alerts.
-    pub links: Vec<Link>,
+    pub links: Vec<LinkTexts>,
     /// Images.
-    pub images: Vec<Image>,
+    pub images: Vec<ImageTexts>,
     /// `bellwether` by default.
-    pub client: Option<String>,
+    pub client: Option<Template>,
     /// `global.external_url` by default.
-    pub client_url: Option<String>,
+    pub client_url: Option<Template>,
 }
 
 /// One entry of `slack_configs`: an incoming webhook of Slack.
@@ -133,45 +134,43 @@ pub struct Slack {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlackTexts {
     /// In place of the webhook's own, where Slack still allows it.
-    pub channel: Option<String>,
+    pub channel: Option<Template>,
     /// In place of the webhook's own name.
-    pub username: Option<String>,
+    pub username: Option<Template>,
     /// In place of the webhook's own icon, such as `:bell:`.
-    pub icon_emoji: Option<String>,
+    pub icon_emoji: Option<Template>,
     /// The same, as an image.
-    pub icon_url: Option<String>,
+    pub icon_url: Option<Template>,
     /// In place of that of the worst alert.
-    pub color: Option<String>,
+    pub color: Option<Template>,
     /// In place of a line about the alerts.
-    pub title: Option<String>,
+    pub title: Option<Template>,
     /// In place of `global.external_url`.
-    pub title_link: Option<String>,
+    pub title_link: Option<Template>,
     /// Before the alerts.
-    pub text: Option<String>,
+    pub text: Option<Template>,
     /// Titles and values before the labels that all alerts share.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<(Template, Template)>,
 }
 
 /// A link with a text.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Link {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkTexts {
     /// Where it leads.
-    pub href: String,
-    /// What it says.
-    pub text: String,
+    pub href: Template,
+    /// What it says; the address where nothing is written.
+    pub text: Option<Template>,
 }
 
 /// An image, perhaps with a link.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Image {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageTexts {
     /// Where it is.
-    pub src: String,
+    pub src: Template,
     /// Where it leads.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub href: String,
+    pub href: Option<Template>,
     /// What it shows, in words.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub alt: String,
+    pub alt: Option<Template>,
 }
 
 /// One entry of `webhook_configs`, or a rollback's webhook.
@@ -183,6 +182,8 @@ pub struct Webhook {
     pub send_resolved: bool,
     /// At most this many alerts in one message; 0 is no limit.
     pub alerts_max: usize,
+    /// The body in place of Alertmanager's message: a template that has to make JSON.
+    pub body: Option<Template>,
     /// For one attempt.
     pub timeout: Duration,
     /// The Standard Webhooks secrets (`whsec_…`) that sign it: several while one replaces another.

@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 
 use super::Alert;
 use super::cut::one_line;
+use super::data::Texts;
 use super::headline::headline;
 use super::payload::{Envelope, shared};
 use super::settings::SlackTexts;
 use super::severity::Severity;
 use crate::model::{Labels, Timestamp};
+use crate::template::Template;
 
 const HEADER_CHARS_MAX: usize = 150;
 const SECTION_CHARS_MAX: usize = 3_000;
@@ -36,39 +38,47 @@ const LABEL_CHARS_MAX: usize = 60;
 /// Writes the message; there is at least one alert.
 pub(super) fn message(
     texts: &SlackTexts,
+    filled: &mut Texts,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     now: Timestamp,
 ) -> String {
-    let line = texts.title.clone().unwrap_or_else(|| headline(envelope, alerts, now));
+    let line = own(filled, "title", &texts.title);
+    let line = line.unwrap_or_else(|| headline(envelope, alerts, now));
     let message = Message {
-        channel: texts.channel.as_deref(),
-        username: texts.username.as_deref(),
-        icon_emoji: texts.icon_emoji.as_deref(),
-        icon_url: texts.icon_url.as_deref(),
+        channel: own(filled, "channel", &texts.channel),
+        username: own(filled, "username", &texts.username),
+        icon_emoji: own(filled, "icon_emoji", &texts.icon_emoji),
+        icon_url: own(filled, "icon_url", &texts.icon_url),
         text: escaped(&line, SECTION_CHARS_MAX),
         blocks: vec![json!({
             "type": "header",
             "text": {"type": "plain_text", "text": plain(&one_line(&line), HEADER_CHARS_MAX)},
         })],
         attachments: [json!({
-            "color": color(texts, alerts, now),
-            "blocks": blocks(texts, envelope, alerts, now),
+            "color": color(texts, filled, alerts, now),
+            "blocks": blocks(texts, filled, envelope, alerts, now),
         })],
     };
     serde_json::to_string(&message).expect("texts and numbers always serialize")
 }
 
+/// A text of the configuration; one that a template leaves empty is none.
+fn own(filled: &mut Texts, name: &str, text: &Option<Template>) -> Option<String> {
+    let text = filled.fill(name, text.as_ref()?);
+    Some(text).filter(|text| !text.trim().is_empty())
+}
+
 #[derive(Serialize)]
-struct Message<'a> {
+struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<&'a str>,
+    channel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<&'a str>,
+    username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    icon_emoji: Option<&'a str>,
+    icon_emoji: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    icon_url: Option<&'a str>,
+    icon_url: Option<String>,
     /// Shown where blocks are not: on lock screens and to screen readers.
     text: String,
     blocks: Vec<Value>,
@@ -76,29 +86,30 @@ struct Message<'a> {
 }
 
 /// Slack's own three colours have names; there is none for what is only worth knowing.
-fn color(texts: &SlackTexts, alerts: &[&Alert], now: Timestamp) -> String {
+fn color(texts: &SlackTexts, filled: &mut Texts, alerts: &[&Alert], now: Timestamp) -> String {
     let firing = alerts.iter().filter(|alert| !alert.is_resolved(now));
-    let own = match firing.map(|alert| Severity::of(alert)).max() {
+    let usual = match firing.map(|alert| Severity::of(alert)).max() {
         None => "good",
         Some(Severity::Critical | Severity::Error) => "danger",
         Some(Severity::Warning) => "warning",
         Some(Severity::Info) => "#439fe0",
     };
-    texts.color.clone().unwrap_or_else(|| own.to_owned())
+    own(filled, "color", &texts.color).unwrap_or_else(|| usual.to_owned())
 }
 
 fn blocks(
     texts: &SlackTexts,
+    filled: &mut Texts,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     now: Timestamp,
 ) -> Vec<Value> {
     let mut blocks = Vec::new();
-    if let Some(text) = &texts.text {
-        blocks.push(section(&escaped(text, SECTION_CHARS_MAX)));
+    if let Some(text) = own(filled, "text", &texts.text) {
+        blocks.push(section(&escaped(&text, SECTION_CHARS_MAX)));
     }
     let common = shared(alerts.iter().map(|alert| &alert.labels));
-    let fields = fields(texts, &common);
+    let fields = fields(texts, filled, &common);
     if !fields.is_empty() {
         blocks.push(json!({"type": "section", "fields": fields}));
     }
@@ -114,7 +125,7 @@ fn blocks(
         blocks.push(block);
         shown += 1;
     }
-    blocks.push(footer(texts, envelope, alerts.len() - shown));
+    blocks.push(footer(texts, filled, envelope, alerts.len() - shown));
     blocks
 }
 
@@ -133,8 +144,14 @@ fn section(text: &str) -> Value {
 }
 
 /// What all alerts share, beside their name, which the header says; the configured ones first.
-fn fields(texts: &SlackTexts, common: &Labels) -> Vec<Value> {
-    let configured = texts.fields.iter().map(|(title, value)| (title.as_str(), value.as_str()));
+fn fields(texts: &SlackTexts, filled: &mut Texts, common: &Labels) -> Vec<Value> {
+    let configured: Vec<(String, String)> = texts
+        .fields
+        .iter()
+        .take(FIELDS_MAX)
+        .map(|(title, value)| (filled.fill("fields", title), filled.fill("fields", value)))
+        .collect();
+    let configured = configured.iter().map(|(title, value)| (title.as_str(), value.as_str()));
     let labels = common.iter().filter(|label| !is_noise(&label.name));
     let labels = labels.map(|label| (&*label.name, &*label.value));
     let field = |(title, value): (&str, &str)| {
@@ -227,13 +244,19 @@ fn link(url: &str, text: &str) -> Option<String> {
     Some(format!("<{url}|{text}>"))
 }
 
-fn footer(texts: &SlackTexts, envelope: &Envelope<'_>, left_out: usize) -> Value {
+fn footer(
+    texts: &SlackTexts,
+    filled: &mut Texts,
+    envelope: &Envelope<'_>,
+    left_out: usize,
+) -> Value {
     let mut parts = Vec::new();
     if left_out > 0 {
         parts.push(format!("and {left_out} more that are not shown"));
     }
     parts.push(format!("receiver {}", escaped(envelope.receiver, LABEL_CHARS_MAX)));
-    let url = texts.title_link.as_deref().unwrap_or(envelope.external_url);
+    let url = own(filled, "title_link", &texts.title_link);
+    let url = url.as_deref().unwrap_or(envelope.external_url);
     parts.extend(link(url, "bellwether"));
     json!({"type": "context", "elements": [{"type": "mrkdwn", "text": parts.join("  ·  ")}]})
 }
@@ -279,6 +302,7 @@ fn fitted(pieces: impl Iterator<Item = String>, length_max: usize) -> String {
 mod tests {
     use super::super::alert::tests::{firing, resolved};
     use super::*;
+    use crate::template::{Library, parse_notice};
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_343_300_000);
 
@@ -309,11 +333,13 @@ mod tests {
             receiver: "team",
             group_labels: &group_labels,
             group_key: r#"{}:{alertname="ErrorRatio"}"#,
+            reason: "",
             incident: "1234",
             external_url: "http://vm:19792",
             truncated: 0,
         };
-        serde_json::from_str(&message(texts, &envelope, alerts, NOW)).unwrap()
+        let mut filled = Texts::new(&envelope, alerts, NOW);
+        serde_json::from_str(&message(texts, &mut filled, &envelope, alerts, NOW)).unwrap()
     }
 
     // Blocks, attachments and the date's form are those of Slack's reference of Block Kit.
@@ -398,6 +424,27 @@ mod tests {
     }
 
     #[test]
+    fn templates_are_filled_in_and_escaped() {
+        let text = |text: &str| parse_notice(text, &Library::standard()).unwrap();
+        let texts = SlackTexts {
+            channel: Some(text("#{{ .CommonLabels.provider }}")),
+            title: Some(text("{{ template \"slack.default.title\" . }}")),
+            text: Some(text("{{ range .Alerts }}{{ .Annotations.summary }}{{ end }} {{ .Nope }}")),
+            color: Some(text("{{ if eq .Status \"firing\" }}danger{{ else }}good{{ end }}")),
+            fields: vec![(text("n"), text("{{ len .Alerts }}"))],
+            ..SlackTexts::default()
+        };
+        let message = written(&texts, &[&error_ratio("gpt-x", "page")]);
+        assert_eq!(message["channel"], "#openai");
+        assert_eq!(message["text"], "[FIRING:1] ErrorRatio (bellwether gpt-x openai page)");
+        let attachment = &message["attachments"][0];
+        assert_eq!(attachment["color"], "danger");
+        let said = "&lt;error expanding template: a template.Data has no field `Nope`&gt;";
+        assert_eq!(attachment["blocks"][0]["text"]["text"], said);
+        assert_eq!(attachment["blocks"][1]["fields"][0]["text"], "*n*\n1");
+    }
+
+    #[test]
     fn nothing_breaks_slacks_limits() {
         let huge = "&🚨".repeat(4000);
         let names: Vec<String> = (0..300).map(|number| format!("m{number}{huge}")).collect();
@@ -410,8 +457,8 @@ mod tests {
             .collect();
         let many: Vec<&Alert> = many.iter().collect();
         let texts = SlackTexts {
-            text: Some(huge.clone()),
-            fields: (0..30).map(|_| (huge.clone(), huge.clone())).collect(),
+            text: Some(Template::plain(&huge)),
+            fields: (0..30).map(|_| (Template::plain(&huge), Template::plain(&huge))).collect(),
             ..SlackTexts::default()
         };
         for alerts in [&many[..], &many[..1]] {

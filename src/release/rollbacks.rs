@@ -406,6 +406,7 @@ pub(super) mod tests {
                 url: UrlSource::Plain("http://127.0.0.1/".to_owned()),
                 send_resolved: false,
                 alerts_max: 0,
+                body: None,
                 timeout: Duration::from_secs(5),
                 signing_secrets: Vec::new(),
                 http: HttpSettings::default(),

@@ -1,8 +1,9 @@
 //! A template filled in for one sample.
 
 use super::functions::{Arity, Function};
+use super::notices;
 use super::parse::Template;
-use super::tree::{Binding, Command, Node, Operand, Pipeline, Term};
+use super::tree::{Binding, Command, Dialect, Node, Operand, Pipeline, Term};
 use super::value::Value;
 use crate::model::{Labels, Timestamp};
 
@@ -10,6 +11,9 @@ use crate::model::{Labels, Timestamp};
 const OUTPUT_MAX: usize = 64 * 1024;
 /// More steps (nodes and operands, functions by weight, values by size) are an error.
 const STEPS_MAX: usize = 50_000;
+/// A notice is about many alerts, and made far less often than rules are evaluated.
+const NOTICE_OUTPUT_MAX: usize = 512 * 1024;
+const NOTICE_STEPS_MAX: usize = 500_000;
 
 /// Named templates that call each other deeper than this are an error: about what fits on a stack.
 const CALLS_MAX: usize = 64;
@@ -37,6 +41,25 @@ pub struct Scope<'a> {
 /// Fills in a template. An error takes the place of the text, as in Prometheus.
 pub fn expand(template: &Template, scope: &Scope<'_>) -> String {
     execute(template, scope).unwrap_or_else(|error| format!("<error expanding template: {error}>"))
+}
+
+/// Fills in a template of a notice with the notice's data; `at` is `now`. An error says what is
+/// wrong.
+pub fn fill(template: &Template, data: &Value, at: Timestamp) -> Result<String, String> {
+    let (labels, query) = (Labels::empty(), |_: &str| Err("nothing can be asked here".to_owned()));
+    let scope = Scope {
+        labels: &labels,
+        value: 0.0,
+        external_labels: &labels,
+        external_url: "",
+        at,
+        query: &query,
+    };
+    let variables = vec![(String::new(), data.clone())];
+    let mut run =
+        Run { template, scope: &scope, variables, out: String::new(), steps: 0, calls: 0 };
+    run.block(template.nodes(), data)?;
+    Ok(run.out)
 }
 
 pub(super) fn execute(template: &Template, scope: &Scope<'_>) -> Result<String, String> {
@@ -71,15 +94,23 @@ struct Run<'a> {
 impl Run<'_> {
     fn step(&mut self, weight: usize) -> Result<(), String> {
         self.steps += weight;
-        if self.steps > STEPS_MAX {
-            return Err(format!("it takes more than {STEPS_MAX} steps"));
+        let steps_max = match self.template.dialect() {
+            Dialect::Rules => STEPS_MAX,
+            Dialect::Notices => NOTICE_STEPS_MAX,
+        };
+        if self.steps > steps_max {
+            return Err(format!("it takes more than {steps_max} steps"));
         }
         Ok(())
     }
 
     fn write(&mut self, text: &str) -> Result<(), String> {
-        if self.out.len() + text.len() > OUTPUT_MAX {
-            return Err(format!("its output is longer than {OUTPUT_MAX} bytes"));
+        let output_max = match self.template.dialect() {
+            Dialect::Rules => OUTPUT_MAX,
+            Dialect::Notices => NOTICE_OUTPUT_MAX,
+        };
+        if self.out.len() + text.len() > output_max {
+            return Err(format!("its output is longer than {output_max} bytes"));
         }
         self.out.push_str(text);
         Ok(())
@@ -236,7 +267,7 @@ impl Run<'_> {
         piped: Option<Value>,
     ) -> Result<Value, String> {
         let Term::Function(function) = command.first.term else {
-            return self.operand(&command.first, dot);
+            return self.method(command, dot, piped);
         };
         if matches!(function.arity, Arity::Lazy) {
             return self.lazy(function, command, dot, piped);
@@ -247,6 +278,33 @@ impl Run<'_> {
         }
         arguments.extend(piped);
         self.call(function, &arguments)
+    }
+
+    /// An operand that is no function: one with arguments is a method of what stands before it.
+    fn method(
+        &mut self,
+        command: &Command,
+        dot: &Value,
+        piped: Option<Value>,
+    ) -> Result<Value, String> {
+        if command.arguments.is_empty() && piped.is_none() {
+            return self.operand(&command.first, dot);
+        }
+        let mut owner = command.first.clone();
+        let Some(name) = owner.fields.pop() else {
+            return Err("only a function can take arguments".to_owned());
+        };
+        let owner = self.operand(&owner, dot)?;
+        let mut arguments = Vec::with_capacity(command.arguments.len() + 1);
+        for argument in &command.arguments {
+            arguments.push(self.operand(argument, dot)?);
+        }
+        arguments.extend(piped);
+        self.step(owner.weight())?;
+        notices::method(&owner, &name, &arguments).unwrap_or_else(|| {
+            let count = arguments.len();
+            Err(format!("a {} has no method `{name}` of {count} arguments", owner.kind()))
+        })
     }
 
     /// `and` and `or` look no further than they must.
@@ -280,11 +338,14 @@ impl Run<'_> {
         if !fits {
             return Err(format!("`{}` can't take {count} arguments", function.name));
         }
+        let is_rule = self.template.dialect() == Dialect::Rules;
         let value = (function.run)(self.scope, arguments)
             .map_err(|error| format!("`{}`: {error}", function.name))?;
         match &value {
-            Value::Text(text) if text.len() > OUTPUT_MAX => {
-                Err(format!("`{}` makes more than {OUTPUT_MAX} bytes", function.name))
+            Value::Text(text)
+                if text.len() > NOTICE_OUTPUT_MAX || (is_rule && text.len() > OUTPUT_MAX) =>
+            {
+                Err(format!("`{}` makes too many bytes", function.name))
             }
             _ => Ok(value),
         }
@@ -310,7 +371,16 @@ impl Run<'_> {
             }
         };
         for field in &operand.fields {
-            value = self.field(&value, field)?;
+            value = match self.template.dialect() {
+                Dialect::Rules => self.field(&value, field)?,
+                Dialect::Notices => match notices::method(&value, field, &[]) {
+                    Some(said) => {
+                        self.step(1 + value.weight() / 8)?;
+                        said?
+                    }
+                    None => self.field(&value, field)?,
+                },
+            };
         }
         Ok(value)
     }
@@ -328,6 +398,9 @@ impl Run<'_> {
             // A label that is missing is the empty text: `missingkey=zero`.
             (Value::Labels(labels), name) => Ok(Value::text(labels.get(name).unwrap_or_default())),
             (Value::Map(entries), name) => Ok(entries.get(name).cloned().unwrap_or(Value::Absent)),
+            (Value::Record(record), name) if record.field(name).is_some() => {
+                Ok(record.field(name).cloned().unwrap_or(Value::Absent))
+            }
             (Value::Absent, name) => Err(format!("nothing has the field `{name}`")),
             (value, name) => Err(format!("a {} has no field `{name}`", value.kind())),
         }
@@ -351,6 +424,9 @@ fn entries(over: &Value) -> Result<Vec<(Value, Value)>, String> {
             .iter()
             .map(|(key, value)| (Value::text(key.as_str()), value.clone()))
             .collect()),
+        Value::Array(items) => {
+            Ok(items.iter().enumerate().map(|(at, item)| (numbered(at), item.clone())).collect())
+        }
         Value::Int(number) => {
             let count = usize::try_from(*number).unwrap_or(0);
             if count > STEPS_MAX {

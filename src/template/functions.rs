@@ -4,9 +4,12 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
 use super::execute::Scope;
+use super::notices::{self, OF_RULES};
+use super::tree::Dialect;
 use super::value::Value;
 use super::{humanize, printf};
 use crate::model::{Timestamp, parse_duration};
@@ -36,18 +39,24 @@ pub(super) enum Arity {
     Lazy,
 }
 
-/// Finds a function.
-pub(super) fn find(name: &str) -> Option<&'static Function> {
+/// Finds a function of a dialect.
+pub(super) fn find(dialect: Dialect, name: &str) -> Option<&'static Function> {
+    match dialect {
+        Dialect::Rules => {}
+        Dialect::Notices if notices::find(name).is_some() => return notices::find(name),
+        Dialect::Notices if OF_RULES.contains(&name) => return None,
+        Dialect::Notices => {}
+    }
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
 type Run = fn(&Scope<'_>, &[Value]) -> Result<Value, String>;
 
-const fn exactly(name: &'static str, count: usize, run: Run) -> Function {
+pub(super) const fn exactly(name: &'static str, count: usize, run: Run) -> Function {
     Function { name, arity: Arity::Exactly(count), weight: 1, run }
 }
 
-const fn at_least(name: &'static str, count: usize, run: Run) -> Function {
+pub(super) const fn at_least(name: &'static str, count: usize, run: Run) -> Function {
     Function { name, arity: Arity::AtLeast(count), weight: 2, run }
 }
 
@@ -104,9 +113,11 @@ static FUNCTIONS: [Function; 48] = [
         if !seconds.is_finite() {
             return Ok(Value::text(humanize::humanize(seconds)));
         }
-        Ok(Value::text(Value::Time(time(seconds)?).shown()))
+        Ok(Value::text(Value::Time(time(seconds)?, TimeZone::UTC).shown()))
     }),
-    exactly("toTime", 1, |_, arguments| Ok(Value::Time(time(number(&arguments[0])?)?))),
+    exactly("toTime", 1, |_, arguments| {
+        Ok(Value::Time(time(number(&arguments[0])?)?, TimeZone::UTC))
+    }),
     exactly("toDuration", 1, |_, arguments| {
         let nanos = number(&arguments[0])? * 1e9;
         if nanos.is_nan() || nanos.abs() > i64::MAX as f64 {
@@ -186,7 +197,7 @@ static FUNCTIONS: [Function; 48] = [
     at_least("slice", 1, |_, arguments| slice(arguments)),
 ];
 
-fn text(value: &Value) -> Result<&str, String> {
+pub(super) fn text(value: &Value) -> Result<&str, String> {
     match value {
         Value::Text(text) => Ok(text),
         other => Err(format!("it needs a text, not a {}", other.kind())),
@@ -368,6 +379,7 @@ fn length(value: &Value) -> Result<Value, String> {
         Value::List(samples) => samples.len(),
         Value::Labels(labels) => labels.len(),
         Value::Map(entries) => entries.len(),
+        Value::Array(items) => items.len(),
         other => return Err(format!("a {} has no length", other.kind())),
     };
     Ok(Value::Int(i64::try_from(length).unwrap_or(i64::MAX)))
@@ -384,6 +396,10 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 let (labels, value) = samples.get(at).ok_or_else(|| out_of_range(at))?;
                 Value::Sample(labels.clone(), *value)
             }
+            Value::Array(items) => {
+                let at = integer(key)?;
+                items.get(at).cloned().ok_or_else(|| out_of_range(at))?
+            }
             Value::Text(text) => {
                 let at = integer(key)?;
                 let byte = text.as_bytes().get(at).ok_or_else(|| out_of_range(at))?;
@@ -396,6 +412,12 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
 }
 
 fn slice(arguments: &[Value]) -> Result<Value, String> {
+    if let Value::Array(items) = &arguments[0] {
+        let from = arguments.get(1).map_or(Ok(0), integer)?;
+        let to = arguments.get(2).map_or(Ok(items.len()), integer)?;
+        let part = items.get(from..to).ok_or_else(|| out_of_range(format!("{from}:{to}")))?;
+        return Ok(Value::Array(Arc::from(part)));
+    }
     let Value::Text(whole) = &arguments[0] else {
         return Err(format!("a {} can't be cut", arguments[0].kind()));
     };

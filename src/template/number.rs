@@ -1,5 +1,8 @@
 //! Numbers, times and durations as Go's `fmt` writes them.
 
+use jiff::tz::TimeZone;
+
+use super::layout;
 use crate::model::Timestamp;
 
 /// Writes a float by one of the verbs `e E f F g G`. Without a precision: as many digits as are
@@ -72,17 +75,14 @@ fn go_exponent(digits: &str, exponent: i32, letter: char) -> String {
     format!("{digits}{letter}{sign}{:02}", exponent.abs())
 }
 
-/// A time as Go's `time.Time` prints itself in UTC: `2009-02-13 23:31:30 +0000 UTC`.
-pub(super) fn time(at: Timestamp) -> String {
-    let Ok(moment) = jiff::Timestamp::from_millisecond(at.millis()) else {
-        return at.millis().to_string();
-    };
-    let seconds = moment.strftime("%Y-%m-%d %H:%M:%S");
-    let fraction = match at.millis().rem_euclid(1000) {
-        0 => String::new(),
-        millis => format!(".{millis:03}").trim_end_matches('0').to_owned(),
-    };
-    format!("{seconds}{fraction} +0000 UTC")
+/// A time as Go's `time.Time` prints itself: `2009-02-13 23:31:30 +0000 UTC`.
+pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
+    layout::format("2006-01-02 15:04:05.999999999 -0700 MST", at, zone)
+}
+
+/// A time as Go's `encoding/json` writes it.
+pub(super) fn rfc3339(at: Timestamp, zone: &TimeZone) -> String {
+    layout::format("2006-01-02T15:04:05.999999999Z07:00", at, zone)
 }
 
 /// A duration in nanoseconds as Go's `time.Duration` prints itself: `1h2m3.5s`, `1.5ms`, `0s`.
@@ -172,7 +172,7 @@ mod tests {
             (1_435_065_584_120, "2015-06-23 13:19:44.12 +0000 UTC"),
             (-1, "1969-12-31 23:59:59.999 +0000 UTC"),
         ] {
-            assert_eq!(time(Timestamp::from_millis(millis)), expected);
+            assert_eq!(time(Timestamp::from_millis(millis), &TimeZone::UTC), expected);
         }
     }
 }

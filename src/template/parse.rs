@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::functions;
+use super::library::{Library, called};
 use super::token::{self, Lexeme, TemplateError, Token};
-use super::tree::{Binding, Command, Node, Operand, Pipeline, Term};
+use super::tree::{Binding, Command, Dialect, Node, Operand, Pipeline, Term};
 use super::value::Value;
 
 /// Longer templates are refused.
@@ -27,9 +28,23 @@ struct Parsed {
     /// What `define` and `block` name.
     named: BTreeMap<String, Vec<Node>>,
     prints_value: bool,
+    dialect: Dialect,
+    library: Library,
 }
 
 impl Template {
+    /// A text that stands as it is, braces and all.
+    pub fn plain(text: &str) -> Self {
+        Self(Arc::new(Parsed {
+            text: text.to_owned(),
+            nodes: vec![Node::Text(text.to_owned())],
+            named: BTreeMap::new(),
+            prints_value: false,
+            dialect: Dialect::Notices,
+            library: Library::default(),
+        }))
+    }
+
     /// The template as it was written.
     pub fn text(&self) -> &str {
         &self.0.text
@@ -45,7 +60,11 @@ impl Template {
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&[Node]> {
-        self.0.named.get(name).map(Vec::as_slice)
+        self.0.named.get(name).map(Vec::as_slice).or_else(|| self.0.library.named(name))
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.0.dialect
     }
 
     /// The bodies of what `define` and `block` name.
@@ -75,8 +94,41 @@ impl fmt::Debug for Template {
     }
 }
 
-/// Reads a template.
+/// Reads a template of a rule.
 pub fn parse(text: &str) -> Result<Template, TemplateError> {
+    let (nodes, named, prints_value) = read(text, Dialect::Rules)?;
+    let (text, dialect, library) = (text.to_owned(), Dialect::Rules, Library::default());
+    Ok(Template(Arc::new(Parsed { text, nodes, named, prints_value, dialect, library })))
+}
+
+/// Reads a template of a notice, which may name the templates of a library. Naming one that nobody
+/// defines is an error.
+pub fn parse_notice(text: &str, library: &Library) -> Result<Template, TemplateError> {
+    let dialect = Dialect::Notices;
+    let (nodes, named, prints_value) = read(text, dialect)?;
+    let (text, library) = (text.to_owned(), library.clone());
+    let parsed = Parsed { text, nodes, named, prints_value, dialect, library };
+    let template = Template(Arc::new(parsed));
+    for name in template.blocks().chain([template.nodes()]).flat_map(called) {
+        if template.named(name).is_none() {
+            let text = template.text();
+            let written = [format!("\"{name}\""), format!("`{name}`")];
+            let at = written.iter().find_map(|name| text.find(name)).unwrap_or_default();
+            let message = format!("the template `{name}` is not defined");
+            return Err(TemplateError::at(template.text(), at, message));
+        }
+    }
+    Ok(template)
+}
+
+/// What a file of templates for notices defines.
+pub(super) fn definitions(text: &str) -> Result<BTreeMap<String, Vec<Node>>, TemplateError> {
+    read(text, Dialect::Notices).map(|(_, named, _)| named)
+}
+
+type Tree = (Vec<Node>, BTreeMap<String, Vec<Node>>, bool);
+
+fn read(text: &str, dialect: Dialect) -> Result<Tree, TemplateError> {
     if text.len() > TEXT_MAX {
         let message = format!("a template is longer than {TEXT_MAX} bytes");
         return Err(TemplateError::at(text, 0, message));
@@ -85,7 +137,11 @@ pub fn parse(text: &str) -> Result<Template, TemplateError> {
         text,
         lexemes: token::lex(text)?,
         at: 0,
-        variables: VARIABLES.map(str::to_owned).to_vec(),
+        dialect,
+        variables: match dialect {
+            Dialect::Rules => VARIABLES.map(str::to_owned).to_vec(),
+            Dialect::Notices => vec![String::new()],
+        },
         named: BTreeMap::new(),
         depth: 0,
         loops: 0,
@@ -94,10 +150,7 @@ pub fn parse(text: &str) -> Result<Template, TemplateError> {
     };
     let (nodes, end) = parser.block()?;
     match end {
-        Stop::Text => {
-            let (named, prints_value) = (parser.named, parser.prints_value);
-            Ok(Template(Arc::new(Parsed { text: text.to_owned(), nodes, named, prints_value })))
-        }
+        Stop::Text => Ok((nodes, parser.named, parser.prints_value)),
         Stop::End => parser.fail("`{{end}}` closes nothing"),
         Stop::Else => parser.fail("`{{else}}` belongs to nothing"),
     }
@@ -114,6 +167,7 @@ enum Stop {
 
 struct Parser<'a> {
     text: &'a str,
+    dialect: Dialect,
     lexemes: Vec<Lexeme>,
     at: usize,
     variables: Vec<String>,
@@ -362,7 +416,7 @@ impl Parser<'_> {
             let Some(first) = first else {
                 return self.fail("an operand is missing here");
             };
-            if !commands.is_empty() && !matches!(first.term, Term::Function(_)) {
+            if !commands.is_empty() && !self.is_callable(&first) {
                 return self.fail_at(before, "only a function can stand after `|`");
             }
             let mut arguments = Vec::new();
@@ -373,7 +427,7 @@ impl Parser<'_> {
                     None => break,
                 }
             }
-            if !arguments.is_empty() && !matches!(first.term, Term::Function(_)) {
+            if !arguments.is_empty() && !self.is_callable(&first) {
                 return self.fail_at(before, "only a function can take arguments");
             }
             commands.push(Command { first, arguments });
@@ -389,6 +443,12 @@ impl Parser<'_> {
         }
         self.depth -= 1;
         Ok(Pipeline { binding, commands })
+    }
+
+    /// A function, or in notices what may be a method.
+    fn is_callable(&self, operand: &Operand) -> bool {
+        let may_be_method = self.dialect == Dialect::Notices && !operand.fields.is_empty();
+        may_be_method || matches!(operand.term, Term::Function(_))
     }
 
     fn binding(&mut self, names_max: usize) -> Read<Option<Binding>> {
@@ -470,7 +530,7 @@ impl Parser<'_> {
                 "true" => Term::Literal(Value::Bool(true)),
                 "false" => Term::Literal(Value::Bool(false)),
                 "nil" => Term::Literal(Value::Absent),
-                name => match functions::find(name) {
+                name => match functions::find(self.dialect, name) {
                     Some(function) => Term::Function(function),
                     None => {
                         return self.fail_at(before, format!("function `{name}` is not defined"));

@@ -183,8 +183,8 @@ fn one(verb: char, flags: Flags, value: &Value) -> String {
         ('x' | 'X', Value::Text(text)) => {
             cased(text.bytes().map(|byte| format!("{byte:02x}")).collect(), verb)
         }
-        ('s', Value::Labels(_) | Value::List(_) | Value::Map(_) | Value::Time(_))
-        | ('s', Value::Span(_)) => value.shown(),
+        ('s', Value::Labels(_) | Value::List(_) | Value::Map(_) | Value::Time(..))
+        | ('s', Value::Span(_) | Value::Array(_) | Value::Record(_)) => value.shown(),
         ('d', Value::Int(number) | Value::Span(number)) => signed(number.to_string(), flags),
         ('c', Value::Int(number)) => {
             let code = u32::try_from(*number).ok().and_then(char::from_u32);

@@ -3,6 +3,15 @@
 use super::functions::Function;
 use super::value::Value;
 
+/// Whose templates these are: each has functions and data of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Prometheus's, in labels and annotations of rules.
+    Rules,
+    /// Alertmanager's, in the texts of receivers.
+    Notices,
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Text(String),

@@ -1,21 +1,29 @@
 //! What a template's expressions evaluate to.
 //!
-//! Values are shallow: a list holds samples only, and a map never holds a map, so that neither
-//! printing nor dropping one can run away.
+//! No template can make a value of its own depth: a list holds samples only, and a map never holds
+//! a map. Arrays and records nest as deep as the data of a notice does and no deeper, so that neither
+//! printing nor dropping a value can run away.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 
 use super::number;
 use crate::model::{Labels, Timestamp};
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+/// A value.
+pub enum Value {
     /// Go's nil, and the value of a key that a map lacks.
     Absent,
+    /// `bool`
     Bool(bool),
+    /// `int`
     Int(i64),
+    /// `float64`
     Float(f64),
+    /// `string`
     Text(Arc<str>),
     /// `map[string]string`
     Labels(Labels),
@@ -27,13 +35,44 @@ pub(super) enum Value {
     Map(Arc<BTreeMap<String, Value>>),
     /// The template's own data: `.` at the top, and `$`.
     Root,
-    Time(Timestamp),
+    /// A time, and in which zone it is written.
+    Time(Timestamp, TimeZone),
     /// In nanoseconds.
     Span(i64),
+    /// A slice: alerts, pairs, texts.
+    Array(Arc<[Value]>),
+    /// A struct of a notice's data.
+    Record(Arc<Record>),
+}
+
+/// What Go holds as a struct: fields in order.
+#[derive(Clone, Debug)]
+pub struct Record {
+    kind: &'static str,
+    fields: Vec<(&'static str, &'static str, Value)>,
+}
+
+impl Record {
+    /// A struct of a type, each field with its name in Go and its name in JSON.
+    pub fn new<const N: usize>(
+        kind: &'static str,
+        fields: [(&'static str, &'static str, Value); N],
+    ) -> Self {
+        Self { kind, fields: fields.into() }
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(field, ..)| *field == name).map(|(.., value)| value)
+    }
+
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &'static str, &Value)> {
+        self.fields.iter().map(|(name, json, value)| (*name, *json, value))
+    }
 }
 
 impl Value {
-    pub(super) fn text(text: impl Into<Arc<str>>) -> Self {
+    /// A text.
+    pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(text.into())
     }
 
@@ -50,8 +89,10 @@ impl Value {
             Self::List(_) => "query result",
             Self::Map(_) => "map[string]interface {}",
             Self::Root => "template data",
-            Self::Time(_) => "time",
+            Self::Time(..) => "time",
             Self::Span(_) => "duration",
+            Self::Array(_) => "list",
+            Self::Record(record) => record.kind,
         }
     }
 
@@ -68,8 +109,10 @@ impl Value {
             | Self::Float(_)
             | Self::Sample(..)
             | Self::Root
-            | Self::Time(_)
+            | Self::Time(..)
             | Self::Span(_) => 0,
+            Self::Array(items) => items.len() + items.iter().map(Self::weight).sum::<usize>(),
+            Self::Record(record) => record.fields().map(|(.., value)| value.weight()).sum(),
         }
     }
 
@@ -85,7 +128,8 @@ impl Value {
             Self::List(samples) => !samples.is_empty(),
             Self::Map(entries) => !entries.is_empty(),
             Self::Span(nanos) => *nanos != 0,
-            Self::Sample(..) | Self::Root | Self::Time(_) => true,
+            Self::Array(items) => !items.is_empty(),
+            Self::Sample(..) | Self::Root | Self::Time(..) | Self::Record(_) => true,
         }
     }
 
@@ -118,8 +162,16 @@ impl Value {
                 format!("map[{}]", shown.join(" "))
             }
             Self::Root => "{…}".to_owned(),
-            Self::Time(at) => number::time(*at),
+            Self::Time(at, zone) => number::time(*at, zone),
             Self::Span(nanos) => number::span(*nanos),
+            Self::Array(items) => {
+                let shown: Vec<String> = items.iter().map(Self::shown).collect();
+                format!("[{}]", shown.join(" "))
+            }
+            Self::Record(record) => {
+                let shown: Vec<String> = record.fields().map(|(.., value)| value.shown()).collect();
+                format!("{{{}}}", shown.join(" "))
+            }
         }
     }
 }

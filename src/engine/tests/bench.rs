@@ -95,6 +95,7 @@ fn webhook() -> Webhook {
         url: UrlSource::Plain("http://127.0.0.1:1/".to_owned()),
         send_resolved: true,
         alerts_max: 0,
+        body: None,
         timeout: Duration::from_secs(5),
         signing_secrets: Vec::new(),
         http: HttpSettings::default(),
