@@ -302,6 +302,7 @@ impl Watch {
             }
             Happening::Transition(_)
             | Happening::Noticed { .. }
+            | Happening::TemplatesFailed { .. }
             | Happening::Muted(_)
             | Happening::Unheard(_)
             | Happening::Refused { .. }

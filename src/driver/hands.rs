@@ -153,6 +153,9 @@ impl Hands {
     /// Logs what happened and passes it on. Nobody listening is no fault.
     pub(super) fn tell(&self, happening: Happening) {
         log(&happening);
+        if let Happening::TemplatesFailed { hook, errors } = &happening {
+            self.telemetry.templates_failed(hook, errors.len());
+        }
         let _has_listeners = self.happenings.send(happening).is_ok();
     }
 
@@ -187,6 +190,7 @@ impl Hands {
 
     /// Publishes a new state.
     pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.telemetry.groups_muted(snapshot.muted.len());
         self.snapshot.send_replace(Arc::new(snapshot));
     }
 }
@@ -226,6 +230,12 @@ fn log(happening: &Happening) {
         Happening::Noticed { receiver, reason, .. } => {
             tracing::info!(receiver, reason, "notice queued");
         }
+        Happening::TemplatesFailed { hook, errors } => tracing::error!(
+            hook,
+            error = errors.join("; "),
+            "templates of a notice failed; it goes out with the error in place of the text, or with the \
+             usual body"
+        ),
         Happening::Muted(muted) => tracing::info!(
             receiver = muted.receiver,
             group = muted.group,

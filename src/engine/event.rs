@@ -92,6 +92,13 @@ pub enum Happening {
         /// Of those that it names as resolved.
         resolved: Vec<Labels>,
     },
+    /// Templates of a notice could not be filled in; it goes out all the same.
+    TemplatesFailed {
+        /// The hook.
+        hook: String,
+        /// What went wrong, each with the field.
+        errors: Vec<String>,
+    },
     /// Nobody is told of a group for the sake of time intervals.
     Muted(Muted),
     /// An alert came and went before anybody was due to be told.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{TargetId, Timestamp};
+use crate::notice::Muted;
 use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::Decision;
 use crate::rules::RuleStatus;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub decisions: Vec<Arc<Decision>>,
     /// Objectives in the order of the configuration.
     pub slos: Vec<SloStatus>,
+    /// Groups of alerts of which nobody is told at this time.
+    pub muted: Vec<Muted>,
 }
 
 impl Snapshot {
@@ -38,6 +41,7 @@ impl Snapshot {
             groups: Vec::new(),
             decisions: Vec::new(),
             slos: Vec::new(),
+            muted: Vec::new(),
         }
     }
 }

@@ -502,8 +502,13 @@ impl Engine {
         let dispatch = self.dispatcher.step(now, alerts);
         let mut actions = Vec::new();
         for notice in dispatch.notices {
-            let Notice { delivery, receiver, reason, firing, resolved, .. } = notice;
+            let Notice { delivery, receiver, reason, firing, resolved, template_errors, .. } =
+                notice;
             let reason = reason.as_str();
+            if !template_errors.is_empty() {
+                let (hook, errors) = (delivery.hook.to_string(), template_errors);
+                actions.push(Action::Tell(Happening::TemplatesFailed { hook, errors }));
+            }
             actions.push(Action::Enqueue(delivery));
             actions.push(Action::Tell(Happening::Noticed { receiver, reason, firing, resolved }));
         }

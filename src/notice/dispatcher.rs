@@ -162,6 +162,15 @@ impl Dispatcher {
         dispatch
     }
 
+    /// Groups of which nobody was told when they were due last, since time intervals held or none
+    /// did: what fires in them waits.
+    pub fn muted(&self, now: Timestamp) -> Vec<Muted> {
+        let muted = self.groups.iter().filter(|(_, group)| !group.muted_by.is_empty());
+        muted
+            .map(|((route, _), group)| group.muted(now, &self.tree.node(*route).receiver))
+            .collect()
+    }
+
     /// When the next step is due though nothing changes.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadline
@@ -193,6 +202,7 @@ impl Dispatcher {
                 alerts: BTreeMap::new(),
                 next_flush: now + node.group_wait,
                 has_flushed: false,
+                muted_by: Vec::new(),
                 told: BTreeMap::new(),
             });
             let is_news = group.put(now, node.group_wait, alert);
@@ -215,11 +225,11 @@ impl Dispatcher {
             let hooks = self.receivers.get(&node.receiver).map_or(&[][..], Vec::as_slice);
             let external_url = self.external_url.as_str();
             let context = Context { now, route, node, hooks, external_url };
-            let muted_by = node.muted_by(now);
-            let (notices, unheard) = if muted_by.is_empty() {
+            group.muted_by = node.muted_by(now).into_iter().map(str::to_owned).collect();
+            let (notices, unheard) = if group.muted_by.is_empty() {
                 group.flush(&context)
             } else {
-                dispatch.muted.push(group.muted(now, &node.receiver, &muted_by));
+                dispatch.muted.push(group.muted(now, &node.receiver));
                 (Vec::new(), group.settle_muted(&context))
             };
             group.next_flush = now + node.group_interval.max(GROUP_INTERVAL_MIN);
@@ -549,6 +559,9 @@ mod tests {
         let [muted] = &dispatch.muted[..] else { panic!("{dispatch:?}") };
         assert_eq!((muted.receiver.as_str(), muted.firing), ("all", 1));
         assert_eq!(muted.intervals, ["quiet"]);
+        assert_eq!(dispatcher.muted(at(31)), dispatch.muted, "it is seen until somebody is told");
+        dispatcher.step(at(630), &[]);
+        assert_eq!(dispatcher.muted(at(631)), []);
         assert_eq!(muted.group, r#"{}/{alertname="A"}:{alertname="A"}"#);
     }
 

@@ -88,6 +88,8 @@ pub(super) struct Group {
     pub(super) alerts: BTreeMap<Labels, Alert>,
     pub(super) next_flush: Timestamp,
     pub(super) has_flushed: bool,
+    /// The time intervals for whose sake nobody was told at the last flush.
+    pub(super) muted_by: Vec<String>,
     /// What each webhook of the receiver was told last.
     pub(super) told: BTreeMap<HookId, Told>,
 }
@@ -209,11 +211,11 @@ impl Group {
     }
 
     /// The group as one of which nobody is told.
-    pub(super) fn muted(&self, now: Timestamp, receiver: &str, intervals: &[&str]) -> Muted {
+    pub(super) fn muted(&self, now: Timestamp, receiver: &str) -> Muted {
         Muted {
             receiver: receiver.to_owned(),
             group: self.key.clone(),
-            intervals: intervals.iter().map(|name| (*name).to_owned()).collect(),
+            intervals: self.muted_by.clone(),
             firing: self.alerts.values().filter(|alert| !alert.is_resolved(now)).count(),
         }
     }

@@ -147,7 +147,9 @@ impl Course {
             }
             Happening::Refused { alerts } => self.refused_alerts += alerts,
             // Results are what was read, and nothing is delivered.
-            Happening::Finished(_) | Happening::Delivered { .. } => {}
+            Happening::Finished(_)
+            | Happening::TemplatesFailed { .. }
+            | Happening::Delivered { .. } => {}
         }
     }
 

@@ -18,11 +18,13 @@ use base64::engine::general_purpose::STANDARD;
 use super::door::{Door, Keys};
 use super::passwords::Passwords;
 use crate::access::{self, Actor, Call, Identity, Refusal, Scope, Token, Ways};
+use crate::telemetry::{CallRefused, Telemetry};
 
 /// What tells who somebody is.
 #[derive(Clone)]
 pub(super) struct Guard {
     keys: Keys,
+    telemetry: Telemetry,
     passwords: Arc<Passwords>,
 }
 
@@ -37,6 +39,7 @@ struct Standing {
     ways: Ways,
     /// Which known user or token it says it is.
     claims: Option<String>,
+    telemetry: Telemetry,
 }
 
 /// Who makes a change, from where and why.
@@ -55,8 +58,8 @@ const REASON: &str = "x-bellwether-reason";
 const REASON_LENGTH_MAX: usize = 300;
 
 impl Guard {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self { keys, passwords: Arc::new(Passwords::new()) }
+    pub(super) fn new(keys: Keys, telemetry: Telemetry) -> Self {
+        Self { keys, telemetry, passwords: Arc::new(Passwords::new()) }
     }
 
     async fn standing(
@@ -72,7 +75,8 @@ impl Guard {
                 Some(PeerCertificate(print)) => Identity::Known(Actor::Certificate(print)),
                 None => Identity::Nobody,
             };
-            return Standing { identity, ways, claims: None };
+            let telemetry = self.telemetry.clone();
+            return Standing { identity, ways, claims: None, telemetry };
         };
         let text = header.to_str().unwrap_or_default();
         let (scheme, rest) = text.split_once(' ').unwrap_or_default();
@@ -84,7 +88,7 @@ impl Guard {
         } else {
             (Identity::Wrong("credentials of this kind are not known here"), None)
         };
-        Standing { identity, ways, claims }
+        Standing { identity, ways, claims, telemetry: self.telemetry.clone() }
     }
 
     async fn basic(&self, door: &Door, encoded: &str) -> (Identity, Option<String>) {
@@ -201,10 +205,12 @@ fn refuse(refusal: &Refusal, standing: &Standing, peer: SocketAddr, path: &str) 
         },
     };
     tracing::warn!(peer = %peer.ip(), path, who, reason = %refusal, "call refused");
-    let status = match refusal {
-        Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        Refusal::NotAllowed { .. } | Refusal::Suspicious(_) => StatusCode::FORBIDDEN,
+    let (status, refused) = match refusal {
+        Refusal::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, CallRefused::Unauthenticated),
+        Refusal::NotAllowed { .. } => (StatusCode::FORBIDDEN, CallRefused::NotAllowed),
+        Refusal::Suspicious(_) => (StatusCode::FORBIDDEN, CallRefused::Suspicious),
     };
+    standing.telemetry.call_refused(refused);
     let mut response = (status, format!("{refusal}\n")).into_response();
     for challenge in challenges(refusal, standing) {
         let value = HeaderValue::from_static(challenge);

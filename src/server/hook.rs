@@ -22,6 +22,7 @@ use crate::access::Scope;
 use crate::engine::{Post, RollbackRuling, Ruling};
 use crate::model::Timestamp;
 use crate::notice::{Inbound, read_inbound};
+use crate::telemetry::{PostResult, Telemetry};
 
 /// What somebody says, and where the rulings go.
 pub type PostRequest = (Post, oneshot::Sender<Vec<Ruling>>);
@@ -33,16 +34,37 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the engine may take: it waits for the journal before each of a few rollbacks.
 const RULING_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn routes(posts: mpsc::Sender<PostRequest>) -> Router {
+/// Where posts go, and where they are counted.
+#[derive(Clone)]
+struct Inbox {
+    posts: mpsc::Sender<PostRequest>,
+    telemetry: Telemetry,
+}
+
+pub(super) fn routes(posts: mpsc::Sender<PostRequest>, telemetry: Telemetry) -> Router {
     let routes = Router::new()
         .route("/api/v1/hooks/alertmanager", post(from_alertmanager))
-        .with_state(posts);
+        .with_state(Inbox { posts, telemetry });
     guard::changing(routes, Scope::Hooks)
 }
 
 async fn from_alertmanager(
-    State(posts): State<mpsc::Sender<PostRequest>>,
+    State(inbox): State<Inbox>,
     Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let response = ruled(&inbox.posts, &caller, request).await.into_response();
+    inbox.telemetry.hook_posted(match response.status() {
+        status if status.is_success() => PostResult::Accepted,
+        status if status.is_client_error() => PostResult::Invalid,
+        _ => PostResult::Unavailable,
+    });
+    response
+}
+
+async fn ruled(
+    posts: &mpsc::Sender<PostRequest>,
+    caller: &Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
     let too_large = || ApiError::bad_data("the body is larger than 4 MiB: set `max_alerts`");
@@ -61,7 +83,7 @@ async fn from_alertmanager(
         tracing::warn!(who = %caller.actor, peer = %caller.peer.ip(), %error, "post not understood");
         ApiError::bad_data(error.to_string())
     })?;
-    let said_by = said_by(&caller, &inbound);
+    let said_by = said_by(caller, &inbound);
     let firing = inbound.alerts.iter().filter(|alert| alert.is_firing).count();
     tracing::info!(
         said_by,

@@ -119,7 +119,7 @@ impl Server {
 }
 
 fn application(views: &Views) -> Router {
-    let guard = Guard::new(views.keys.clone());
+    let guard = Guard::new(views.keys.clone(), views.telemetry.clone());
     let queries =
         Queries::new(views.samples.clone(), views.evaluation_interval.clone(), views.clock);
     Router::new()
@@ -130,13 +130,13 @@ fn application(views: &Views) -> Router {
         .merge(api::routes(views))
         .merge(targets::routes(views, queries.clone()))
         .merge(status::routes(views, queries))
-        .merge(outbox::routes(views.outbox.clone()))
+        .merge(outbox::routes(views.outbox.clone(), views.snapshot.clone()))
         .merge(page::routes(views))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(axum::middleware::from_fn(guard::reading))
         .merge(admin::reload(views.reload.clone()))
-        .merge(hook::routes(views.posts.clone()))
+        .merge(hook::routes(views.posts.clone(), views.telemetry.clone()))
         .merge(outbox::resending(views.outbox.clone()))
         .method_not_allowed_fallback(not_so)
         .layer(CompressionLayer::new())

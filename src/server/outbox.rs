@@ -1,17 +1,20 @@
 //! The outbox: what waits, what was given up, and sending it again.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde_json::{Value as Body, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::guard::{self, Caller};
 use super::parameters::{ApiError, Parameters};
 use super::shape::success;
 use crate::access::Scope;
-use crate::notice::{Letter, LetterState};
+use crate::engine::Snapshot;
+use crate::notice::{Letter, LetterState, Muted};
 
 /// A question about the outbox, and where its answer goes; what fails is told in words.
 #[derive(Debug)]
@@ -32,10 +35,14 @@ pub struct Resent {
 }
 
 type Questions = mpsc::Sender<OutboxRequest>;
+type Snapshots = watch::Receiver<Arc<Snapshot>>;
+
+/// Muted groups that an answer names; all are counted.
+const MUTED_MAX: usize = 1_000;
 
 /// What is in it.
-pub(super) fn routes(questions: Questions) -> Router {
-    Router::new().route("/api/v1/notices", get(list)).with_state(questions)
+pub(super) fn routes(questions: Questions, snapshot: Snapshots) -> Router {
+    Router::new().route("/api/v1/notices", get(list)).with_state((questions, snapshot))
 }
 
 /// Sending dead letters again.
@@ -45,7 +52,7 @@ pub(super) fn resending(questions: Questions) -> Router {
 }
 
 async fn list(
-    State(questions): State<Questions>,
+    State((questions, snapshot)): State<(Questions, Snapshots)>,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let state = match parameters.get("state") {
@@ -57,7 +64,13 @@ async fn list(
         })?),
     };
     let letters = ask(&questions, |answer| OutboxRequest::List(state, answer)).await?;
-    Ok(success(json!({ "notices": letters.iter().map(shown).collect::<Vec<_>>() })))
+    let snapshot = Arc::clone(&snapshot.borrow());
+    let muted: Vec<Body> = snapshot.muted.iter().take(MUTED_MAX).map(muted).collect();
+    Ok(success(json!({
+        "notices": letters.iter().map(shown).collect::<Vec<_>>(),
+        "muted": muted,
+        "mutedGroups": snapshot.muted.len(),
+    })))
 }
 
 async fn resend(
@@ -96,6 +109,16 @@ async fn ask<T>(
     let (answer, answered) = oneshot::channel();
     questions.send(question(answer)).await.map_err(|_| ApiError::unavailable())?;
     answered.await.map_err(|_| ApiError::unavailable())?.map_err(ApiError::failed)
+}
+
+/// A group of which nobody is told at this time.
+fn muted(muted: &Muted) -> Body {
+    json!({
+        "receiver": muted.receiver,
+        "group": muted.group,
+        "intervals": muted.intervals,
+        "firing": muted.firing,
+    })
 }
 
 fn shown(letter: &Letter) -> Body {

@@ -3,6 +3,7 @@
 //! Complete without JavaScript and without any other file; it asks the browser to load it again
 //! every ten seconds.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -44,7 +45,8 @@ pub(super) fn routes(views: &Views) -> Router {
 
 async fn page(State(reader): State<Reader>) -> impl IntoResponse {
     let snapshot = Arc::clone(&reader.snapshot.borrow());
-    let troubles = troubles(&reader.standing.borrow(), reader.set_aside.as_deref());
+    let mut troubles = troubles(&reader.standing.borrow(), reader.set_aside.as_deref());
+    troubles.extend(muted(&snapshot));
     let headers = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
     (headers, Html(render(&snapshot, &troubles, reader.clock.now())))
 }
@@ -74,6 +76,23 @@ fn troubles(standing: &JournalStanding, set_aside: Option<&str>) -> Vec<String> 
         ));
     }
     troubles
+}
+
+/// Who is not told of what fires, for the sake of which time intervals.
+fn muted(snapshot: &Snapshot) -> Option<String> {
+    let muted = || snapshot.muted.iter().filter(|muted| muted.firing > 0);
+    let set = |names: Vec<&str>| {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let groups = match muted().count() {
+        0 => return None,
+        1 => "1 group of alerts fires".to_owned(),
+        count => format!("{count} groups of alerts fire"),
+    };
+    let receivers = set(muted().map(|muted| muted.receiver.as_str()).collect());
+    let intervals = set(muted().flat_map(|muted| &muted.intervals).map(String::as_str).collect());
+    Some(format!("{groups} and nobody is told at this time: {receivers} muted by {intervals}"))
 }
 
 /// Writes the page for a state as seen at a time.

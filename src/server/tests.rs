@@ -12,6 +12,7 @@ use super::{Keys, ReloadRequest, Server, Views};
 use crate::clock::Clock;
 use crate::engine::{BudgetStatus, GroupStatus, SloStatus, Snapshot};
 use crate::model::{JournalStanding, Labels, Sample, TargetId, Timestamp};
+use crate::notice::Muted;
 use crate::rules::{Alert, AlertState, Health, RuleKind, RuleStatus};
 use crate::series::{self, Store};
 use crate::slo::{self, Alerting, Indicator, Objective, Scope, Slo, Subject};
@@ -610,6 +611,45 @@ async fn the_page_says_how_objectives_stand_and_what_their_traffic_cannot_tell()
     assert!(house.get("/").await.1.contains("<td class=\"bad\">-10.0%</td>"));
     show(BudgetStatus { remaining: None, burns: Vec::new(), ..budget });
     assert!(house.get("/").await.1.contains("not known yet</td><td>–</td>"));
+}
+
+#[tokio::test]
+async fn the_page_says_who_is_not_told_and_why() {
+    let house = House::start().await;
+    assert!(!house.get("/").await.1.contains("nobody is told"));
+    let mut state = Snapshot::clone(&house.snapshot.borrow());
+    let muted = |firing| Muted {
+        receiver: "team<1>".to_owned(),
+        group: "{}:{}".to_owned(),
+        intervals: vec!["nights".to_owned()],
+        firing,
+    };
+    state.muted = vec![muted(2), muted(0)];
+    house.snapshot.send_replace(Arc::new(state));
+    let page = house.get("/").await.1;
+    let said =
+        "1 group of alerts fires and nobody is told at this time: team&lt;1&gt; muted by nights";
+    assert!(page.contains(said), "{page}");
+}
+
+#[tokio::test]
+async fn a_refused_call_is_counted_by_its_reason() {
+    let house = House::start().await;
+    let counted = || async {
+        let metrics = house.get("/metrics").await.1;
+        let of = |reason: &str| {
+            let name = format!("bellwether_http_refused_total{{reason=\"{reason}\"}} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+            line.parse::<f64>().unwrap()
+        };
+        ["unauthenticated", "not_allowed", "suspicious"].map(of)
+    };
+    assert_eq!(counted().await, [0.0; 3]);
+    let url = format!("{}/-/reload", house.base);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let foreign = client.post(url).header("origin", "https://elsewhere.example");
+    assert_eq!(foreign.send().await.unwrap().status(), 403);
+    assert_eq!(counted().await, [0.0, 0.0, 1.0]);
 }
 
 #[tokio::test]

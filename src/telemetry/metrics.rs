@@ -142,6 +142,10 @@ families! {
     WEBHOOK_DEPTH = process("bellwether_webhook_queue_depth", Gauge, ["hook"], "Notices that wait.");
     WEBHOOK_OLDEST = process("bellwether_webhook_oldest_pending_seconds", Gauge, ["hook"], "How long the oldest of them has waited.");
     WEBHOOK_CIRCUIT = process("bellwether_webhook_circuit_open", Gauge, ["hook"], "Whether a receiver failed so often that one delivery at a time probes it: 1, or 0.");
+    NOTICE_TEMPLATE_ERRORS = process("bellwether_notice_template_errors_total", Counter, ["hook"], "Templates of notices that could not be filled in, and bodies that were no JSON; the notices went out.");
+    NOTICE_GROUPS_MUTED = process("bellwether_notice_groups_muted", Gauge, [], "Groups of alerts of which nobody is told at this time, for the sake of a time interval.");
+    HTTP_REFUSED = process("bellwether_http_refused_total", Counter, ["reason"], "Calls of the API that were refused: not known, not allowed, or not to be trusted.");
+    HOOK_POSTS = process("bellwether_hook_posts_total", Counter, ["result"], "Posts to /api/v1/hooks/alertmanager by what became of them; refused callers are counted elsewhere.");
     OUTBOX_PENDING = process("bellwether_outbox_pending", Gauge, [], "Notices and rollback calls on record that are not delivered yet.");
     OUTBOX_DEAD = process("bellwether_outbox_dead_letters", Gauge, [], "Notices and rollback calls that were given up and can be sent again.");
     JOURNAL_UNWRITTEN = process("bellwether_journal_unwritten", Gauge, [], "Entries and rows of state that wait in memory for a disk that can be written.");
@@ -204,9 +208,10 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
         // counter of 3), ten single ones
         + 5 + 6 + 4 + 4 + 10;
-    // The canary's lateness, 18 single ones, the process's own, what a scrape adds.
-    let process = ladder(LAG_BUCKETS, 0) + 18 + 8 + 4;
-    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 3;
+    // The canary's lateness, 19 single ones, the process's own, what a scrape adds, calls and
+    // posts by what became of them.
+    let process = ladder(LAG_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3;
+    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 4;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 7 + groups * 5
 }
 

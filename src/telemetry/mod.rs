@@ -5,6 +5,7 @@
 //! a label's value can only come from the configuration or from a closed enum, and no handle
 //! outlives a reload.
 
+mod calls;
 mod exposition;
 mod instruments;
 mod logs;
@@ -17,6 +18,7 @@ mod slos;
 #[cfg(test)]
 mod tests;
 
+pub use calls::{CallRefused, PostResult};
 pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
 pub use prometheus::proto::MetricFamily;

@@ -9,6 +9,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
 use tokio::time::Instant;
 
+use super::calls::{CallRefused, PostResult};
 use super::instruments::{counter, gauge, histogram};
 use super::metrics;
 use super::recorder::DeliveryResult;
@@ -54,6 +55,10 @@ pub(super) struct Process {
     depth: GaugeVec,
     oldest: GaugeVec,
     pub(super) circuit: GaugeVec,
+    pub(super) template_errors: IntCounterVec,
+    pub(super) groups_muted: prometheus::Gauge,
+    pub(super) http_refused: IntCounterVec,
+    pub(super) hook_posts: IntCounterVec,
     pub(super) outbox_pending: prometheus::Gauge,
     pub(super) outbox_dead: prometheus::Gauge,
     pub(super) journal_unwritten: prometheus::Gauge,
@@ -119,6 +124,10 @@ impl Process {
             depth: gauge(registry, &metrics::WEBHOOK_DEPTH),
             oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
             circuit: gauge(registry, &metrics::WEBHOOK_CIRCUIT),
+            template_errors: counter(registry, &metrics::NOTICE_TEMPLATE_ERRORS),
+            groups_muted: single(&metrics::NOTICE_GROUPS_MUTED),
+            http_refused: counter(registry, &metrics::HTTP_REFUSED),
+            hook_posts: counter(registry, &metrics::HOOK_POSTS),
             outbox_pending: single(&metrics::OUTBOX_PENDING),
             outbox_dead: single(&metrics::OUTBOX_DEAD),
             journal_unwritten: single(&metrics::JOURNAL_UNWRITTEN),
@@ -131,6 +140,12 @@ impl Process {
             known: Mutex::default(),
         };
         process.canary_healthy.set(1.0);
+        for refused in CallRefused::ALL {
+            process.http_refused.with_label_values(&[refused.as_str()]);
+        }
+        for result in PostResult::ALL {
+            process.hook_posts.with_label_values(&[result.as_str()]);
+        }
         process
     }
 
@@ -161,6 +176,7 @@ impl Process {
                 self.attempts.with_label_values(&[hook.as_str(), class]);
             }
             self.delivery_duration.with_label_values(&[hook]);
+            self.template_errors.with_label_values(&[hook]);
             self.depth.with_label_values(&[hook]);
             self.oldest.with_label_values(&[hook]);
             self.circuit.with_label_values(&[hook]);
@@ -210,6 +226,7 @@ impl Process {
             let _was_there = self.attempts.remove_label_values(&[hook, class]).is_ok();
         }
         let _was_there = self.delivery_duration.remove_label_values(&[hook]).is_ok();
+        let _was_there = self.template_errors.remove_label_values(&[hook]).is_ok();
         for family in [&self.depth, &self.oldest, &self.circuit] {
             let _was_there = family.remove_label_values(&[hook]).is_ok();
         }

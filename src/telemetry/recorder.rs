@@ -45,7 +45,7 @@ pub struct Telemetry {
     registry: Registry,
     // A lock and not a message: recording must not wait for a loop, and only a reload writes.
     probes: Arc<RwLock<Probes>>,
-    process: Arc<Process>,
+    pub(super) process: Arc<Process>,
     slos: Arc<Slos>,
 }
 
@@ -207,6 +207,17 @@ impl Telemetry {
         if result == DeliveryResult::Delivered {
             self.process.delivery_duration.with_label_values(&[hook]).observe(took.as_secs_f64());
         }
+    }
+
+    /// Templates of a notice could not be filled in.
+    pub fn templates_failed(&self, hook: &str, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.process.template_errors.with_label_values(&[hook]).inc_by(count);
+    }
+
+    /// Of how many groups nobody is told at this time.
+    pub fn groups_muted(&self, count: usize) {
+        self.process.groups_muted.set(count as f64);
     }
 
     /// How many notices wait, and for how long the oldest has, if any waits.

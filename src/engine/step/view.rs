@@ -30,6 +30,7 @@ impl Engine {
                 .collect(),
             decisions: self.decisions.iter().cloned().collect(),
             slos: self.slos.clone(),
+            muted: self.dispatcher.muted(now),
         }
     }
 

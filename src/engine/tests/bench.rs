@@ -200,6 +200,7 @@ impl Bench {
                 Action::Tell(
                     Happening::Finished(_)
                     | Happening::Health(_)
+                    | Happening::TemplatesFailed { .. }
                     | Happening::Muted(_)
                     | Happening::Unheard(_)
                     | Happening::Refused { .. }
