@@ -386,6 +386,32 @@ fn a_rule_file_that_is_named_must_be_there_whatever_else_is_wrong() {
 }
 
 #[test]
+fn receivers_may_name_what_the_files_of_templates_define() {
+    let config = "providers:\n- {name: m, dialect: openai_chat, base_url: 'https://a.example', auth: none}\n\
+                  probes: []\ntemplates: ['*.tmpl']\nreceivers:\n- name: r\n  webhook_configs:\n  \
+                  - {url: 'https://h.example', body: '{{ template \"mine\" . }}'}\nroute: {receiver: r}\n";
+    let load_with = |template: &str| {
+        let directory = files("templates", &[("bellwether.yml", config), ("a.tmpl", template)]);
+        load(&directory.join("bellwether.yml")).map_err(|error| error.to_string())
+    };
+    assert!(load_with("{{ define \"mine\" }}{{ toJson .Status }}{{ end }}").is_ok());
+    for (template, part) in [
+        (
+            "{{ define \"mine\" }}\n{{ nope }}{{ end }}",
+            "a.tmpl`, which is no file of templates: 2:4: function `nope` is not defined",
+        ),
+        (
+            "{{ define \"mine\" }}{{ template \"x\" . }}{{ end }}",
+            "bellwether.yml:4:13: `templates`: the template `mine` calls `x`, which is not defined",
+        ),
+        ("", "the template `mine` is not defined"),
+    ] {
+        let error = load_with(template).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn mistakes_in_rule_files_are_reported_beside_the_others() {
     let directory = files(
         "beside",

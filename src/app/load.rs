@@ -7,17 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files::{TemplateFiles, matching, no_match, read, unreadable};
 use crate::config::{self, Config, Pattern};
 use crate::model::{Mistake, Place};
 use crate::rules::{self, RuleFile};
 use crate::slo;
 
-// What the YAML reader takes at most, and one byte more, so that it can say so.
-const BYTES_MAX: u64 = (4 << 20) + 1;
 const RULE_FILES_MAX: usize = 1_000;
 /// What the name of the rules of objectives ends with; the rest is the configuration's.
 const OBJECTIVES: &str = " (slos)";
@@ -101,7 +99,11 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     // Asked for apart, so that mistakes in both are reported in one go.
     let patterns = config::rule_files(&file, &text);
     patterns.iter().for_each(|pattern| files.add(directory, pattern));
-    match config::parse(&file, &text) {
+    let patterns = config::template_files(&file, &text);
+    let mut templates = TemplateFiles::default();
+    patterns.iter().for_each(|pattern| templates.add(directory, pattern));
+    let library = templates.finish(&mut files.mistakes, &mut files.warnings);
+    match config::parse_with(&file, &text, &library) {
         Ok(config) if files.mistakes.is_empty() => {
             files.generated(&config, &file);
             if !files.mistakes.is_empty() {
@@ -133,34 +135,10 @@ struct RuleFiles {
 
 impl RuleFiles {
     fn add(&mut self, directory: &Path, pattern: &Pattern) {
-        let text = &pattern.text;
-        if !text.contains(['*', '?', '[']) {
-            self.open(directory.join(text), &pattern.place);
-            return;
-        }
-        // Only what the operator wrote is a pattern; the directory may well be called `[x]`.
-        let directory = glob::Pattern::escape(&directory.display().to_string());
-        let paths = match glob::glob(&Path::new(&directory).join(text).display().to_string()) {
-            Ok(paths) => paths,
-            Err(error) => {
-                let message = format!("`rule_files` names `{text}`, which is no pattern: {error}");
-                self.mistakes.push(Mistake::new(pattern.place.clone(), message));
-                return;
-            }
-        };
-        let mut matched = false;
-        for path in paths.take(RULE_FILES_MAX) {
-            matched = true;
-            match path {
-                Ok(path) => self.open(path, &pattern.place),
-                Err(error) => self.refuse(error.path(), error.error(), &pattern.place),
-            }
-        }
-        if !matched {
-            let message = format!("`rule_files` names `{text}`, which matches no file");
-            let warning = Mistake::new(pattern.place.clone(), message);
-            let where_from = "paths are relative to the configuration file";
-            self.warnings.push(warning.remedy(where_from));
+        match matching("rule_files", directory, pattern) {
+            Ok(paths) if paths.is_empty() => self.warnings.push(no_match("rule_files", pattern)),
+            Ok(paths) => paths.into_iter().for_each(|path| self.open(path, &pattern.place)),
+            Err(mistake) => self.mistakes.push(mistake),
         }
     }
 
@@ -185,20 +163,7 @@ impl RuleFiles {
                 Ok(file) => self.found.push(file),
                 Err(mistakes) => self.mistakes.extend(mistakes),
             },
-            Err(error) => self.refuse(&path, &error, place),
+            Err(error) => self.mistakes.push(unreadable("rule_files", &path, &error, place)),
         }
     }
-
-    fn refuse(&mut self, path: &Path, error: &io::Error, place: &Place) {
-        let path = path.display();
-        let message = format!("`rule_files` names `{path}`, which cannot be read: {error}");
-        let remedy = "paths are relative to the configuration file";
-        self.mistakes.push(Mistake::new(place.clone(), message).remedy(remedy));
-    }
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -1,5 +1,6 @@
 //! Where the doers meet: each gets its settings and its channel ends. No logic lives here.
 
+mod files;
 mod load;
 mod recorded;
 mod records;

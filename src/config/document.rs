@@ -15,6 +15,7 @@ use super::slos::slos;
 use super::time_intervals::time_intervals;
 use super::web::tokens;
 use crate::model::Mistake;
+use crate::template::Library;
 use crate::yaml::{self, Node};
 
 const SECTIONS: [&str; 14] = [
@@ -23,6 +24,7 @@ const SECTIONS: [&str; 14] = [
     "providers",
     "probes",
     "rule_files",
+    "templates",
     "receivers",
     "route",
     "time_intervals",
@@ -37,12 +39,18 @@ const SECTIONS: [&str; 14] = [
 /// Reads a configuration; `file` is its name as the operator knows it, for messages and as the
 /// place that relative paths start from. Every mistake is returned, in the order of the file.
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Mistake>> {
+    parse_with(file, text, &Library::standard())
+}
+
+/// The same with the templates that the files of `templates` define.
+pub fn parse_with(file: &str, text: &str, library: &Library) -> Result<Config, Vec<Mistake>> {
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
     if root.is_null() {
         let mistake = Mistake::new(root.place, "the file holds no configuration");
         return Err(vec![mistake.remedy("`bellwether init` writes a first one")]);
     }
     let mut reader = Reader::new(file);
+    reader.library = library.clone();
     root.duplicates().into_iter().for_each(|mistake| reader.report(mistake));
     let config = reader.fields(&root, "", &SECTIONS).map(|fields| read(&mut reader, &fields));
     match (config, reader.finish()) {
@@ -54,8 +62,17 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Mistake>> {
 /// The rule files that a configuration names, whatever else is wrong with it: what is wrong with
 /// them can then be reported in the same go.
 pub fn rule_files(file: &str, text: &str) -> Vec<Pattern> {
+    patterns(file, text, "rule_files")
+}
+
+/// The files of templates that it names, likewise: receivers are read with what these define.
+pub fn template_files(file: &str, text: &str) -> Vec<Pattern> {
+    patterns(file, text, "templates")
+}
+
+fn patterns(file: &str, text: &str, field: &str) -> Vec<Pattern> {
     let Ok(root) = yaml::parse(file, text) else { return Vec::new() };
-    let items = root.get("rule_files").and_then(Node::items).unwrap_or_default();
+    let items = root.get(field).and_then(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| pattern(item).ok()).collect()
 }
 
@@ -70,6 +87,8 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let providers = providers(reader, root, &intervals);
     let probes = probes(reader, root, &global, &providers);
     let rule_files = reader.list(root, "rule_files", pattern);
+    // Whoever loads the files has read these already; only what is wrong with the list is found here.
+    reader.list(root, "templates", pattern);
     let receivers = receivers(reader, root);
     let route = route(reader, root, &receivers, &intervals);
     let alertmanagers = alertmanagers(reader, root);

@@ -33,7 +33,7 @@ mod time_intervals;
 mod web;
 mod web_file;
 
-pub use document::{parse, rule_files};
+pub use document::{parse, parse_with, rule_files, template_files};
 pub use estimate::{Estimate, TargetEstimate, estimate};
 pub use http::http_file;
 pub use releases::Release;
