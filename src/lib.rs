@@ -29,6 +29,7 @@ pub mod upstream;
 // Doers: they own sockets, tasks and time, and never import each other.
 pub mod archive;
 pub mod driver;
+pub mod executor;
 pub mod journal;
 pub mod notifier;
 pub mod prober;

@@ -19,7 +19,7 @@ use bellwether::probe::{
     Timeouts,
 };
 use bellwether::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
-use bellwether::release::{Mode, Rollback};
+use bellwether::release::{Does, Mode, Rollback};
 use bellwether::series::{self, Store};
 use bellwether::telemetry::{Sampler, Telemetry};
 
@@ -138,9 +138,10 @@ fn settings() -> engine::Settings {
             matchers: vec![Matcher::parse("severity=rollback").expect("a matcher")],
             candidate: vec![TargetId::new("candidate")],
             stable: vec![TargetId::new("stable")],
-            webhook,
+            does: Does::Call(Box::new(webhook)),
             cooldown: 1800 * SECOND,
             daily_max: 3,
+            drill_interval: None,
             mode: Mode::Live,
             force: false,
         }],

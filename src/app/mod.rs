@@ -2,6 +2,8 @@
 
 mod files;
 mod load;
+mod offline;
+mod plans;
 mod recorded;
 mod records;
 mod service;
@@ -9,5 +11,6 @@ mod web;
 mod wiring;
 
 pub use load::{LoadError, Loaded, load};
+pub use offline::roll_back_offline;
 pub use service::{App, Configuration, Options};
 pub use web::load_web;

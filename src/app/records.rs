@@ -11,12 +11,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::plans;
 use crate::driver::{self, Sending};
 use crate::engine::Happening;
 use crate::journal::{Batch, DeliveryRecord, Journal, JournalError};
 use crate::model::JournalStanding;
-use crate::notice::Delivery;
+use crate::notice::{Delivery, HookId};
 use crate::notifier::{Ending, Report};
+use crate::release::{LogEntry, RunMode, What};
 use crate::server::{OutboxRequest, Resent};
 use crate::telemetry::Telemetry;
 
@@ -35,6 +37,8 @@ pub(super) struct Desk {
     pub(super) batches: mpsc::Receiver<(driver::Batch, oneshot::Sender<bool>)>,
     /// From the notifier.
     pub(super) reports: mpsc::Receiver<Report>,
+    /// From the executor: what plans did.
+    pub(super) entries: mpsc::Receiver<LogEntry>,
     /// From the server.
     pub(super) questions: mpsc::Receiver<OutboxRequest>,
     /// To the notifier.
@@ -54,7 +58,8 @@ type Writing = BoxFuture<'static, (Vec<Delivery>, bool, oneshot::Sender<bool>)>;
 
 /// Writes until driver and notifier are gone.
 pub(super) async fn keep(journal: Journal, desk: Desk) {
-    let Desk { mut batches, mut reports, mut questions, send, told, settled, .. } = desk;
+    let Desk { mut batches, mut reports, mut entries, mut questions, send, told, settled, .. } =
+        desk;
     let (shown, telemetry) = (desk.standing, desk.telemetry);
     let mut writing: FuturesOrdered<Writing> = FuturesOrdered::new();
     let mut standing = journal.standing();
@@ -79,6 +84,7 @@ pub(super) async fn keep(journal: Journal, desk: Desk) {
                 has_reports = count > 0;
                 ended(&journal, &told, std::mem::take(&mut some));
             }
+            Some(entry) = entries.recv() => planned(&journal, &told, entry),
             Some(question) = questions.recv() => answer(&journal, &send, question).await,
             Ok(()) = standing.changed() => {
                 let now = *standing.borrow_and_update();
@@ -93,6 +99,9 @@ pub(super) async fn keep(journal: Journal, desk: Desk) {
             // Nobody waits where the start failed.
             let _is_stopping = settled.send(()).is_ok();
         }
+    }
+    while let Ok(entry) = entries.try_recv() {
+        planned(&journal, &told, entry);
     }
     journal.close().await;
 }
@@ -138,9 +147,44 @@ fn ended(journal: &Journal, told: &mpsc::Sender<Happening>, reports: Vec<Report>
     }
 }
 
+/// Writes down what a plan did; with its end its delivery leaves the outbox, in one transaction. One
+/// that is unverified stays there as a dead letter.
+fn planned(journal: &Journal, told: &mpsc::Sender<Happening>, entry: LogEntry) {
+    let mut endings = Vec::new();
+    if let What::Ended { end, why, .. } = &entry.what
+        && entry.mode == RunMode::Real
+    {
+        let hook = HookId::rollback(&entry.rollback);
+        let (id, at, is_good) = (entry.id.clone(), entry.at(), end.is_good());
+        let result = if is_good { "delivered" } else { "failed" }.to_owned();
+        let detail = if is_good { end.as_str().to_owned() } else { why.clone() };
+        let failure = (!is_good).then(|| detail.clone());
+        let happening =
+            Happening::Delivered { hook: hook.to_string(), id: id.clone(), at, failure };
+        // A driver that stopped needs no news.
+        let _is_heard = told.try_send(happening).is_ok();
+        endings.push(DeliveryRecord { hook, id, at, attempts: 1, result, detail });
+    }
+    drop(journal.write(Batch { endings, log: vec![entry], ..Batch::default() }));
+}
+
 async fn answer(journal: &Journal, send: &Sending, question: OutboxRequest) {
     // Whoever asked may have gone away.
     let _is_heard = match question {
+        OutboxRequest::Put(delivery) => {
+            let notices = vec![delivery.clone()];
+            let written = journal.write(Batch { notices, ..Batch::default() });
+            let is_written = tokio::time::timeout(RECORD_TIMEOUT, written).await;
+            if !matches!(is_written, Ok(Ok(()))) {
+                tracing::error!(id = delivery.id, "not on record, and carried out all the same");
+            }
+            send(delivery);
+            true
+        }
+        OutboxRequest::Log(rollback, answer) => {
+            let lines = journal.log(rollback, plans::REMEMBERED).await;
+            answer.send(lines.map_err(|error| error.to_string())).is_ok()
+        }
         OutboxRequest::List(state, answer) => {
             let letters = journal.letters(state).await;
             answer.send(letters.map_err(|error| error.to_string())).is_ok()

@@ -12,15 +12,17 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::load::{Loaded, load};
+use super::plans;
 use super::records::{self, Desk};
 use super::web::Doorkeeper;
 use super::wiring::{self, Names, Post};
 use crate::access::Token;
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::driver::{Driver, Feeds, Hands, Reload};
 use crate::engine::{Engine, Happening, Snapshot};
+use crate::executor::Executor;
 use crate::journal::Journal;
 use crate::model::JournalStanding;
 use crate::notice::Delivery;
@@ -73,6 +75,8 @@ pub struct App {
     prober: Prober,
     driver: Driver,
     notifier: Arc<Post>,
+    executor: Executor,
+    current: watch::Sender<Arc<Config>>,
     server: Server,
     recorder: JoinHandle<()>,
     settled: oneshot::Receiver<()>,
@@ -119,6 +123,7 @@ impl App {
             .await
             .with_context(|| format!("cannot use `{}` for state", options.storage.display()))?;
         let remembered = journal.decisions_since(clock.now() - records::REMEMBERED).await?;
+        let log = journal.log(None, plans::REMEMBERED).await?;
         let (kept, pending) = (journal.state().await?, journal.take_up().await?);
         let set_aside = journal.set_aside().map(|path| Arc::from(path.display().to_string()));
         let listener = TcpListener::bind(&options.listen)
@@ -129,6 +134,7 @@ impl App {
         let telemetry = Telemetry::new();
         telemetry.configure(&loaded.config.targets);
         wiring::configure_actions(&telemetry, &Names::of(&loaded));
+        plans::remember(&log, &loaded.config, &telemetry);
         telemetry.reloaded(true, clock.now());
         if set_aside.is_some() {
             telemetry.journal_damaged();
@@ -153,8 +159,23 @@ impl App {
 
         let endpoints = wiring::endpoints(&loaded.config);
         let (notifier, reports) = Notifier::spawn(endpoints, clock, telemetry.clone());
+        let (current, shown_current) = watch::channel(Arc::new(loaded.config.clone()));
+        let (noted, entries) = mpsc::channel(plans::ENTRIES_MAX);
+        let executor = Executor::spawn(
+            plans::planned(&loaded.config, clock.now()),
+            plans::done(&log),
+            plans::reach(shown_current.clone(), clock),
+            noted,
+            clock,
+            telemetry.clone(),
+        );
         for delivery in pending {
             let (hook, id) = (&delivery.hook, &delivery.id);
+            if executor.is_planned(&delivery) {
+                tracing::warn!(%hook, id, "a rollback was under way before the restart: it goes on");
+                executor.send(delivery);
+                continue;
+            }
             tracing::warn!(%hook, id, "not known to be delivered before the restart: sent again");
             // A rollback's window is short and speaks of a process that was there to use it.
             let decided_at = if hook.is_rollback() { clock.now() } else { delivery.decided_at };
@@ -169,8 +190,9 @@ impl App {
         let desk = Desk {
             batches,
             reports,
+            entries,
             questions,
-            send: wiring::sending_while_there(&notifier),
+            send: wiring::sending_while_there(&notifier, &executor),
             told,
             settled,
             standing,
@@ -199,14 +221,19 @@ impl App {
         };
         let hands = Hands {
             records: decisions,
-            send: wiring::sending(&notifier),
+            send: wiring::sending(&notifier, &executor),
             written: archive.batches(),
             snapshot,
             happenings: happenings.clone(),
             telemetry: telemetry.clone(),
         };
         let driver = Driver::spawn(engine, cadence, sampler, feeds, hands, clock);
+        let (releases, release_requests) = mpsc::channel(plans::REQUESTS_MAX);
+        let answering =
+            plans::answer(release_requests, shown_current, executor.clone(), outbox.clone(), clock);
+        tokio::spawn(answering);
         let views = Views {
+            releases,
             snapshot: shown,
             samples,
             posts,
@@ -247,6 +274,8 @@ impl App {
             prober,
             driver,
             notifier,
+            executor,
+            current,
             server,
             recorder,
             settled: is_settled,
@@ -320,6 +349,8 @@ impl App {
         if let Some(notifier) = &mut *self.notifier.lock().unwrap_or_else(PoisonError::into_inner) {
             notifier.reload(endpoints);
         }
+        self.current.send_replace(Arc::new(loaded.config.clone()));
+        self.executor.reload(plans::planned(&loaded.config, self.clock.now())).await;
         self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());
@@ -347,6 +378,8 @@ impl App {
         if tokio::time::timeout(left(3 * second).min(second), self.settled).await.is_err() {
             tracing::warn!("the journal is behind; what it holds is sent after the next start");
         }
+        // What is under way goes on at the next start, by the same keys.
+        self.executor.stop().await;
         let notifier = self.notifier.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(notifier) = notifier {
             notifier.stop(left(2 * second)).await;

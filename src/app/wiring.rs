@@ -13,8 +13,10 @@ use crate::clock::Clock;
 use crate::config::{Config, Global};
 use crate::driver::{Cadence, Reload, Sending};
 use crate::engine;
+use crate::executor::Executor;
 use crate::notice::{Endpoint, Guard, endpoints as all_endpoints};
 use crate::notifier::Notifier;
+use crate::release::Does;
 use crate::rules;
 use crate::series;
 use crate::slo;
@@ -72,7 +74,10 @@ pub(super) fn configure_actions(telemetry: &Telemetry, names: &Names) {
 }
 
 pub(super) fn endpoints(config: &Config) -> Vec<Endpoint> {
-    let rollbacks = config.rollbacks.iter().map(|entry| (entry.name.as_str(), &entry.webhook));
+    let rollbacks = config.rollbacks.iter().filter_map(|entry| match &entry.does {
+        Does::Call(webhook) => Some((entry.name.as_str(), &**webhook)),
+        Does::Plan(_) => None,
+    });
     let guard = Guard::new(&config.global.allowed_networks);
     all_endpoints(&config.receivers, &config.alertmanagers, rollbacks, &guard)
 }
@@ -146,24 +151,27 @@ pub(super) fn archive(
 /// nobody must wait for a task of ours to pass a delivery on.
 pub(super) type Post = Mutex<Option<Notifier>>;
 
-/// Hands deliveries to the notifier.
-pub(super) fn sending(post: &Arc<Post>) -> Sending {
-    let post = Arc::clone(post);
-    Box::new(move |delivery| pass_on(&post, delivery))
+/// Hands deliveries to the notifier, and those that have a plan to the executor.
+pub(super) fn sending(post: &Arc<Post>, executor: &Executor) -> Sending {
+    let (post, executor) = (Arc::clone(post), executor.clone());
+    Box::new(move |delivery| pass_on(&post, &executor, delivery))
 }
 
 /// The same for one who must not keep the notifier alive.
-pub(super) fn sending_while_there(post: &Arc<Post>) -> Sending {
-    let post: Weak<Post> = Arc::downgrade(post);
+pub(super) fn sending_while_there(post: &Arc<Post>, executor: &Executor) -> Sending {
+    let (post, executor): (Weak<Post>, _) = (Arc::downgrade(post), executor.clone());
     Box::new(move |delivery| {
         if let Some(post) = post.upgrade() {
-            pass_on(&post, delivery);
+            pass_on(&post, &executor, delivery);
         }
     })
 }
 
 /// What comes after the stop stays in the outbox, where the next start finds it.
-fn pass_on(post: &Post, delivery: crate::notice::Delivery) {
+fn pass_on(post: &Post, executor: &Executor, delivery: crate::notice::Delivery) {
+    if executor.is_planned(&delivery) {
+        return executor.send(delivery);
+    }
     if let Some(notifier) = &*post.lock().unwrap_or_else(PoisonError::into_inner) {
         notifier.send(delivery);
     }

@@ -67,9 +67,6 @@ enum Command {
     /// Turn the service level objectives of a configuration into Prometheus rules.
     #[command(subcommand)]
     Slo(Slo),
-    /// Look at the releases of a configuration.
-    #[command(subcommand)]
-    Release(Release),
     /// Run unit tests, in promtool's format.
     #[command(subcommand)]
     Test(Test),
@@ -84,6 +81,11 @@ enum Command {
     /// List the outbox of a running bellwether, and send again what was given up.
     #[command(subcommand)]
     Notices(notices::Command),
+    /// Look at the stages of a release, rehearse the plan of a rollback, or print what plans did.
+    #[command(subcommand)]
+    Release(release::Command),
+    /// Roll back now, by a running bellwether or, with `--offline`, without one.
+    Rollback(release::Rollback),
     /// Play rules over history, from a data directory or a Prometheus; nothing is sent.
     Replay(replay::Arguments),
     /// Exit 0 if a running bellwether is ready; for container health checks.
@@ -112,12 +114,6 @@ enum Slo {
     Generate(slo::GenerateArguments),
 }
 
-#[derive(Debug, Subcommand)]
-enum Release {
-    /// Print for each stage what it takes to pass, and how long, at the configured cadence.
-    Plan(release::PlanArguments),
-}
-
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -129,7 +125,6 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(Check::Config(arguments)) => check::config(&arguments),
         Command::Slo(Slo::Generate(arguments)) => slo::generate(&arguments),
-        Command::Release(Release::Plan(arguments)) => release::plan(&arguments),
         Command::Check(Check::Rules(arguments)) => Ok(check_rules::rules(&arguments)),
         Command::Test(Test::Rules(arguments)) => test::rules(&arguments),
         Command::Check(Check::WebConfig(arguments)) => check::web(&arguments),
@@ -138,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Notices(command) => notices::run(&command),
+        Command::Release(command) => release::run(&command),
+        Command::Rollback(arguments) => release::roll_back(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };

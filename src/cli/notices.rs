@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::arguments::{LISTEN, runtime, server_url, unheard, without_user};
 use super::http::HttpFile;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// As long as the longest plan of a rollback may take, and a little more.
+const TIMEOUT: Duration = Duration::from_secs(660);
 
 /// What to do with the outbox.
 #[derive(Debug, Subcommand)]
@@ -47,10 +48,10 @@ pub(super) struct Resend {
 }
 
 #[derive(Debug, Args)]
-struct Server {
+pub(super) struct Server {
     /// Which bellwether is asked; `http://NAME:PASSWORD@HOST` signs in.
     #[arg(long, default_value_t = format!("http://{LISTEN}"), value_parser = server_url)]
-    url: String,
+    pub(super) url: String,
     #[command(flatten)]
     http: HttpFile,
 }
@@ -141,7 +142,11 @@ fn resend(arguments: &Resend) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks, by `POST` where there is a form. Returns the answer as it came and as it reads.
-fn ask(server: &Server, url: &str, form: Option<String>) -> anyhow::Result<(String, Value)> {
+pub(super) fn ask(
+    server: &Server,
+    url: &str,
+    form: Option<String>,
+) -> anyhow::Result<(String, Value)> {
     let http = server.http.read()?;
     let (status, body) = runtime()?.block_on(async {
         let client = http.client(url)?;

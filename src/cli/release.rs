@@ -1,12 +1,135 @@
-//! `bellwether release`.
+//! `bellwether release` and `bellwether rollback`: what plans do, by a running bellwether or without
+//! one.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::Value;
 
-use super::arguments::ConfigFile;
-use crate::app::{LoadError, load};
+use super::arguments::{ConfigFile, runtime};
+use super::notices::{Server, ask};
+use crate::app::{LoadError, load, roll_back_offline};
+use crate::clock::Clock;
 use crate::model::suggest;
+use crate::release::LogEntry;
+
+/// What to ask about.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print for each stage what it takes to pass, and how long, at the configured cadence.
+    Plan(PlanArguments),
+    /// Rehearse the plan of a rollback; exit 1 if it fails.
+    Drill(Named),
+    /// Print what the plans of a rollback did, oldest first.
+    Log(Named),
+}
+
+/// Flags of `release drill` and `release log`.
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The rollback.
+    name: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Flags of `rollback`.
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    /// The rollback.
+    name: String,
+    /// Carry its plan out from here, by the configuration file alone; needs no running bellwether
+    /// and no store.
+    #[arg(long, conflicts_with = "url")]
+    offline: bool,
+    #[command(flatten)]
+    server: Server,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Where the record goes, if it can be had.
+    #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data")]
+    storage: PathBuf,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Plan(arguments) => plan(arguments),
+        Command::Drill(named) => {
+            let (_, answer) = ask(
+                &named.server,
+                &address(&named.server, &named.name, "drill")?,
+                Some(String::new()),
+            )?;
+            println!("{}", answer["data"]["end"].as_str().unwrap_or_default());
+            Ok(code(answer["data"]["isGood"] == true))
+        }
+        Command::Log(named) => {
+            let (_, answer) =
+                ask(&named.server, &address(&named.server, &named.name, "log")?, None)?;
+            for entry in answer["data"]["log"].as_array().into_iter().flatten() {
+                println!("{}", line(entry));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+pub(super) fn roll_back(arguments: &Rollback) -> anyhow::Result<ExitCode> {
+    if !arguments.offline {
+        let url = address(&arguments.server, &arguments.name, "rollback")?;
+        let (_, answer) = ask(&arguments.server, &url, Some(String::new()))?;
+        println!("under way as {}", answer["data"]["id"].as_str().unwrap_or_default());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let loaded = load(&arguments.config.path)?;
+    let say = |entry: &LogEntry| println!("{}", line(&shown(entry)));
+    let end = runtime()?.block_on(roll_back_offline(
+        loaded,
+        &arguments.name,
+        &arguments.storage,
+        Clock::start(),
+        say,
+    ))?;
+    println!("{}", end.as_str());
+    Ok(code(end.is_good()))
+}
+
+fn code(is_good: bool) -> ExitCode {
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn address(server: &Server, name: &str, what: &str) -> anyhow::Result<String> {
+    let mut url = reqwest::Url::parse(&server.url)?;
+    let mut path = url.path_segments_mut().ok().context("write `http://HOST:PORT`")?;
+    path.pop_if_empty().extend(["api", "v1", "releases", name, what]);
+    drop(path);
+    Ok(url.to_string())
+}
+
+fn shown(entry: &LogEntry) -> Value {
+    let mut shown = serde_json::to_value(entry).unwrap_or_default();
+    shown["at"] = Value::String(entry.at().rfc3339());
+    shown
+}
+
+/// One line: when, which execution, what, and its fields.
+fn line(entry: &Value) -> String {
+    let text = |name: &str| entry[name].as_str().unwrap_or_default();
+    let mut line = format!("{} {} {}", text("at"), text("run"), text("what"));
+    for name in
+        ["step", "attempt", "attempts", "is_good", "result", "end", "took_ms", "why", "output"]
+    {
+        match &entry[name] {
+            Value::Null => {}
+            Value::String(text) if text.is_empty() => {}
+            Value::String(text) => line.push_str(&format!(" {name}={}", text.replace('\n', " "))),
+            value => line.push_str(&format!(" {name}={value}")),
+        }
+    }
+    line
+}
 
 /// Flags of `release plan`.
 #[derive(Debug, Args)]
@@ -18,7 +141,7 @@ pub(super) struct PlanArguments {
 }
 
 /// Prints what each stage takes, at the configured cadence and traffic.
-pub(super) fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
+fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
     let loaded = match load(&arguments.config.path) {
         Ok(loaded) => loaded,
         Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),

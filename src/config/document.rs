@@ -18,7 +18,7 @@ use crate::model::Mistake;
 use crate::template::Library;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "global",
     "storage",
     "providers",

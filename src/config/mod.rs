@@ -29,6 +29,7 @@ mod settings;
 mod slack;
 mod slos;
 mod starter;
+mod steps;
 mod time_intervals;
 mod web;
 mod web_file;

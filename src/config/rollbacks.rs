@@ -1,30 +1,38 @@
 //! `rollbacks:`: which alerts take traffic from which targets, and what is called.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::duration;
 use super::probes::{Probes, known_name};
 use super::providers::unique;
-use super::reader::{Fields, Reader, entry_name};
+use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::receivers::rollback_webhook;
 use super::scalar::{boolean, matcher, name, number, refuse};
-use crate::model::TargetId;
-use crate::release::{Mode, Rollback};
+use super::steps::plan;
+use crate::model::{Mistake, TargetId};
+use crate::release::{Does, Mode, Rollback};
 use crate::yaml::Node;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 12] = [
     "name",
     "matchers",
     "candidate",
     "stable",
     "webhook",
+    "steps",
+    "deadline",
+    "drill_every",
     "cooldown",
     "max_per_day",
     "dry_run",
     "force",
 ];
 const COOLDOWN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
+
+const DRILLS: RangeInclusive<Duration> =
+    Duration::from_secs(3600)..=Duration::from_secs(90 * 86_400);
 
 /// Reads `rollbacks:`.
 pub(super) fn rollbacks(reader: &mut Reader, root: &Fields<'_>, probes: &Probes) -> Vec<Rollback> {
@@ -54,17 +62,14 @@ fn rollback(
     reader.filled(&fields, "matchers", remedy);
     let candidate = arm(reader, &fields, "candidate", &[], probes);
     let stable = arm(reader, &fields, "stable", &candidate, probes);
-    let webhook = match fields.get("webhook") {
-        Some(node) => rollback_webhook(reader, node, fields.part("webhook")),
-        None => {
-            if !fields.has("webhook") {
-                reader.missing(&fields, "webhook", "write what is called, with `url` below it");
-            }
-            None
-        }
-    };
+    let does = does(reader, &fields);
     let cooldown = reader.optional(&fields, "cooldown", |node| duration(node, COOLDOWN));
     let daily_max = reader.optional(&fields, "max_per_day", |node| number(node, 1..=1000));
+    let drill_interval = reader.optional(&fields, "drill_every", |node| duration(node, DRILLS));
+    if let (Some(node), Some(Does::Call(_))) = (fields.get("drill_every"), &does) {
+        let message = prefixed(&fields.what, "`drill_every` rehearses `steps`, and there are none");
+        reader.report(Mistake::new(node.place.clone(), message).remedy("remove it"));
+    }
     let mode = match reader.optional(&fields, "dry_run", boolean) {
         Some(true) => Mode::DryRun,
         Some(false) | None => Mode::Live,
@@ -75,12 +80,35 @@ fn rollback(
         matchers,
         candidate,
         stable,
-        webhook: webhook?,
+        does: does?,
         cooldown: cooldown.unwrap_or(Duration::from_secs(30 * 60)),
         daily_max: daily_max.unwrap_or(3),
+        drill_interval,
         mode,
         force,
     })
+}
+
+/// What it does: `webhook:` alone, or `steps:` within a `deadline`.
+fn does(reader: &mut Reader, fields: &Fields<'_>) -> Option<Does> {
+    if fields.has("steps") {
+        if let Some(webhook) = fields.get("webhook") {
+            let message = prefixed(&fields.what, "`webhook` stands beside `steps`");
+            let mistake = Mistake::new(webhook.place.clone(), message);
+            reader.report(mistake.remedy("make it a step, as `webhook:` below an item of `steps`"));
+        }
+        return plan(reader, fields).map(|plan| Does::Plan(Arc::new(plan)));
+    }
+    if let Some(deadline) = fields.get("deadline") {
+        let message = prefixed(&fields.what, "`deadline` bounds `steps`, and there are none");
+        reader.report(Mistake::new(deadline.place.clone(), message).remedy("remove it"));
+    }
+    if !fields.has("webhook") {
+        let remedy = "write what is called, with `url` below it, or write `steps:`";
+        reader.missing(fields, "webhook", remedy);
+    }
+    let webhook = rollback_webhook(reader, fields.get("webhook")?, fields.part("webhook"));
+    webhook.map(|webhook| Does::Call(Box::new(webhook)))
 }
 
 /// One side of a rollback: names of probes, none of them on the other side.

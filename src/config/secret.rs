@@ -6,6 +6,7 @@ use super::settings::Config;
 use crate::model::{HeaderValue, HttpSettings, Mistake, SecretSource, UrlSource};
 use crate::notice::{Integration, PagerDuty, Slack, Webhook};
 use crate::provider::Auth;
+use crate::release::{Does, Effect, Rollback};
 use crate::yaml::Node;
 
 /// Every secret that the configuration refers to, and for what: to be read at start, and by
@@ -37,9 +38,25 @@ pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
         of_connection(&what, &alertmanager.http, &mut found);
     }
     for rollback in &config.rollbacks {
-        of_webhook(&format!("rollback `{}`", rollback.name), &rollback.webhook, &mut found);
+        of_rollback(rollback, &mut found);
     }
     found
+}
+
+fn of_rollback(rollback: &Rollback, found: &mut Vec<(String, SecretSource)>) {
+    let what = format!("rollback `{}`", rollback.name);
+    let plan = match &rollback.does {
+        Does::Call(webhook) => return of_webhook(&what, webhook, found),
+        Does::Plan(plan) => plan,
+    };
+    for step in &plan.steps {
+        match &step.effect {
+            Effect::Webhook { webhook, .. } => {
+                of_webhook(&format!("{what}, step `{}`", step.name), webhook, found);
+            }
+            Effect::Command { .. } | Effect::File { .. } | Effect::Verify => {}
+        }
+    }
 }
 
 fn of_webhook(what: &str, webhook: &Webhook, found: &mut Vec<(String, SecretSource)>) {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::log;
 use super::outbox::{self, ROWS_A_STATEMENT};
 use crate::model::{StateRow, StateTable, Timestamp};
 use crate::notice::{Delivery, HookId};
-use crate::release::{Decision, Verdict};
+use crate::release::{Decision, LogEntry, Verdict};
 
 /// Entries that could not be written yet; beyond it the oldest is lost, and logged.
 const ENTRIES_MAX: usize = 10_000;
@@ -40,6 +41,8 @@ pub struct Batch {
     pub notices: Vec<Delivery>,
     /// How deliveries ended.
     pub endings: Vec<DeliveryRecord>,
+    /// What plans did.
+    pub log: Vec<LogEntry>,
     /// State that changed.
     pub rows: Vec<StateRow>,
 }
@@ -57,6 +60,7 @@ enum Entry {
     Decision(Arc<Decision>),
     Notice(Delivery),
     Ending(DeliveryRecord),
+    Log(LogEntry),
 }
 
 impl Backlog {
@@ -65,6 +69,7 @@ impl Backlog {
         self.entries.extend(batch.decisions.into_iter().map(Entry::Decision));
         self.entries.extend(batch.notices.into_iter().map(Entry::Notice));
         self.entries.extend(batch.endings.into_iter().map(Entry::Ending));
+        self.entries.extend(batch.log.into_iter().map(Entry::Log));
         self.rows.extend(batch.rows.into_iter().map(|row| ((row.table, row.key), row.value)));
         let lost = self.entries.len().saturating_sub(ENTRIES_MAX);
         self.entries.drain(..lost);
@@ -120,6 +125,7 @@ impl Backlog {
                 }
                 Entry::Notice(delivery) => letters.push(delivery),
                 Entry::Ending(record) => endings.push(record),
+                Entry::Log(entry) => log::write(entry, connection).await?,
             }
         }
         // An end is never older than the beginning that is written with it.

@@ -10,6 +10,7 @@
 
 mod entry;
 mod lock;
+mod log;
 mod outbox;
 mod store;
 mod writer;

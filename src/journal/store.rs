@@ -18,7 +18,7 @@ use crate::release::{Record, Verdict};
 pub(super) const FILE: &str = "bellwether.db";
 
 /// The schema that this program writes; a step for each version before it.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Rows older than that are of no use to any decision, and few ask for them.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -167,7 +167,7 @@ async fn migrate(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Res
 }
 
 /// What leads to each version from the one before it.
-const STEPS: [&[&str]; 2] = [
+const STEPS: [&[&str]; 3] = [
     &[
         "CREATE TABLE decision (
             seq INTEGER PRIMARY KEY,
@@ -213,6 +213,16 @@ const STEPS: [&[&str]; 2] = [
             PRIMARY KEY (kind, key)
         )",
     ],
+    &[
+        "CREATE TABLE plan_log (
+            seq INTEGER PRIMARY KEY,
+            run TEXT NOT NULL,
+            rollback TEXT NOT NULL,
+            at BIGINT NOT NULL,
+            line TEXT NOT NULL
+        )",
+        "CREATE INDEX plan_log_rollback ON plan_log (rollback, seq)",
+    ],
 ];
 
 /// Removes what is too old or too much.
@@ -222,6 +232,8 @@ pub(super) async fn prune(connection: &mut SqliteConnection, now: Timestamp) -> 
          OR seq <= (SELECT COALESCE(MAX(seq), 0) FROM decision) - $2",
         "DELETE FROM delivery WHERE at < $1 \
          OR seq <= (SELECT COALESCE(MAX(seq), 0) FROM delivery) - $2",
+        "DELETE FROM plan_log WHERE at < $1 \
+         OR seq <= (SELECT COALESCE(MAX(seq), 0) FROM plan_log) - $2",
     ] {
         let oldest = (now - KEPT).millis();
         sqlx::query(statement).bind(oldest).bind(ROWS_MAX).execute(&mut *connection).await?;

@@ -191,11 +191,11 @@ async fn a_later_programs_file_is_refused_and_left_alone() {
     let directory = Directory::new();
     directory.open().await.unwrap().close().await;
     let mut raw = directory.raw().await;
-    sqlx::query("INSERT INTO schema_version (version) VALUES (3)").execute(&mut raw).await.unwrap();
+    sqlx::query("INSERT INTO schema_version (version) VALUES (4)").execute(&mut raw).await.unwrap();
     raw.close().await.unwrap();
     let before = std::fs::read(directory.file()).unwrap();
     let error = directory.open().await.unwrap_err().to_string();
-    assert!(error.contains("has schema `3`, but this bellwether knows up to `2`"), "{error}");
+    assert!(error.contains("has schema `4`, but this bellwether knows up to `3`"), "{error}");
     assert_eq!(std::fs::read(directory.file()).unwrap(), before);
 }
 

@@ -14,12 +14,13 @@ use tokio::task::JoinHandle;
 
 use super::entry::{Backlog, Batch, DeliveryRecord};
 use super::lock::Lock;
+use super::log;
 use super::outbox;
 use super::store::{self, FILE, JournalError};
 use crate::clock::Clock;
 use crate::model::{JournalStanding, StateRow, Timestamp};
 use crate::notice::{Delivery, Letter, LetterState};
-use crate::release::{Decision, Record};
+use crate::release::{Decision, LogEntry, Record};
 
 /// Requests that wait for the task.
 const REQUESTS_MAX: usize = 1024;
@@ -50,6 +51,7 @@ enum Request {
     TakeUp(Answer<Vec<Delivery>>),
     Letters(Option<LetterState>, Answer<Vec<Letter>>),
     Revive(Option<Vec<String>>, Answer<Vec<Delivery>>),
+    Log(Option<String>, usize, Answer<Vec<LogEntry>>),
 }
 
 impl Journal {
@@ -146,6 +148,15 @@ impl Journal {
     /// Makes dead letters pending again, all of them or those of some ids, and hands them out.
     pub async fn revive(&self, ids: Option<Vec<String>>) -> Result<Vec<Delivery>, JournalError> {
         self.ask(|answer| Request::Revive(ids, answer)).await
+    }
+
+    /// The last lines of what plans did, of one rollback or of all, oldest first; at most 10,000.
+    pub async fn log(
+        &self,
+        rollback: Option<String>,
+        count: usize,
+    ) -> Result<Vec<LogEntry>, JournalError> {
+        self.ask(|answer| Request::Log(rollback, count, answer)).await
     }
 
     /// Writes what is left, closes the file and gives the directory back.
@@ -253,6 +264,10 @@ impl Writer {
             Request::Letters(state, answer) => {
                 let letters = outbox::letters(connection, state).await;
                 answer.send(letters.map_err(JournalError::Read)).is_ok()
+            }
+            Request::Log(rollback, count, answer) => {
+                let lines = log::lines(connection, rollback.as_deref(), count).await;
+                answer.send(lines.map_err(JournalError::Read)).is_ok()
             }
             Request::Revive(ids, answer) => {
                 let revived = outbox::revive(connection, ids.as_deref(), now).await;

@@ -119,6 +119,16 @@ impl Caller {
     }
 }
 
+/// Makes one attempt, without a queue, and says what came of it: for the policy, and for people.
+pub async fn call_once(
+    endpoint: &Endpoint,
+    delivery: &Delivery,
+    clock: Clock,
+) -> (notice::Attempt, String) {
+    let Answer { attempt, why } = Caller::default().attempt(endpoint, delivery, clock).await;
+    (attempt, why)
+}
+
 /// The request that would be sent, in words: secrets but the signature are `***` or left out, of
 /// the URL only scheme, host and port are shown.
 pub(super) fn rehearse(

@@ -12,5 +12,6 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use exchange::call_once;
 pub use hooks::Notifier;
 pub use report::{Ending, Report};

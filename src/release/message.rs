@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Mode, Report, Rollback};
+use super::{Mode, Report, Rollback, Run, RunMode};
 use crate::model::{Labels, TargetId, Timestamp};
 use crate::notice::Alert;
 
@@ -63,6 +63,35 @@ pub(super) fn body(now: Timestamp, rollback: &Rollback, alert: &Alert, report: &
         }
     }
     smallest
+}
+
+/// The message of a rollback, or of a drill, that nobody's alert asked for.
+pub fn operator_body(now: Timestamp, rollback: &Rollback, reason: &str) -> String {
+    json!({
+        "type": "rollback",
+        "timestamp": now.rfc3339(),
+        "data": {
+            "rollback": rollback.name,
+            "candidate": names(&rollback.candidate),
+            "stable": names(&rollback.stable),
+            "reason": reason.chars().take(1024).collect::<String>(),
+            "dry_run": false,
+        },
+    })
+    .to_string()
+}
+
+/// The message of one step: that of its rollback, with the step's names. A drill says that it is
+/// one in its type already, so that no receiver moves traffic for it by mistake.
+pub fn step_body(message: &str, run: &Run, step: &str) -> String {
+    let mut body: Value = serde_json::from_str(message).unwrap_or_else(|_| json!({}));
+    body["data"]["step"] = json!(step);
+    body["data"]["generation"] = json!(run.generation);
+    if run.mode == RunMode::Drill {
+        body["type"] = json!("rollback.drill");
+        body["data"]["drill"] = json!(true);
+    }
+    body.to_string()
 }
 
 fn names(targets: &[TargetId]) -> Vec<&str> {

@@ -1,19 +1,28 @@
-//! Releases: what gates say about a candidate, and when an alert may roll it back.
+//! Releases: what gates say about a candidate, when an alert may roll it back, and how a rollback's
+//! plan is carried out.
 //!
 //! Pure: whoever asks passes the evidence and the time.
 
 mod decision;
+mod executor;
+#[cfg(test)]
+mod executor_laws;
 pub mod gate;
 #[cfg(test)]
 mod laws;
 pub mod machine;
 mod message;
+mod plan;
 mod rollbacks;
+mod run;
 mod settings;
 mod stable;
 
 pub use decision::{Decision, Doubt, Record, Report, Verdict};
-pub use message::BODY_BYTES_MAX;
+pub use executor::{Course, RunAction, RunEvent, TryOutcome};
+pub use message::{BODY_BYTES_MAX, operator_body, step_body};
+pub use plan::{DEADLINE_DEFAULT, Effect, OnError, Plan, STEPS_MAX, Step};
 pub use rollbacks::{Evidence, INCIDENTS_MAX, Rollbacks};
-pub use settings::{Mode, Rollback};
+pub use run::{LogEntry, OUTPUT_MAX, Run, RunEnd, RunMode, StepResult, What};
+pub use settings::{Does, Mode, Rollback};
 pub use stable::{Health, Recent, StableTarget};

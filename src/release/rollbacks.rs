@@ -402,7 +402,7 @@ pub(super) mod tests {
             matchers: vec![Matcher::parse("alertname=ErrorRatio").unwrap()],
             candidate: vec![TargetId::new("candidate")],
             stable: vec![TargetId::new("stable")],
-            webhook: Webhook {
+            does: super::super::Does::Call(Box::new(Webhook {
                 url: UrlSource::Plain("http://127.0.0.1/".to_owned()),
                 send_resolved: false,
                 alerts_max: 0,
@@ -410,9 +410,10 @@ pub(super) mod tests {
                 timeout: Duration::from_secs(5),
                 signing_secrets: Vec::new(),
                 http: HttpSettings::default(),
-            },
+            })),
             cooldown: Duration::from_secs(30 * 60),
             daily_max: 3,
+            drill_interval: None,
             mode: Mode::Live,
             force: false,
         }

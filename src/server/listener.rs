@@ -28,6 +28,7 @@ use super::door::{Door, Keys};
 use super::guard::{self, Guard, PeerCertificate};
 use super::outbox::OutboxRequest;
 use super::query::Queries;
+use super::releases::{self, ReleaseRequest};
 use super::{admin, api, exposition, hook, outbox, page, query, selection, status, targets};
 use crate::clock::Clock;
 use crate::engine::Snapshot;
@@ -46,6 +47,8 @@ pub struct Views {
     pub reload: mpsc::Sender<admin::ReloadRequest>,
     /// Asks for the outbox.
     pub outbox: mpsc::Sender<OutboxRequest>,
+    /// Asks about rollbacks, and for them.
+    pub releases: mpsc::Sender<ReleaseRequest>,
     /// What the journal holds and how it does.
     pub standing: watch::Receiver<JournalStanding>,
     /// Where a damaged journal was put by this start.
@@ -131,6 +134,7 @@ fn application(views: &Views) -> Router {
         .merge(targets::routes(views, queries.clone()))
         .merge(status::routes(views, queries))
         .merge(outbox::routes(views.outbox.clone(), views.snapshot.clone()))
+        .merge(releases::routes(views.releases.clone()))
         .merge(page::routes(views))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
@@ -138,6 +142,7 @@ fn application(views: &Views) -> Router {
         .merge(admin::reload(views.reload.clone()))
         .merge(hook::routes(views.posts.clone(), views.telemetry.clone()))
         .merge(outbox::resending(views.outbox.clone()))
+        .merge(releases::changing(views.releases.clone()))
         .method_not_allowed_fallback(not_so)
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn(options))

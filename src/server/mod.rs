@@ -18,6 +18,7 @@ mod page;
 mod parameters;
 mod passwords;
 mod query;
+mod releases;
 mod selection;
 mod shape;
 mod slos;
@@ -30,6 +31,7 @@ pub use door::{Door, Keys};
 pub use hook::PostRequest;
 pub use listener::{Server, Views};
 pub use outbox::{OutboxRequest, Resent};
+pub use releases::ReleaseRequest;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,8 @@ use super::parameters::{ApiError, Parameters};
 use super::shape::success;
 use crate::access::Scope;
 use crate::engine::Snapshot;
-use crate::notice::{Letter, LetterState, Muted};
+use crate::notice::{Delivery, Letter, LetterState, Muted};
+use crate::release::LogEntry;
 
 /// A question about the outbox, and where its answer goes; what fails is told in words.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub enum OutboxRequest {
     List(Option<LetterState>, oneshot::Sender<Result<Vec<Letter>, String>>),
     /// Send dead letters again: those of some ids, or all of them.
     Resend(Option<Vec<String>>, oneshot::Sender<Result<Vec<Resent>, String>>),
+    /// Put something in, and send it: on record or, after half a second, without.
+    Put(Delivery),
+    /// What plans did, those of one rollback or all, oldest first.
+    Log(Option<String>, oneshot::Sender<Result<Vec<LogEntry>, String>>),
 }
 
 /// A dead letter that is on its way again.

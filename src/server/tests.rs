@@ -105,6 +105,7 @@ impl House {
             keys: Keys { door, tokens },
             reload,
             outbox: mpsc::channel(1).0,
+            releases: mpsc::channel(1).0,
             standing: watch::channel(JournalStanding { dead: 2, ..Default::default() }).1,
             set_aside: Some(Arc::from("/data/bellwether.db.corrupt-1")),
             config,

@@ -136,6 +136,11 @@ families! {
     SLO_BUDGET_REMAINING = process("bellwether_slo_error_budget_remaining_ratio", Gauge, ["slo", "target"], "How much of the error budget is left: 1 is all of it, below 0 it is overspent.");
     SLO_BURN_RATE = process("bellwether_slo_burn_rate", Gauge, ["slo", "target", "window"], "How many times as fast as allowed the error budget burns; at 1 it lasts exactly as long as its window.");
     ROLLBACKS = process("bellwether_rollbacks_total", Counter, ["rollback", "result"], "Decisions about rollbacks, by what was decided.");
+    ROLLBACK_SECONDS = process("bellwether_rollback_seconds", Histogram, ["mode"], "How long the plans of rollbacks took, from the first step to the end of the last, by whether they were real or drills.");
+    ROLLBACK_UNVERIFIED = process("bellwether_rollback_unverified", Gauge, ["rollback"], "Whether the last rollback by a plan is not known to have moved all traffic to a stable that answers: 1, or 0.");
+    DRILL_SUCCESSFUL = process("bellwether_drill_last_successful", Gauge, ["rollback"], "Whether the last drill of a rollback's plan passed: 1, or 0 where it failed or there was none.");
+    DRILL_TIME = process("bellwether_drill_last_timestamp_seconds", Gauge, ["rollback"], "When the last drill of a rollback's plan ended; 0 where there was none.");
+    DRILL_DURATION = process("bellwether_drill_last_duration_seconds", Gauge, ["rollback"], "How long the last drill of a rollback's plan took.");
     WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
     WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
     WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");
@@ -208,11 +213,11 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
         // counter of 3), ten single ones
         + 5 + 6 + 4 + 4 + 10;
-    // The canary's lateness, 19 single ones, the process's own, what a scrape adds, calls and
-    // posts by what became of them.
-    let process = ladder(LAG_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3;
+    // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
+    // adds, calls and posts by what became of them.
+    let process = ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3;
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 4;
-    targets.len() * per_target + process + hooks * per_hook + rollbacks * 7 + groups * 5
+    targets.len() * per_target + process + hooks * per_hook + rollbacks * 11 + groups * 5
 }
 
 /// At most how many series an objective is exported in, by its budgets and the windows of each.

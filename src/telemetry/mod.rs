@@ -22,6 +22,6 @@ pub use calls::{CallRefused, PostResult};
 pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
 pub use prometheus::proto::MetricFamily;
-pub use recorder::{DeliveryResult, Telemetry};
+pub use recorder::{DeliveryResult, PlanEnded, Telemetry};
 pub use sampling::Sampler;
 pub use slos::SloReading;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::calls::{CallRefused, PostResult};
 use super::instruments::{counter, gauge, histogram};
 use super::metrics;
-use super::recorder::DeliveryResult;
+use super::recorder::{DeliveryResult, PlanEnded};
 use crate::model::Timestamp;
 
 /// The values of the label `result` of rollback decisions.
@@ -25,6 +25,8 @@ const ROLLBACK_RESULTS: [&str; 7] = [
     "cooldown",
     "capped",
 ];
+/// The values of the label `mode`.
+const PLAN_MODES: [&str; 2] = ["real", "drill"];
 const CODE_CLASSES: [&str; 6] = ["2xx", "3xx", "429", "4xx", "5xx", "error"];
 
 /// Instruments without a target's labels.
@@ -49,6 +51,11 @@ pub(super) struct Process {
     missed: IntCounterVec,
     duration: GaugeVec,
     pub(super) rollbacks: IntCounterVec,
+    rollback_seconds: HistogramVec,
+    unverified: GaugeVec,
+    drill_successful: GaugeVec,
+    drill_time: GaugeVec,
+    drill_duration: GaugeVec,
     pub(super) deliveries: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) delivery_duration: HistogramVec,
@@ -114,6 +121,15 @@ impl Process {
             missed: counter(registry, &metrics::RULE_MISSED),
             duration: gauge(registry, &metrics::RULE_DURATION),
             rollbacks: counter(registry, &metrics::ROLLBACKS),
+            rollback_seconds: histogram(
+                registry,
+                &metrics::ROLLBACK_SECONDS,
+                metrics::DURATION_BUCKETS,
+            ),
+            unverified: gauge(registry, &metrics::ROLLBACK_UNVERIFIED),
+            drill_successful: gauge(registry, &metrics::DRILL_SUCCESSFUL),
+            drill_time: gauge(registry, &metrics::DRILL_TIME),
+            drill_duration: gauge(registry, &metrics::DRILL_DURATION),
             deliveries: counter(registry, &metrics::WEBHOOK_DELIVERIES),
             attempts: counter(registry, &metrics::WEBHOOK_ATTEMPTS),
             delivery_duration: histogram(
@@ -146,6 +162,9 @@ impl Process {
         for result in PostResult::ALL {
             process.hook_posts.with_label_values(&[result.as_str()]);
         }
+        for mode in PLAN_MODES {
+            process.rollback_seconds.with_label_values(&[mode]);
+        }
         process
     }
 
@@ -158,6 +177,9 @@ impl Process {
         for rollback in before.rollbacks.difference(&names.rollbacks) {
             for result in ROLLBACK_RESULTS {
                 let _was_there = self.rollbacks.remove_label_values(&[rollback, result]).is_ok();
+            }
+            for family in self.of_plans() {
+                let _was_there = family.remove_label_values(&[rollback]).is_ok();
             }
         }
         for group in before.groups.difference(&names.groups) {
@@ -184,6 +206,9 @@ impl Process {
         for rollback in rollbacks {
             for result in ROLLBACK_RESULTS {
                 self.rollbacks.with_label_values(&[rollback.as_str(), result]);
+            }
+            for family in self.of_plans() {
+                family.with_label_values(&[rollback]);
             }
         }
         for group in groups {
@@ -213,6 +238,27 @@ impl Process {
         for (hook, (waited, seen)) in waiting.iter() {
             let oldest = *waited + seen.elapsed();
             self.oldest.with_label_values(&[hook]).set(oldest.as_secs_f64());
+        }
+    }
+
+    fn of_plans(&self) -> [&GaugeVec; 4] {
+        [&self.unverified, &self.drill_successful, &self.drill_time, &self.drill_duration]
+    }
+
+    pub(super) fn plan_took(&self, is_drill: bool, took: Duration) {
+        let mode = PLAN_MODES[usize::from(is_drill)];
+        self.rollback_seconds.with_label_values(&[mode]).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn plan_stands(&self, ended: &PlanEnded<'_>) {
+        let name = [ended.rollback];
+        let as_number = |is: bool| f64::from(u8::from(is));
+        if ended.is_drill {
+            self.drill_successful.with_label_values(&name).set(as_number(ended.is_good));
+            self.drill_time.with_label_values(&name).set(ended.at.seconds());
+            self.drill_duration.with_label_values(&name).set(ended.took.as_secs_f64());
+        } else {
+            self.unverified.with_label_values(&name).set(as_number(!ended.is_good));
         }
     }
 

@@ -39,6 +39,21 @@ impl DeliveryResult {
     }
 }
 
+/// How a rollback's plan ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlanEnded<'a> {
+    /// The rollback's name.
+    pub rollback: &'a str,
+    /// Whether it was a drill.
+    pub is_drill: bool,
+    /// Whether all of it went well.
+    pub is_good: bool,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
 /// A handle to all instruments; cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -171,6 +186,17 @@ impl Telemetry {
     /// Where the objectives stand; those that are not among them vanish.
     pub fn slos(&self, readings: &[SloReading]) {
         self.slos.set(readings);
+    }
+
+    /// A plan ended just now.
+    pub fn plan_ended(&self, ended: &PlanEnded<'_>) {
+        self.process.plan_took(ended.is_drill, ended.took);
+        self.process.plan_stands(ended);
+    }
+
+    /// A plan ended so in an earlier process, and it stands.
+    pub fn plan_stands(&self, ended: &PlanEnded<'_>) {
+        self.process.plan_stands(ended);
     }
 
     /// A rollback was decided on; `result` is one of [`super::metrics`]' closed list.

@@ -392,6 +392,7 @@ async fn ours(samples: &Samples) -> (Server, String) {
         },
         reload: mpsc::channel(1).0,
         outbox: mpsc::channel(1).0,
+        releases: mpsc::channel(1).0,
         standing: watch::channel(JournalStanding::default()).1,
         set_aside: None,
         config: watch::channel(Arc::from("")).1,

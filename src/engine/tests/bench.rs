@@ -12,7 +12,7 @@ use crate::probe::{
     Thresholds, Timeouts,
 };
 use crate::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
-use crate::release::{Mode, Rollback};
+use crate::release::{Does, Mode, Rollback};
 use crate::rules;
 use crate::series::{self, Source as _};
 
@@ -135,9 +135,10 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
             matchers: vec![Matcher::parse("severity=rollback").unwrap()],
             candidate: vec![TargetId::new("candidate")],
             stable: vec![TargetId::new("stable")],
-            webhook: webhook(),
+            does: Does::Call(Box::new(webhook())),
             cooldown: Duration::from_secs(1800),
             daily_max: 3,
+            drill_interval: None,
             mode: Mode::Live,
             force: false,
         }],

@@ -1,0 +1,193 @@
+//! The plans of rollbacks: who carries them out, by which means, and who may ask for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::executor::{Executor, Planned, Reach};
+use crate::model::Timestamp;
+use crate::notice::{Delivery, Endpoint, Guard, HookId, Sending};
+use crate::notifier::call_once;
+use crate::prober::probe_once;
+use crate::provider::SloClass;
+use crate::release::{Does, LogEntry, Rollback, RunEnd, RunMode, StepResult, What, operator_body};
+use crate::server::{OutboxRequest, ReleaseRequest};
+use crate::telemetry::{PlanEnded, Telemetry};
+
+/// Requests that wait.
+pub(super) const REQUESTS_MAX: usize = 16;
+/// Lines that wait for the journal.
+pub(super) const ENTRIES_MAX: usize = 4096;
+/// Lines of the record that a start reads.
+pub(super) const REMEMBERED: usize = 10_000;
+
+/// What plans need of the configuration as it is now.
+pub(super) type Current = watch::Receiver<Arc<Config>>;
+
+/// The rollbacks that have plans.
+pub(super) fn planned(config: &Config, now: Timestamp) -> Vec<Planned> {
+    let planned = config.rollbacks.iter().filter_map(|rollback| match &rollback.does {
+        Does::Call(_) => None,
+        Does::Plan(plan) => Some(Planned {
+            rollback: rollback.name.clone(),
+            plan: Arc::clone(plan),
+            stable: rollback.stable.clone(),
+            drill_message: Arc::from(operator_body(now, rollback, "a drill")),
+            drill_interval: rollback.drill_interval,
+        }),
+    });
+    planned.collect()
+}
+
+/// By which means plans are carried out.
+pub(super) fn reach(current: Current, clock: Clock) -> Reach {
+    let guarded = current.clone();
+    Reach {
+        call: Arc::new(move |endpoint, delivery| {
+            let guard = Guard::new(&guarded.borrow().global.allowed_networks);
+            let endpoint = Endpoint { guard: Some(guard), ..endpoint };
+            async move { call_once(&endpoint, &delivery, clock).await }.boxed()
+        }),
+        ask: Arc::new(move |id| {
+            let config = Arc::clone(&current.borrow());
+            async move {
+                let target = config.targets.iter().find(|target| target.id == id);
+                let target = target.ok_or("is no target any more")?;
+                let (outcome, _) = probe_once(target, &clock).await;
+                match outcome.class {
+                    SloClass::Good => Ok(()),
+                    SloClass::Bad | SloClass::Excluded => {
+                        Err(outcome.error_type.as_str().to_owned())
+                    }
+                }
+            }
+            .boxed()
+        }),
+        fence: clock.now().millis(),
+    }
+}
+
+/// The steps that are acknowledged on record, by the keys of their executions.
+pub(super) fn done(log: &[LogEntry]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut done: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for entry in log.iter().filter(|entry| entry.mode == RunMode::Real) {
+        if let What::StepEnded { step, result: StepResult::Done, .. } = &entry.what {
+            done.entry(entry.run.clone()).or_default().insert(step.clone());
+        }
+    }
+    done
+}
+
+/// Exports how the plans of an earlier process ended: a page must outlive it.
+pub(super) fn remember(log: &[LogEntry], config: &Config, telemetry: &Telemetry) {
+    let is_there = |name: &str| config.rollbacks.iter().any(|rollback| rollback.name == name);
+    for entry in log.iter().filter(|entry| is_there(&entry.rollback)) {
+        if let What::Ended { end, took_ms, .. } = &entry.what {
+            telemetry.plan_stands(&PlanEnded {
+                rollback: &entry.rollback,
+                is_drill: entry.mode == RunMode::Drill,
+                is_good: end.is_good(),
+                at: entry.at(),
+                took: Duration::from_millis(*took_ms),
+            });
+        }
+    }
+}
+
+/// What a rollback by hand sends, under an id of its own.
+pub(super) fn by_hand(rollback: &Rollback, said_by: &str, now: Timestamp) -> Delivery {
+    let reason = format!("asked for by {said_by}");
+    Delivery {
+        hook: HookId::rollback(&rollback.name),
+        id: format!("rollback_by_hand_{}", now.millis()),
+        order: String::new(),
+        body: Arc::from(operator_body(now, rollback, &reason)),
+        decided_at: now,
+        sending: Sending::Real,
+    }
+}
+
+/// Answers whoever asks about rollbacks.
+pub(super) async fn answer(
+    mut requests: mpsc::Receiver<ReleaseRequest>,
+    current: Current,
+    executor: Executor,
+    outbox: mpsc::Sender<OutboxRequest>,
+    clock: Clock,
+) {
+    while let Some(request) = requests.recv().await {
+        let config = Arc::clone(&current.borrow());
+        let (executor, outbox) = (executor.clone(), outbox.clone());
+        // A drill takes a minute; nobody else waits for it. The queue before this bounds them.
+        tokio::spawn(async move {
+            // Whoever asked may have gone away.
+            let _is_heard = match request {
+                ReleaseRequest::List(answer) => {
+                    let log = log(&outbox, None).await;
+                    answer.send(log.map(|log| (config.rollbacks.clone(), log))).is_ok()
+                }
+                ReleaseRequest::Log(name, answer) => {
+                    let log = match find(&config, &name) {
+                        Ok(_) => log(&outbox, Some(name)).await,
+                        Err(error) => Err(error),
+                    };
+                    answer.send(log).is_ok()
+                }
+                ReleaseRequest::Rollback(name, said_by, answer) => {
+                    answer.send(roll_back(&config, &name, &said_by, &outbox, clock).await).is_ok()
+                }
+                ReleaseRequest::Drill(name, said_by, answer) => {
+                    answer.send(drill(&config, &name, &said_by, &executor).await).is_ok()
+                }
+            };
+        });
+    }
+}
+
+fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Rollback, String> {
+    config.rollbacks.iter().find(|rollback| rollback.name == name).ok_or_else(|| {
+        let names = config.rollbacks.iter().map(|rollback| format!("`{}`", rollback.name));
+        let names: Vec<String> = names.collect();
+        format!("no rollback has the name `{name}`; there are: {}", names.join(", "))
+    })
+}
+
+async fn log(
+    outbox: &mpsc::Sender<OutboxRequest>,
+    name: Option<String>,
+) -> Result<Vec<LogEntry>, String> {
+    let (answer, answered) = oneshot::channel();
+    let stopping = || "bellwether is stopping".to_owned();
+    outbox.send(OutboxRequest::Log(name, answer)).await.map_err(|_| stopping())?;
+    answered.await.map_err(|_| stopping())?
+}
+
+async fn roll_back(
+    config: &Config,
+    name: &str,
+    said_by: &str,
+    outbox: &mpsc::Sender<OutboxRequest>,
+    clock: Clock,
+) -> Result<String, String> {
+    let delivery = by_hand(find(config, name)?, said_by, clock.now());
+    let id = delivery.id.clone();
+    let stopping = "bellwether is stopping: use `bellwether rollback --offline`";
+    outbox.send(OutboxRequest::Put(delivery)).await.map_err(|_| stopping.to_owned())?;
+    Ok(id)
+}
+
+async fn drill(
+    config: &Config,
+    name: &str,
+    said_by: &str,
+    executor: &Executor,
+) -> Result<RunEnd, String> {
+    find(config, name)?;
+    tracing::info!(said_by, rollback = name, "a drill begins");
+    executor.drill(name).await.map_err(|refused| refused.to_string())
+}
