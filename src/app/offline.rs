@@ -46,7 +46,7 @@ pub async fn roll_back_offline(
     let (_current, shown) = watch::channel(Arc::clone(&config));
     let (noted, mut entries) = mpsc::channel(plans::ENTRIES_MAX);
     let executor = Executor::spawn(
-        plans::planned(&config, clock.now()),
+        plans::planned(&config, &[], clock.now()),
         BTreeMap::new(),
         plans::reach(shown, clock),
         noted,

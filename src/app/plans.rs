@@ -29,8 +29,15 @@ pub(super) const REMEMBERED: usize = 10_000;
 /// What plans need of the configuration as it is now.
 pub(super) type Current = watch::Receiver<Arc<Config>>;
 
-/// The rollbacks that have plans.
-pub(super) fn planned(config: &Config, now: Timestamp) -> Vec<Planned> {
+/// The rollbacks that have plans; when they were rehearsed last stands in the log.
+pub(super) fn planned(config: &Config, log: &[LogEntry], now: Timestamp) -> Vec<Planned> {
+    let drilled_at = |name: &str| {
+        let is_drill = |entry: &&LogEntry| {
+            let is_end = matches!(entry.what, What::Ended { .. });
+            is_end && entry.mode == RunMode::Drill && entry.rollback == name
+        };
+        log.iter().rev().find(is_drill).map(LogEntry::at)
+    };
     let planned = config.rollbacks.iter().filter_map(|rollback| match &rollback.does {
         Does::Call(_) => None,
         Does::Plan(plan) => Some(Planned {
@@ -39,6 +46,7 @@ pub(super) fn planned(config: &Config, now: Timestamp) -> Vec<Planned> {
             stable: rollback.stable.clone(),
             drill_message: Arc::from(operator_body(now, rollback, "a drill")),
             drill_interval: rollback.drill_interval,
+            drilled_at: drilled_at(&rollback.name),
         }),
     });
     planned.collect()

@@ -162,7 +162,7 @@ impl App {
         let (current, shown_current) = watch::channel(Arc::new(loaded.config.clone()));
         let (noted, entries) = mpsc::channel(plans::ENTRIES_MAX);
         let executor = Executor::spawn(
-            plans::planned(&loaded.config, clock.now()),
+            plans::planned(&loaded.config, &log, clock.now()),
             plans::done(&log),
             plans::reach(shown_current.clone(), clock),
             noted,
@@ -350,7 +350,7 @@ impl App {
             notifier.reload(endpoints);
         }
         self.current.send_replace(Arc::new(loaded.config.clone()));
-        self.executor.reload(plans::planned(&loaded.config, self.clock.now())).await;
+        self.executor.reload(plans::planned(&loaded.config, &[], self.clock.now())).await;
         self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());

@@ -65,12 +65,15 @@ fn write(path: &Path, content: &str) -> Effect {
     Effect::File { path: path.to_owned(), content: content.to_owned() }
 }
 
-/// A receiver that is down for so long, and what it was told: when, key, fence and body.
+/// When it was called, by which key and fence, and the body.
+type Told = (Duration, String, String, String);
+
+/// A receiver that is down for so long, and what it was told.
 #[derive(Clone)]
 struct Receiver {
     began: Instant,
     down: Duration,
-    told: Arc<Mutex<Vec<(Duration, String, String, String)>>>,
+    told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Receiver {
@@ -78,7 +81,7 @@ impl Receiver {
         Self { began: Instant::now(), down, told: Arc::default() }
     }
 
-    fn told(&self) -> Vec<(Duration, String, String, String)> {
+    fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
 
@@ -118,6 +121,17 @@ struct Running {
 }
 
 fn start(steps: Vec<Step>, reach: Reach, done: BTreeMap<String, BTreeSet<String>>) -> Running {
+    start_after(None, Clock::start(), steps, reach, done)
+}
+
+/// The same where a drill came before.
+fn start_after(
+    drilled_at: Option<Timestamp>,
+    clock: Clock,
+    steps: Vec<Step>,
+    reach: Reach,
+    done: BTreeMap<String, BTreeSet<String>>,
+) -> Running {
     let (entries, written) = mpsc::channel(256);
     let planned = Planned {
         rollback: "r".to_owned(),
@@ -125,10 +139,10 @@ fn start(steps: Vec<Step>, reach: Reach, done: BTreeMap<String, BTreeSet<String>
         stable: vec![TargetId::new("stable")],
         drill_message: Arc::from(r#"{"type":"rollback","data":{}}"#),
         drill_interval: Some(24 * 3600 * SECOND),
+        drilled_at,
     };
     let telemetry = Telemetry::new();
     telemetry.configure_actions(&[], &["r".to_owned()], &[]);
-    let clock = Clock::start();
     let executor = Executor::spawn(vec![planned], done, reach, entries, clock, telemetry.clone());
     Running { executor, entries: written, telemetry }
 }
@@ -245,6 +259,21 @@ async fn a_drill_comes_by_itself_on_its_schedule() {
     for day in 1..=2 {
         assert_eq!(running.end().await.0, RunEnd::DrillPassed);
         assert_eq!(began.elapsed().as_secs(), day * 24 * 3600);
+    }
+}
+
+/// A process that starts every hour must not put its daily drill off for ever; one whose drill is
+/// overdue does not begin with it.
+#[tokio::test(start_paused = true)]
+async fn a_restart_puts_no_drill_off() {
+    for (hours_ago, due_seconds) in [(23, 3600), (24, 60), (100, 60), (0, 24 * 3600)] {
+        let (began, clock) = (Instant::now(), Clock::start());
+        let drilled_at = Some(clock.now() - hours_ago * 3600 * SECOND);
+        let reach = Receiver::new(Duration::ZERO).reach();
+        let steps = vec![step("ask", Effect::Verify)];
+        let mut running = start_after(drilled_at, clock, steps, reach, BTreeMap::new());
+        assert_eq!(running.end().await.0, RunEnd::DrillPassed);
+        assert_eq!(began.elapsed().as_secs(), due_seconds, "{hours_ago} hours ago");
     }
 }
 

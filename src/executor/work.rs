@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::effects::{Reach, Try};
 use crate::clock::Clock;
-use crate::model::TargetId;
+use crate::model::{TargetId, Timestamp};
 use crate::notice::{Delivery, Sending};
 use crate::release::{
     Course, LogEntry, Plan, Run, RunAction, RunEnd, RunEvent, RunMode, TryOutcome,
@@ -24,6 +24,9 @@ use crate::telemetry::{PlanEnded, Telemetry};
 const ORDERS_MAX: usize = 64;
 /// Executions of one rollback that wait for the one under way.
 const WAITING_MAX: usize = 8;
+
+/// After the start, no drill comes by itself for so long.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// A rollback that has a plan.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Planned {
     pub drill_message: Arc<str>,
     /// How often a drill comes by itself, if at all.
     pub drill_interval: Option<Duration>,
+    /// When the last drill ended before this start, if one is on record.
+    pub drilled_at: Option<Timestamp>,
 }
 
 /// Why a drill does not begin.
@@ -275,11 +280,16 @@ impl Desk {
         }
     }
 
-    /// A drill comes an interval after the start, or after its interval was changed.
+    /// A drill comes an interval after the one before, or after the start where there was none; not
+    /// within the first minute, when targets may not be known yet.
     fn plan_drills(&mut self) {
         let now = Instant::now();
         let due = self.planned.values().filter_map(|planned| {
-            let due = now + planned.drill_interval?;
+            let interval = planned.drill_interval?;
+            let due = match planned.drilled_at {
+                Some(at) => self.clock.instant(at + interval).max(now + SETTLING),
+                None => now + interval,
+            };
             let known = self.drills.get(&planned.rollback).copied();
             Some((planned.rollback.clone(), known.map_or(due, |known| known.min(due))))
         });

@@ -16,14 +16,14 @@ use super::guard::{self, Caller};
 use super::parameters::ApiError;
 use super::shape::success;
 use crate::access::Scope;
-use crate::model::format_duration;
-use crate::release::{Does, LogEntry, Mode, OnError, Rollback, RunEnd, What};
+use crate::model::{TargetId, format_duration};
+use crate::release::{Does, LogEntry, Mode, OnError, Rollback, RunEnd, RunMode, What};
 
 /// A question about rollbacks, and where its answer goes; what fails is told in words.
 #[derive(Debug)]
 pub enum ReleaseRequest {
-    /// Which there are, and the last lines of what their plans did, oldest first.
-    List(oneshot::Sender<Result<(Vec<Rollback>, Vec<LogEntry>), String>>),
+    /// Which there are, and what became of them.
+    List(oneshot::Sender<Result<Releases, String>>),
     /// What the plans of one did, oldest first.
     Log(String, oneshot::Sender<Result<Vec<LogEntry>, String>>),
     /// Carry one out, and who says so; answered by its id.
@@ -31,6 +31,9 @@ pub enum ReleaseRequest {
     /// Rehearse one, and who says so; answered by its end.
     Drill(String, String, oneshot::Sender<Result<RunEnd, String>>),
 }
+
+/// The rollbacks, and the last lines of what their plans did, oldest first.
+pub type Releases = (Vec<Rollback>, Vec<LogEntry>);
 
 type Requests = mpsc::Sender<ReleaseRequest>;
 
@@ -111,9 +114,8 @@ async fn ask<T>(
 }
 
 fn shown(rollback: &Rollback, log: &[LogEntry]) -> Value {
-    let names = |targets: &[crate::model::TargetId]| -> Vec<String> {
-        targets.iter().map(ToString::to_string).collect()
-    };
+    let names =
+        |targets: &[TargetId]| -> Vec<String> { targets.iter().map(ToString::to_string).collect() };
     let (steps, deadline) = match &rollback.does {
         Does::Call(_) => (json!([{"name": "webhook", "kind": "webhook"}]), None),
         Does::Plan(plan) => {
@@ -137,7 +139,7 @@ fn shown(rollback: &Rollback, log: &[LogEntry]) -> Value {
         let mut ends = log.iter().rev().filter(|entry| entry.rollback == rollback.name);
         ends.find(|entry| {
             let is_end = matches!(entry.what, What::Ended { .. });
-            is_end && (entry.mode == crate::release::RunMode::Drill) == is_drill
+            is_end && (entry.mode == RunMode::Drill) == is_drill
         })
         .map(line)
     };

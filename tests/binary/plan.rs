@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::program::{Program, Scratch};
 use super::receiver::{Manner, Receiver};
-use super::rollback::{SECRET, config};
+use super::rollback::{RULES, SECRET, config};
 use super::service::{Service, Simulator};
 use super::wait::until;
 
@@ -153,4 +153,33 @@ async fn a_drill_and_an_offline_rollback_by_the_command_line() {
     let calls = receiver.calls("/gateway");
     assert_eq!(calls.len(), 2);
     assert!(calls[1].is_signed(SECRET));
+}
+
+#[tokio::test]
+async fn an_alert_carries_a_plan_out_once_an_incident() {
+    let (candidate, stable) = (Simulator::start().await, Simulator::start().await);
+    let receiver = Receiver::start(Manner::Takes).await;
+    let scratch = Scratch::new("plan-alert");
+    scratch.write("rules.yml", RULES);
+    let text = plan(&stable, &receiver, "");
+    let (_, rollbacks) = text.split_once("rollbacks:").unwrap();
+    let text = format!("{}rollbacks:{rollbacks}", config(&candidate.url, &stable.url));
+    let service = Service::start_with(&scratch, &text, &SIGNING, &[]).await;
+    let runs = "bellwether_probe_runs_total";
+    service.reaches(runs, &[("target", "stable"), ("slo", "good")], 5.0).await;
+    candidate.fault("{kind: http, status: 500}").await;
+    assert_eq!(end(&service).await, "rolled_back");
+    let body: Value = serde_json::from_str(&receiver.calls("/gateway")[0].body).unwrap();
+    assert_eq!(body["data"]["alert"]["labels"]["alertname"], "CandidateFails");
+    assert_eq!(body["data"]["step"], "gateway");
+
+    // It goes on firing, and nothing more is called.
+    let evaluations = "bellwether_rule_evaluations_total";
+    let so_far = service.metrics().await.sum(evaluations, &[]);
+    let metrics = service.reaches(evaluations, &[], so_far + 3.0).await;
+    assert_eq!(receiver.calls("/gateway").len(), 1);
+    assert_eq!(metrics.sum("bellwether_rollbacks_total", &[("result", "fired")]), 1.0);
+    assert_eq!(metrics.sum("bellwether_rollback_seconds_count", &[("mode", "real")]), 1.0);
+    let listed = service.get("/api/v1/releases").await.json();
+    assert_eq!(listed["data"]["releases"][0]["lastRollback"]["end"], "rolled_back");
 }
