@@ -417,10 +417,10 @@ async fn rules_that_fail(beside: Duration) {
     let failing =
         format!("{RULES}  - record: x\n    expr: up * on () bellwether_probe_runs_total\n");
     let mut broken = settings();
-    broken.rules = vec![bellwether::rules::parse("rules.yml", &failing).unwrap()];
+    broken.rules = vec![bellwether::rules::parse("rules.yml", &failing).expect("well formed")];
     let mut broken = reload(broken, SECOND, "i");
     broken.cadence.beside = beside;
-    house.reloads.send(broken).await.unwrap();
+    house.reloads.send(broken).await.expect("the driver runs");
     sleep(46 * SECOND).await;
     let text = bellwether::telemetry::encode(&house.telemetry.gather());
     let line = |metric: &str| {
@@ -429,10 +429,10 @@ async fn rules_that_fail(beside: Duration) {
         found.map(str::to_owned)
     };
     // Three slots within 45 s, and a fourth where one is at the very start.
-    let failures = line("bellwether_rule_evaluation_failures_total").unwrap();
+    let failures = line("bellwether_rule_evaluation_failures_total").expect("a count");
     assert!(["3", "4"].contains(&failures.as_str()), "{failures}");
-    assert_eq!(line("bellwether_rule_evaluations_total").unwrap(), failures);
-    assert_eq!(line("bellwether_rule_group_iterations_missed_total").unwrap(), "0");
+    assert_eq!(line("bellwether_rule_evaluations_total").expect("a count"), failures);
+    assert_eq!(line("bellwether_rule_group_iterations_missed_total").expect("a count"), "0");
 }
 
 #[tokio::test(start_paused = true)]
