@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, check_rules, demo, healthcheck, init, notices, probe, query, release, replay, run,
-    simulate, slo, test, token,
+    check, check_rules, demo, healthcheck, init, notices, notify, probe, query, release, replay,
+    run, simulate, slo, test, token,
 };
 use crate::app::LoadError;
 use crate::telemetry::{LogFormat, start_logs};
@@ -86,6 +86,9 @@ enum Command {
     Release(release::Command),
     /// Roll back now, by a running bellwether or, with `--offline`, without one.
     Rollback(release::Rollback),
+    /// Try what the configuration says about receivers.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Play rules over history, from a data directory or a Prometheus; nothing is sent.
     Replay(replay::Arguments),
     /// Exit 0 if a running bellwether is ready; for container health checks.
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Notices(command) => notices::run(&command),
         Command::Release(command) => release::run(&command),
         Command::Rollback(arguments) => release::roll_back(&arguments),
+        Command::Notify(command) => notify::run(&command),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };

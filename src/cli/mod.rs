@@ -13,6 +13,7 @@ mod healthcheck;
 mod http;
 mod init;
 mod notices;
+mod notify;
 mod probe;
 mod query;
 mod release;

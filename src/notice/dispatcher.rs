@@ -276,6 +276,7 @@ mod tests {
     use super::super::alert::tests::{firing, resolved};
     use super::super::route::tests::route;
     use super::*;
+    use crate::template::{Library, parse_notice};
     use std::sync::Arc;
 
     use crate::model::{HttpSettings, TimeInterval, TimeRule, UrlSource};
@@ -542,6 +543,32 @@ mod tests {
         let integrations = vec![Integration::Webhook(webhook())];
         let receiver = Receiver { name: "all".to_owned(), integrations };
         Dispatcher::new(Some(route("all", &[], vec![child])), &[receiver], "http://b")
+    }
+
+    #[test]
+    fn a_body_of_ones_own_is_sent_and_gives_way_where_it_is_no_json() {
+        let body = |text: &str| {
+            let body = parse_notice(text, &Library::standard()).unwrap();
+            let mut dispatcher = dispatcher(vec![Webhook { body: Some(body), ..webhook() }]);
+            dispatcher.step(at(0), &[a("x\"y", 0)]);
+            let mut notices = dispatcher.step(at(30), &[]).notices;
+            let notice = notices.remove(0);
+            (notice.delivery.body.to_string(), notice.template_errors)
+        };
+        let own = r#"{"model": {{ toJson .CommonLabels.model }}, "n": {{ len .Alerts }}}"#;
+        assert_eq!(body(own), (r#"{"model": "x\"y", "n": 1}"#.to_owned(), vec![]));
+        for (text, part) in [
+            (
+                r#"{"model": "{{ .CommonLabels.model }}"}"#,
+                "body: what the template makes is no JSON",
+            ),
+            ("{{ .Nope }}", "body: a template.Data has no field `Nope`"),
+        ] {
+            let (sent, errors) = body(text);
+            assert!(sent.starts_with(r#"{"receiver":"all","status":"firing""#), "{sent}");
+            assert_eq!(errors.len(), 1);
+            assert!(errors[0].starts_with(part), "{errors:?}");
+        }
     }
 
     // By hand: flushes at 30 s and every 300 s after it; muted from minute 0 to 10, or 5 to 15.

@@ -25,6 +25,7 @@ mod settings;
 mod severity;
 mod signature;
 mod slack;
+mod trial;
 
 pub use alert::Alert;
 pub use alertmanager::{ALERTS_A_POST, Post, RETENTION, Resend};
@@ -44,3 +45,4 @@ pub use settings::{
 };
 pub use severity::Severity;
 pub use signature::{Signed, SigningError, TOLERANCE, VerifyError, sign, verify};
+pub use trial::{TRIAL, trial};

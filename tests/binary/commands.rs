@@ -1,6 +1,7 @@
 //! The commands that begin and end by themselves.
 
 use super::program::{Program, Scratch};
+use super::receiver::{Manner, Receiver};
 use super::service::Simulator;
 
 #[tokio::test]
@@ -107,4 +108,61 @@ async fn every_mistake_in_a_rule_file_is_told_by_either_check() {
     }
     let wrong_usage = Program::run(&[], &["check"]).await;
     assert_eq!(wrong_usage.code, 2, "{}", wrong_usage.err);
+}
+
+#[tokio::test]
+async fn a_receiver_is_tried_with_a_notice_and_its_end() {
+    let (takes, refuses) =
+        tokio::join!(Receiver::start(Manner::Takes), Receiver::start(Manner::Refuses));
+    let scratch = Scratch::new("notify");
+    let config = format!(
+        "providers:\n- {{name: p, dialect: openai_chat, base_url: 'http://127.0.0.1:1', auth: none}}\n\
+         probes: []\nreceivers:\n\
+         - name: good\n  webhook_configs:\n  - {{url: '{}', body: '{{{{ toJson . }}}}'}}\n  \
+         pagerduty_configs:\n  - {{url: '{}', routing_key: env:KEY}}\n\
+         - name: bad\n  webhook_configs:\n  - {{url: '{}'}}\nroute: {{receiver: good}}\n",
+        takes.url("/hook"),
+        takes.url("/page"),
+        refuses.url("/hush-hush"),
+    );
+    let path = scratch.write("bellwether.yml", &config);
+    let test = |name| {
+        let arguments = ["notify", "test", name, "--config.file", path.as_str()];
+        let arguments = arguments.map(str::to_owned);
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            Program::run(&[("KEY", "hush-key")], &arguments).await
+        }
+    };
+    let good = test("good").await;
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    assert_eq!(
+        good.out,
+        "receiver/good/0  test: delivered with status 200\n\
+         pagerduty/good/0  test: delivered with status 200\n\
+         receiver/good/0  its end: delivered with status 200\n\
+         pagerduty/good/0  its end: delivered with status 200\n"
+    );
+    let calls = takes.calls("/hook");
+    assert!(calls.iter().all(|call| call.body.contains("This is a test of bellwether")));
+    assert!(calls[0].body.contains("\"status\":\"firing\""), "{}", calls[0].body);
+    assert!(calls[1].body.contains("\"status\":\"resolved\""), "{}", calls[1].body);
+    assert_eq!(takes.calls("/page").len(), 2);
+    let bad = test("bad").await;
+    assert_eq!(bad.code, 1, "{}", bad.out);
+    assert!(
+        bad.out.contains("receiver/bad/0  test: failed: refused with status 404"),
+        "{}",
+        bad.out
+    );
+    for said in [&good.out, &good.err, &bad.out, &bad.err] {
+        assert!(!said.contains("hush"), "{said}");
+    }
+    let none = test("nobody").await;
+    assert_eq!(none.code, 3);
+    assert!(
+        none.err.contains("no receiver is called `nobody`; known: `good`, `bad`"),
+        "{}",
+        none.err
+    );
 }
