@@ -132,6 +132,7 @@ fn settings() -> engine::Settings {
         receivers: Vec::new(),
         route: None,
         alertmanagers: Vec::new(),
+        heartbeats: Vec::new(),
         slos: Vec::new(),
         rollbacks: vec![Rollback {
             name: "r".to_owned(),

@@ -79,7 +79,7 @@ pub(super) fn endpoints(config: &Config) -> Vec<Endpoint> {
         Does::Plan(_) => None,
     });
     let guard = Guard::new(&config.global.allowed_networks);
-    all_endpoints(&config.receivers, &config.alertmanagers, rollbacks, &guard)
+    all_endpoints(&config.receivers, &config.alertmanagers, &config.heartbeats, rollbacks, &guard)
 }
 
 fn instance(global: &Global, address: SocketAddr) -> String {
@@ -115,6 +115,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         receivers: config.receivers.clone(),
         route: config.route.clone(),
         alertmanagers: config.alertmanagers.clone(),
+        heartbeats: config.heartbeats.clone(),
         rollbacks: config.rollbacks.clone(),
         slos: config.slos.iter().cloned().map(Arc::new).collect(),
         store: store_settings(config),

@@ -54,7 +54,7 @@ async fn test(receiver: &Receiver, config: &Config) -> bool {
     let external_url = config.global.external_url.as_deref().unwrap_or("http://localhost:9464");
     let notices = trial(receiver, external_url, clock.now());
     let guard = Guard::new(&config.global.allowed_networks);
-    let endpoints = endpoints(std::slice::from_ref(receiver), &[], [], &guard);
+    let endpoints = endpoints(std::slice::from_ref(receiver), &[], &[], [], &guard);
     // Somebody waits for the answer, so nothing is tried again.
     let once = |endpoint| Endpoint { policy: Policy::Once, ..endpoint };
     let endpoints = endpoints.into_iter().map(once).collect();

@@ -185,6 +185,8 @@ fn settings(
     let mut settings = match loaded {
         Some(loaded) => {
             let mut settings = loaded.engine_settings(address);
+            // They tell of now, and history is none of their business.
+            settings.heartbeats.clear();
             if let Some(files) = files {
                 settings.rules = loaded.rules_with(files);
             }
@@ -211,6 +213,7 @@ fn plain(rules: Vec<RuleFile>) -> engine::Settings {
         receivers: Vec::new(),
         route: None,
         alertmanagers: Vec::new(),
+        heartbeats: Vec::new(),
         rollbacks: Vec::new(),
         slos: Vec::new(),
         store: series::Settings {

@@ -2,6 +2,7 @@
 
 use super::alertmanagers::alertmanagers;
 use super::global::{global, storage};
+use super::heartbeats::heartbeats;
 use super::probes::probes;
 use super::providers::providers;
 use super::reader::{Fields, Reader};
@@ -18,7 +19,7 @@ use crate::model::Mistake;
 use crate::template::Library;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "global",
     "storage",
     "providers",
@@ -30,6 +31,7 @@ const SECTIONS: [&str; 15] = [
     "time_intervals",
     "alertmanagers",
     "alerting",
+    "heartbeats",
     "rollbacks",
     "releases",
     "slos",
@@ -92,6 +94,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let receivers = receivers(reader, root);
     let route = route(reader, root, &receivers, &intervals);
     let alertmanagers = alertmanagers(reader, root);
+    let heartbeats = heartbeats(reader, root);
     let rollbacks = rollbacks(reader, root, &probes);
     let releases = releases(reader, root, &probes, &intervals);
     let slos = slos(reader, root, &global, &probes);
@@ -106,6 +109,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
         receivers: receivers.right,
         route,
         alertmanagers,
+        heartbeats,
         rollbacks,
         releases,
         slos,

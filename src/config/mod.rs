@@ -13,6 +13,7 @@ mod document;
 mod estimate;
 mod gates;
 mod global;
+mod heartbeats;
 mod http;
 mod maintenance;
 mod pagerduty;

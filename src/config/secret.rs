@@ -37,6 +37,13 @@ pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
         let what = format!("alertmanager `{}`", alertmanager.url);
         of_connection(&what, &alertmanager.http, &mut found);
     }
+    for (index, heartbeat) in config.heartbeats.iter().enumerate() {
+        let what = format!("heartbeat {}", index + 1);
+        if let UrlSource::Secret(source) = &heartbeat.url {
+            found.push((format!("{what}, url"), source.clone()));
+        }
+        of_connection(&what, &heartbeat.http, &mut found);
+    }
     for rollback in &config.rollbacks {
         of_rollback(rollback, &mut found);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::releases::Release;
 use crate::access::Token;
 use crate::model::{Labels, Network, Place};
-use crate::notice::{Alertmanager, Receiver, Route};
+use crate::notice::{Alertmanager, Heartbeat, Receiver, Route};
 use crate::probe::{Calendar, Target};
 use crate::provider::SharedProvider;
 use crate::release::Rollback;
@@ -32,6 +32,8 @@ pub struct Config {
     pub route: Option<Route>,
     /// `alertmanagers:`, one for each target of their `static_configs`.
     pub alertmanagers: Vec<Alertmanager>,
+    /// `heartbeats:`
+    pub heartbeats: Vec<Heartbeat>,
     /// `rollbacks:`
     pub rollbacks: Vec<Rollback>,
     /// `releases:` in the order written.

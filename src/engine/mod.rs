@@ -28,6 +28,7 @@ mod history;
 mod memory;
 mod outside;
 mod outward;
+mod pulse;
 mod settings;
 mod slos;
 mod snapshot;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Labels;
-use crate::notice::{Alertmanager, Receiver, Route};
+use crate::notice::{Alertmanager, Heartbeat, Receiver, Route};
 use crate::probe::{Calendar, Target};
 use crate::release::Rollback;
 use crate::rules::RuleFile;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub route: Option<Route>,
     /// Told everything.
     pub alertmanagers: Vec<Alertmanager>,
+    /// Told that rules are judged.
+    pub heartbeats: Vec<Heartbeat>,
     /// What may be rolled back.
     pub rollbacks: Vec<Rollback>,
     /// Objectives; their rules are among [`Self::rules`].

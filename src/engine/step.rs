@@ -19,6 +19,7 @@ use crate::slo;
 use super::groups::{self, Scheduled};
 use super::outside::{Outside, Post, RollbackRuling, Ruling};
 use super::outward::{is_linked_here, outward};
+use super::pulse::Pulse;
 use super::slos::{self, SloStatus};
 use super::snapshot::{Evaluated, TargetStatus};
 use super::{Action, Event, Happening, Settings, early, history, memory, outside};
@@ -59,6 +60,7 @@ pub struct Engine {
     outside: Outside,
     dispatcher: Dispatcher,
     resend: Resend,
+    pulse: Pulse,
     health: Health,
     targets: BTreeMap<TargetId, TargetStatus>,
     decisions: VecDeque<Arc<Decision>>,
@@ -106,6 +108,7 @@ impl Engine {
             outside: Outside::default(),
             dispatcher: dispatcher(&settings),
             resend: Resend::new(RESEND_DELAY, settings.external_labels.clone()),
+            pulse: Pulse::default(),
             health: Health::green(now),
             targets: targets.collect(),
             decisions: VecDeque::new(),
@@ -162,8 +165,14 @@ impl Engine {
             Event::Recorded(samples) => self.recorded(&samples, now),
             Event::Sampled(samples) => self.sampled(&samples, now),
             Event::Live(samples) => self.look_early(&samples, now),
-            Event::Evaluate(position) => self.evaluate(position, now),
-            Event::Evaluated(done) => self.evaluated_aside(*done, now),
+            Event::Evaluate(position) => {
+                let actions = self.evaluate(position, now);
+                self.and_beats(actions, now)
+            }
+            Event::Evaluated(done) => {
+                let actions = self.evaluated_aside(*done, now);
+                self.and_beats(actions, now)
+            }
             Event::Inbound(post) => self.told(*post, now),
             Event::Tick => self.tick(now),
             Event::Reload(settings) => self.reload(*settings, now),

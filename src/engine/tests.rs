@@ -5,6 +5,7 @@ mod bench;
 mod early;
 mod interval;
 mod maintenance;
+mod pulse;
 mod reload;
 mod restart;
 mod slos;

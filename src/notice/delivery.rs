@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alertmanager, Guard, Integration, PagerDuty, Policy, Receiver, Slack, Webhook};
+use super::{
+    Alertmanager, Guard, Heartbeat, Integration, PagerDuty, Policy, Receiver, Slack, Webhook,
+};
 use crate::model::{HttpSettings, SecretSource, Timestamp, UrlSource};
 
 /// The name of a place that messages go to, as the label `hook`: their number is bounded by the
@@ -29,6 +31,11 @@ impl HookId {
     /// A rollback's webhook.
     pub fn rollback(name: &str) -> Self {
         Self(Arc::from(format!("rollback/{name}")))
+    }
+
+    /// A heartbeat, by its position from 0.
+    pub fn heartbeat(position: usize) -> Self {
+        Self(Arc::from(format!("heartbeat/{position}")))
     }
 
     /// An Alertmanager, by its position from 0.
@@ -148,6 +155,19 @@ impl Endpoint {
         }
     }
 
+    /// A heartbeat's, by its position from 0. A late beat would lie, so each is tried once.
+    fn of_heartbeat(position: usize, heartbeat: &Heartbeat) -> Self {
+        Self {
+            hook: HookId::heartbeat(position),
+            url: heartbeat.url.clone(),
+            timeout: heartbeat.timeout,
+            protocol: Protocol::Webhook { signing_secrets: Vec::new() },
+            http: heartbeat.http.clone(),
+            policy: Policy::Once,
+            guard: None,
+        }
+    }
+
     /// An Alertmanager's, by its position from 0.
     pub fn of_alertmanager(position: usize, alertmanager: &Alertmanager) -> Self {
         Self {
@@ -167,6 +187,7 @@ impl Endpoint {
 pub fn endpoints<'a>(
     receivers: &[Receiver],
     alertmanagers: &[Alertmanager],
+    heartbeats: &[Heartbeat],
     rollbacks: impl IntoIterator<Item = (&'a str, &'a Webhook)>,
     guard: &Guard,
 ) -> Vec<Endpoint> {
@@ -179,8 +200,12 @@ pub fn endpoints<'a>(
         .iter()
         .enumerate()
         .map(|(position, alertmanager)| Endpoint::of_alertmanager(position, alertmanager));
-    let guarded =
-        told.chain(rollbacks).map(|endpoint| Endpoint { guard: Some(guard.clone()), ..endpoint });
+    let heartbeats = heartbeats.iter().enumerate();
+    let heartbeats = heartbeats.map(|(position, beat)| Endpoint::of_heartbeat(position, beat));
+    let guarded = told
+        .chain(rollbacks)
+        .chain(heartbeats)
+        .map(|endpoint| Endpoint { guard: Some(guard.clone()), ..endpoint });
     guarded.chain(alertmanagers).collect()
 }
 

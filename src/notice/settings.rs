@@ -217,6 +217,19 @@ pub struct Route {
     pub routes: Vec<Route>,
 }
 
+/// Somebody who raises the alarm once nobody tells that rules are judged here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Where to.
+    pub url: UrlSource,
+    /// Between two beats; 1 m by default.
+    pub interval: Duration,
+    /// For one attempt; 10 s by default.
+    pub timeout: Duration,
+    /// Authorization, TLS, proxy.
+    pub http: HttpSettings,
+}
+
 /// One Alertmanager that is sent every alert by its API v2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alertmanager {

@@ -24,6 +24,13 @@ impl Engine {
         self.groups.get(position).map(|scheduled| scheduled.took).unwrap_or_default()
     }
 
+    /// Heartbeats follow an evaluation, wherever it was.
+    pub(super) fn and_beats(&mut self, mut actions: Vec<Action>, now: Timestamp) -> Vec<Action> {
+        let beats = self.pulse.beat(now, &self.settings.heartbeats, &self.groups);
+        actions.extend(beats.into_iter().map(Action::Deliver));
+        actions
+    }
+
     pub(super) fn evaluated_aside(&mut self, done: Done, now: Timestamp) -> Vec<Action> {
         let Done {
             ticket: Ticket { position, slot, reloads },

@@ -129,6 +129,7 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
             routes: Vec::new(),
         }),
         alertmanagers: Vec::new(),
+        heartbeats: Vec::new(),
         slos: Vec::new(),
         rollbacks: vec![Rollback {
             name: "r".to_owned(),
