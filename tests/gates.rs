@@ -7,7 +7,7 @@
 mod simulation;
 
 use bellwether::statistics::Restarts;
-use simulation::{Rule, policy, tallies};
+use simulation::{Rule, bursts, policy, tallies};
 
 const SEED: u64 = 20_261_130;
 const PLAYBOOK: Rule = Rule::Playbook(1);
@@ -78,6 +78,15 @@ fn restarts_find_a_late_break_as_soon_as_the_reference_says() {
     within(played[0].median_delay_minutes().unwrap(), 62.0, 86.0);
     within(played[1].median_delay_minutes().unwrap(), 12.0, 17.5);
     within(played[1].share_before_break(), 0.0, 0.0);
+}
+
+/// The reference: 0.46 for the playbook, .258 for single outcomes and .035 for minutes.
+#[test]
+fn bursts_of_a_minute_roll_traffic_back_as_rarely_as_the_reference_says() {
+    let [playbook, single, minutes] = bursts(400, SEED, 4.0);
+    within(playbook, 0.3, 0.6);
+    within(single, 0.15, 0.36);
+    within(minutes, 0.0, 0.07);
 }
 
 #[test]

@@ -3,7 +3,11 @@
 //! Shared by the bench, which plays many, and by `tests/gates.rs`, which plays few. Every rule of a
 //! comparison sees the same stream, drawn from a seed.
 
-use bellwether::statistics::{Grid, Process, Proportion, Restarts, Test, Tick};
+use std::collections::BTreeMap;
+
+use bellwether::model::Timestamp;
+use bellwether::release::gate::{Arms, Block, Gate, Gates, Reading, Ruling, Stakes, Subject, Unit};
+use bellwether::statistics::{Grid, Process, Proportion, Restarts, Test, Tick, Totals};
 
 /// 4 hours at 15 s.
 pub const TICKS: usize = 960;
@@ -87,7 +91,7 @@ impl Rule {
 }
 
 /// Plays one stage and tells when each rule spoke first.
-pub fn play(stream: Stream, rules: &[Rule]) -> (Vec<Spoke>, Tick) {
+pub fn play(stream: impl Iterator<Item = Tick>, rules: &[Rule]) -> (Vec<Spoke>, Tick) {
     let mut watches: Vec<Watch> = rules.iter().map(|rule| rule.watch()).collect();
     let mut spoke: Vec<Spoke> = vec![None; rules.len()];
     let mut all = Tick::default();
@@ -206,4 +210,79 @@ pub fn policy(runs: u64, seed: u64, per_tick: u64, share: f64) -> Ends {
 /// Seeds far from each other.
 fn seed_of(seed: u64, run: u64) -> u64 {
     (seed ^ run.wrapping_mul(0xd6e8_feb8_6659_fd93)).wrapping_mul(0xa076_1d64_78bd_642f)
+}
+
+/// A stream of 10 outcomes a tick of which 0.5 % are bad in the long run, all of them in bursts: one
+/// tick of a hundred is in one, and half of its outcomes are bad.
+pub struct Bursts {
+    draws: Stream,
+    /// How many ticks a burst lasts on average.
+    length: f64,
+    is_burst: bool,
+    left: usize,
+}
+
+impl Bursts {
+    /// Bursts of an average length in ticks.
+    pub fn new(seed: u64, length: f64) -> Self {
+        Self { draws: Stream::new(seed, 10, 0.0, 0.0), length, is_burst: false, left: TICKS }
+    }
+}
+
+impl Iterator for Bursts {
+    type Item = Tick;
+
+    fn next(&mut self) -> Option<Tick> {
+        self.left = self.left.checked_sub(1)?;
+        // In the long run 99 ticks are outside for each one inside.
+        let turns = if self.is_burst { 1.0 / self.length } else { 1.0 / (99.0 * self.length) };
+        self.is_burst ^= self.draws.draw() < turns;
+        let share = if self.is_burst { 0.5 } else { 0.0 };
+        let bad = (0..10).filter(|_| self.draws.draw() < share).count();
+        Tick::new(bad as u64, 10).ok()
+    }
+}
+
+/// The shares of stages with bursts that are rolled back: by the playbook's rule, by single outcomes
+/// as evidence, and by a gate on traffic.
+pub fn bursts(runs: u64, seed: u64, length: f64) -> [f64; 3] {
+    let mut back = [0.0; 3];
+    let rules = [Rule::Playbook(100), Rule::Bad(0.01, Restarts::Never)];
+    for run in 0..runs {
+        let stream = || Bursts::new(seed_of(seed, run), length);
+        let (spoke, _) = play(stream(), &rules);
+        let is_back = [spoke[0].is_some(), spoke[1].is_some(), fails_by_minutes(stream())];
+        back.iter_mut().zip(is_back).for_each(|(back, is)| *back += f64::from(u8::from(is)));
+    }
+    back.map(|back| back / runs as f64)
+}
+
+/// Whether a gate on traffic fails the stage; a minute is four ticks.
+fn fails_by_minutes(stream: impl Iterator<Item = Tick>) -> bool {
+    let number = |p: f64| Proportion::new(p).expect("the bench's own numbers are proportions");
+    let errors = Gate {
+        name: "errors".to_owned(),
+        weight: 1,
+        subject: Subject::Errors { allowed: number(ALLOWED) },
+    };
+    let stakes = Stakes {
+        rollback: number(0.01),
+        advance: number(0.05),
+        display: number(0.05),
+        unit: Unit::Minute,
+        planned_units: Some(TICKS as u64 / 4),
+        samples_min: SAMPLES_MIN,
+    };
+    let mut gates = Gates::new(&[errors], &stakes).expect("the limit is a proportion");
+    let ticks: Vec<Tick> = stream.collect();
+    (0..).zip(ticks.chunks(4)).any(|(number, minute)| {
+        let all = minute.iter().fold(Tick::default(), |all, tick| all.and(*tick));
+        let candidate = Totals { bad: all.bad(), finished: all.finished() };
+        let stable = Totals { bad: 0, finished: all.finished() };
+        let reading = Reading::Counts(Arms { candidate, stable });
+        let readings = BTreeMap::from([("errors".to_owned(), reading)]);
+        let end = Timestamp::from_millis(60_000 * number as i64);
+        gates.observe(&Block { number, end, readings });
+        matches!(gates.ruling(), Ruling::Fail { .. })
+    })
 }
