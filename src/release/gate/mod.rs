@@ -17,6 +17,7 @@ mod expression;
 mod gates;
 mod settings;
 mod standing;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -24,3 +25,4 @@ pub use block::{Arms, Block, Reading};
 pub use gates::{Gates, Ruling, Stakes, Unit};
 pub use settings::{Bound, Comparison, Gate, Latency, Subject};
 pub use standing::{Cause, Standing, Verdict};
+pub use tally::readings;

@@ -1,0 +1,212 @@
+//! What each gate makes of the outcomes of a block.
+//!
+//! An outcome counts once, in the block in which it finished or reached its deadline. One that leaves
+//! the denominator, and one from while bellwether itself was unwell, counts for nothing. What is bad
+//! is late too: a timeout would otherwise be missing among the latencies. The first probe of a target
+//! pays for the connection and is left out of latencies, as everywhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::block::{Arms, Reading};
+use super::settings::{Gate, Latency, Subject};
+use crate::model::Money;
+use crate::probe::Outcome;
+use crate::provider::{ErrorType, SloClass};
+use crate::statistics::Totals;
+
+/// The readings of a block, by gate. Expressions are evaluated elsewhere and have none.
+pub fn readings(
+    gates: &[Gate],
+    candidate: &[&Outcome],
+    stable: &[&Outcome],
+) -> BTreeMap<String, Reading> {
+    let read = |gate: &Gate| {
+        let arms = |judge: &dyn Fn(&Outcome) -> Option<bool>| {
+            let [candidate, stable] = [candidate, stable].map(|arm| totals(arm, judge));
+            Reading::Counts(Arms { candidate, stable })
+        };
+        let reading = match &gate.subject {
+            Subject::Errors { .. } | Subject::AgainstStable => arms(&is_bad),
+            Subject::Slow { latency, threshold, .. } => {
+                arms(&|outcome| is_late(outcome, *latency, *threshold))
+            }
+            Subject::Content { .. } => arms(&is_wrong),
+            Subject::Cost { .. } => cost(candidate),
+            Subject::Expression { .. } => return None,
+        };
+        Some((gate.name.clone(), reading))
+    };
+    gates.iter().filter_map(read).collect()
+}
+
+fn totals(arm: &[&Outcome], judge: &dyn Fn(&Outcome) -> Option<bool>) -> Totals {
+    let mut totals = Totals::default();
+    for is_bad in arm.iter().filter_map(|outcome| judge(outcome)) {
+        totals.finished += 1;
+        totals.bad += u64::from(is_bad);
+    }
+    totals
+}
+
+fn is_bad(outcome: &Outcome) -> Option<bool> {
+    match outcome.class {
+        _ if !outcome.is_conclusive => None,
+        SloClass::Good => Some(false),
+        SloClass::Bad => Some(true),
+        SloClass::Excluded => None,
+    }
+}
+
+/// Whether it came too late; `None` where it has no such moment, as a whole answer has no first token.
+fn is_late(outcome: &Outcome, latency: Latency, threshold: Duration) -> Option<bool> {
+    if outcome.is_cold {
+        return None;
+    }
+    if is_bad(outcome)? {
+        return Some(true);
+    }
+    let took = match latency {
+        Latency::Ttft => outcome.ttft?,
+        Latency::Total => outcome.total,
+    };
+    Some(took > threshold)
+}
+
+/// Whether an answer that came is not what was asked for; `None` where none came.
+fn is_wrong(outcome: &Outcome) -> Option<bool> {
+    let is_wrong =
+        matches!(outcome.error_type, ErrorType::ContentCheckFailed | ErrorType::SchemaMismatch);
+    match is_bad(outcome)? {
+        true => is_wrong.then_some(true),
+        false => Some(false),
+    }
+}
+
+/// Only what has a known price; a request without one says nothing of the mean.
+fn cost(candidate: &[&Outcome]) -> Reading {
+    let mut spent = Money::ZERO;
+    let mut finished = 0;
+    for cost in candidate.iter().filter_map(|outcome| outcome.cost) {
+        spent += cost;
+        finished += 1;
+    }
+    Reading::Cost { spent, finished }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{TargetId, Timestamp};
+    use crate::probe::Phases;
+    use crate::provider::RateLimits;
+    use crate::release::gate::Bound;
+    use crate::statistics::Proportion;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn good() -> Outcome {
+        Outcome {
+            target: TargetId::new("new"),
+            sequence: 0,
+            due: Timestamp::from_millis(0),
+            finished: Timestamp::from_millis(900),
+            lateness: Duration::ZERO,
+            error_type: ErrorType::None,
+            class: SloClass::Good,
+            detail: String::new(),
+            broke: None,
+            phases: Phases::default(),
+            ttft: Some(200 * MS),
+            ttfo: None,
+            time_per_output_token: None,
+            gaps: Vec::new(),
+            total: 900 * MS,
+            status: Some(200),
+            usage: None,
+            cost: Some(Money::from_nanos(1_000)),
+            anomalies: Vec::new(),
+            rate_limits: RateLimits::default(),
+            request_id: None,
+            is_cold: false,
+            is_conclusive: true,
+            is_planned: false,
+        }
+    }
+
+    fn failed(error_type: ErrorType, class: SloClass) -> Outcome {
+        Outcome { error_type, class, cost: None, ..good() }
+    }
+
+    /// What each gate counts of one outcome, as (bad, finished), then what it cost.
+    fn check(outcome: &Outcome, expected: [(u64, u64); 5], cost: (u64, u64)) {
+        let allowed = Proportion::new(0.01).unwrap();
+        let slow = |latency| Subject::Slow { latency, threshold: 500 * MS, allowed };
+        let (pass, fail) = (Bound::parse("< 1").unwrap(), Bound::parse("> 1").unwrap());
+        let subjects = [
+            Subject::Errors { allowed },
+            slow(Latency::Ttft),
+            slow(Latency::Total),
+            Subject::Content { allowed },
+            Subject::AgainstStable,
+            Subject::Cost { mean_max: Money::from_nanos(1), ceiling: Money::from_nanos(2) },
+            Subject::Expression { expr: "x".to_owned(), pass, fail, failures_in_a_row: 1 },
+        ];
+        let named = |(number, subject): (usize, Subject)| Gate {
+            name: number.to_string(),
+            weight: 1,
+            subject,
+        };
+        let gates: Vec<Gate> = subjects.into_iter().enumerate().map(named).collect();
+        let read = readings(&gates, &[outcome], &[]);
+        assert_eq!(read.len(), 6, "an expression has no reading here");
+        for (number, (bad, finished)) in expected.into_iter().enumerate() {
+            let candidate = Totals { bad, finished };
+            let arms = Arms { candidate, stable: Totals::default() };
+            assert_eq!(read[&number.to_string()], Reading::Counts(arms), "gate {number}");
+        }
+        let spent = Money::from_nanos(cost.0);
+        assert_eq!(read["5"], Reading::Cost { spent, finished: cost.1 });
+    }
+
+    #[test]
+    fn a_good_outcome_is_good_and_may_be_late() {
+        check(&good(), [(0, 1), (0, 1), (1, 1), (0, 1), (0, 1)], (1_000, 1));
+    }
+
+    #[test]
+    fn a_timeout_is_bad_and_late_and_no_answer_to_judge() {
+        let timeout = failed(ErrorType::TtftTimeout, SloClass::Bad);
+        let timeout = Outcome { ttft: None, ..timeout };
+        check(&timeout, [(1, 1), (1, 1), (1, 1), (0, 0), (1, 1)], (0, 0));
+    }
+
+    #[test]
+    fn a_wrong_answer_is_bad_and_fails_the_check_of_content() {
+        let wrong = failed(ErrorType::ContentCheckFailed, SloClass::Bad);
+        check(&wrong, [(1, 1), (1, 1), (1, 1), (1, 1), (1, 1)], (0, 0));
+    }
+
+    #[test]
+    fn our_own_quota_counts_neither_way() {
+        let limited = failed(ErrorType::RateLimited, SloClass::Excluded);
+        check(&limited, [(0, 0); 5], (0, 0));
+    }
+
+    #[test]
+    fn what_was_seen_while_unwell_counts_for_nothing_but_its_cost() {
+        check(&Outcome { is_conclusive: false, ..good() }, [(0, 0); 5], (1_000, 1));
+    }
+
+    #[test]
+    fn a_cold_probe_is_left_out_of_latencies() {
+        let cold = Outcome { is_cold: true, ..good() };
+        check(&cold, [(0, 1), (0, 0), (0, 0), (0, 1), (0, 1)], (1_000, 1));
+    }
+
+    #[test]
+    fn a_whole_answer_has_no_first_token() {
+        let whole = Outcome { ttft: None, ..good() };
+        check(&whole, [(0, 1), (0, 0), (1, 1), (0, 1), (0, 1)], (1_000, 1));
+    }
+}
