@@ -23,6 +23,9 @@ use crate::telemetry::{PlanEnded, Telemetry};
 pub(super) const REQUESTS_MAX: usize = 16;
 /// Lines that wait for the journal.
 pub(super) const ENTRIES_MAX: usize = 4096;
+/// A rollback by hand waits for its record this long: as long as the record waits for the disk, and a
+/// little for whoever writes it.
+const PUT_TIMEOUT: Duration = Duration::from_millis(550);
 /// Lines of the record that a start reads.
 pub(super) const REMEMBERED: usize = 10_000;
 
@@ -92,9 +95,27 @@ pub(super) fn done(log: &[LogEntry]) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Exports how the plans of an earlier process ended: a page must outlive it.
-pub(super) fn remember(log: &[LogEntry], config: &Config, telemetry: &Telemetry) {
+pub(super) fn remember(
+    log: &[LogEntry],
+    pending: &[Delivery],
+    config: &Config,
+    telemetry: &Telemetry,
+) {
     let is_there = |name: &str| config.rollbacks.iter().any(|rollback| rollback.name == name);
     for entry in log.iter().filter(|entry| is_there(&entry.rollback)) {
+        // One that began, whose end nobody saw and that nobody goes on with, is not verified.
+        if matches!(entry.what, What::Begun { .. })
+            && entry.mode == RunMode::Real
+            && pending.iter().all(|delivery| delivery.id != entry.id)
+        {
+            telemetry.plan_stands(&PlanEnded {
+                rollback: &entry.rollback,
+                is_drill: false,
+                is_good: false,
+                at: entry.at(),
+                took: Duration::ZERO,
+            });
+        }
         if let What::Ended { end, took_ms, .. } = &entry.what {
             telemetry.plan_stands(&PlanEnded {
                 rollback: &entry.rollback,
@@ -147,7 +168,8 @@ pub(super) async fn answer(
                     answer.send(log).is_ok()
                 }
                 ReleaseRequest::Rollback(name, said_by, answer) => {
-                    answer.send(roll_back(&config, &name, &said_by, &outbox, clock).await).is_ok()
+                    let begun = roll_back(&config, &name, &said_by, &executor, &outbox, clock);
+                    answer.send(begun.await).is_ok()
                 }
                 ReleaseRequest::Drill(name, said_by, answer) => {
                     answer.send(drill(&config, &name, &said_by, &executor).await).is_ok()
@@ -179,13 +201,28 @@ async fn roll_back(
     config: &Config,
     name: &str,
     said_by: &str,
+    executor: &Executor,
     outbox: &mpsc::Sender<OutboxRequest>,
     clock: Clock,
 ) -> Result<String, String> {
     let delivery = by_hand(find(config, name)?, said_by, clock.now());
     let id = delivery.id.clone();
     let stopping = "bellwether is stopping: use `bellwether rollback --offline`";
-    outbox.send(OutboxRequest::Put(delivery)).await.map_err(|_| stopping.to_owned())?;
+    let (answer, written) = oneshot::channel();
+    let put = async {
+        outbox.send(OutboxRequest::Put(delivery.clone(), answer)).await.is_ok()
+            && written.await.is_ok()
+    };
+    match tokio::time::timeout(PUT_TIMEOUT, put).await {
+        Ok(true) => {}
+        Ok(false) => return Err(stopping.to_owned()),
+        // The disk holds up whoever writes; what it holds up comes again and is known by its key.
+        Err(_) if executor.is_planned(&delivery) => {
+            tracing::error!(id, "the journal hangs: a rollback by hand begins without it");
+            executor.send(delivery);
+        }
+        Err(_) => tracing::error!(id, "the journal hangs: a rollback by hand waits for it"),
+    }
     Ok(id)
 }
 
@@ -198,4 +235,82 @@ async fn drill(
     find(config, name)?;
     tracing::info!(said_by, rollback = name, "a drill begins");
     executor.drill(name).await.map_err(|refused| refused.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const TEXT: &str = "
+providers:
+- {name: p, dialect: openai_chat, base_url: 'http://127.0.0.1:1', auth: none}
+probes:
+- {name: new, provider: p, model: m, budget_daily: unlimited}
+- {name: old, provider: p, model: m, budget_daily: unlimited}
+rollbacks:
+- name: r
+  matchers: ['a=b']
+  candidate: [new]
+  stable: [old]
+  steps: [{name: ask, verify: true}]
+";
+
+    fn entry(run: &str, mode: RunMode, what: What) -> LogEntry {
+        let (run, rollback) = (run.to_owned(), "r".to_owned());
+        LogEntry { run: run.clone(), id: run, rollback, mode, at_ms: 7000, what }
+    }
+
+    fn begun() -> What {
+        What::Begun { done: Vec::new() }
+    }
+
+    fn ended(end: RunEnd) -> What {
+        What::Ended { end, took_ms: 1, why: String::new() }
+    }
+
+    fn unverified(log: &[LogEntry], pending: &[Delivery]) -> f64 {
+        let (config, telemetry) = (config::parse("b.yml", TEXT).unwrap(), Telemetry::new());
+        telemetry.configure_actions(&[], &["r".to_owned()], &[]);
+        remember(log, pending, &config, &telemetry);
+        let families = telemetry.gather();
+        let mut families = families.iter();
+        let family = families.find(|family| family.name() == "bellwether_rollback_unverified");
+        family.unwrap().get_metric()[0].get_gauge().get_value()
+    }
+
+    #[test]
+    fn a_page_outlives_the_process_until_a_rollback_is_verified() {
+        use RunMode::{Drill, Real};
+        let good = || ended(RunEnd::RolledBack);
+        let bad = || ended(RunEnd::RollbackUnverified);
+        assert_eq!(unverified(&[], &[]), 0.0);
+        assert_eq!(unverified(&[entry("a", Real, begun()), entry("a", Real, bad())], &[]), 1.0);
+        assert_eq!(unverified(&[entry("a", Real, bad()), entry("b", Real, good())], &[]), 0.0);
+        let failed = ended(RunEnd::DrillFailed);
+        assert_eq!(unverified(&[entry("a", Real, good()), entry("b", Drill, failed)], &[]), 0.0);
+        // One that nobody goes on with is not verified; one that goes on will tell.
+        let config = config::parse("b.yml", TEXT).unwrap();
+        let hand = by_hand(&config.rollbacks[0], "a test", Timestamp::from_millis(7));
+        let log = [entry(&hand.id, Real, begun())];
+        assert_eq!(unverified(&log, &[]), 1.0);
+        assert_eq!(unverified(&log, &[hand]), 0.0);
+    }
+
+    #[test]
+    fn only_steps_that_are_acknowledged_in_earnest_are_done() {
+        let step_ended = |result| What::StepEnded {
+            step: "s".to_owned(),
+            result,
+            attempts: 1,
+            why: String::new(),
+        };
+        let log = [
+            entry("a", RunMode::Real, step_ended(StepResult::Done)),
+            entry("b", RunMode::Real, step_ended(StepResult::Failed)),
+            entry("c", RunMode::Drill, step_ended(StepResult::Done)),
+        ];
+        let expected = BTreeMap::from([("a".to_owned(), BTreeSet::from(["s".to_owned()]))]);
+        assert_eq!(done(&log), expected);
+    }
 }

@@ -171,15 +171,11 @@ fn planned(journal: &Journal, told: &mpsc::Sender<Happening>, entry: LogEntry) {
 async fn answer(journal: &Journal, send: &Sending, question: OutboxRequest) {
     // Whoever asked may have gone away.
     let _is_heard = match question {
-        OutboxRequest::Put(delivery) => {
-            let notices = vec![delivery.clone()];
-            let written = journal.write(Batch { notices, ..Batch::default() });
-            let is_written = tokio::time::timeout(RECORD_TIMEOUT, written).await;
-            if !matches!(is_written, Ok(Ok(()))) {
-                tracing::error!(id = delivery.id, "not on record, and carried out all the same");
-            }
-            send(delivery);
-            true
+        OutboxRequest::Put(delivery, answer) => {
+            let batch = driver::Batch { notices: vec![delivery], ..driver::Batch::default() };
+            let (notices, is_written, answer) = write(journal, batch, answer).await;
+            notices.into_iter().for_each(send);
+            answer.send(is_written).is_ok()
         }
         OutboxRequest::Log(rollback, answer) => {
             let lines = journal.log(rollback, plans::REMEMBERED).await;

@@ -134,7 +134,7 @@ impl App {
         let telemetry = Telemetry::new();
         telemetry.configure(&loaded.config.targets);
         wiring::configure_actions(&telemetry, &Names::of(&loaded));
-        plans::remember(&log, &loaded.config, &telemetry);
+        plans::remember(&log, &pending, &loaded.config, &telemetry);
         telemetry.reloaded(true, clock.now());
         if set_aside.is_some() {
             telemetry.journal_damaged();

@@ -206,10 +206,31 @@ async fn a_receiver_that_stays_down_leaves_the_rollback_unverified_and_a_later_o
     assert_eq!(results, [failed, ("ask".to_owned(), StepResult::Done)]);
     tokio::time::advance(100 * SECOND).await;
     assert_eq!(running.gauge("bellwether_rollback_unverified"), 1.0);
-    running.executor.send(Delivery { id: "i2".to_owned(), ..delivery() });
+    let later = Timestamp::from_millis(8);
+    running.executor.send(Delivery { id: "i2".to_owned(), decided_at: later, ..delivery() });
     assert_eq!(running.end().await.0, RunEnd::RolledBack);
     running.executor.stop().await;
     assert_eq!(running.gauge("bellwether_rollback_unverified"), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_that_comes_again_is_over_and_a_waiting_one_follows() {
+    let receiver = Receiver::new(Duration::ZERO);
+    let steps = vec![step("move", webhook(false)), step("ask", Effect::Verify)];
+    let mut running = start(steps, receiver.reach(), BTreeMap::new());
+    let later = Timestamp::from_millis(8);
+    let second = Delivery { id: "i2".to_owned(), decided_at: later, ..delivery() };
+    for delivery in [delivery(), delivery(), second, delivery()] {
+        running.executor.send(delivery);
+    }
+    running.end().await;
+    running.end().await;
+    running.executor.send(delivery());
+    // Answered after whatever the order before it began.
+    assert_eq!(running.executor.drill("other").await, Err(Refused::Unknown));
+    assert_eq!(running.executor.drill("r").await, Ok(RunEnd::DrillPassed));
+    let keys: Vec<String> = receiver.told().into_iter().map(|told| told.1).collect();
+    assert_eq!(keys, ["r:7:move", "r:8:move"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,8 @@ const ORDERS_MAX: usize = 64;
 /// Executions of one rollback that wait for the one under way.
 const WAITING_MAX: usize = 8;
 
+/// Executions that are known to be over.
+const OVER_MAX: usize = 64;
 /// After the start, no drill comes by itself for so long.
 const SETTLING: Duration = Duration::from_secs(60);
 
@@ -100,6 +102,7 @@ impl Executor {
             active: BTreeMap::new(),
             running: JoinSet::new(),
             drills: BTreeMap::new(),
+            over: VecDeque::new(),
         };
         tokio::spawn(desk.run(inbox));
         Self { orders, names }
@@ -156,6 +159,7 @@ fn by_name(planned: Vec<Planned>) -> BTreeMap<String, Planned> {
 struct Active {
     mode: RunMode,
     id: String,
+    key: String,
     task: TaskHandle,
     answer: Option<DrillAnswer>,
     waiting: VecDeque<Delivery>,
@@ -173,6 +177,9 @@ struct Desk {
     running: JoinSet<(String, RunMode, RunEnd)>,
     /// When the next drill of each is due.
     drills: BTreeMap<String, Instant>,
+    /// The keys of the last executions that were meant, oldest first: one that comes again, as over a
+    /// disk that hung, is over already.
+    over: VecDeque<String>,
 }
 
 impl Desk {
@@ -232,6 +239,9 @@ impl Desk {
         }
         let (generation, id) = (delivery.decided_at.millis(), delivery.id.clone());
         let run = Run { rollback: name, generation, mode: RunMode::Real, id };
+        if self.over.contains(&run.key()) {
+            return;
+        }
         self.start(&planned, run, delivery.body, None);
     }
 
@@ -304,7 +314,8 @@ impl Desk {
         answer: Option<DrillAnswer>,
     ) {
         let (rollback, mode, id) = (run.rollback.clone(), run.mode, run.id.clone());
-        let done = self.done.remove(&run.key()).unwrap_or_default();
+        let key = run.key();
+        let done = self.done.remove(&key).unwrap_or_default();
         tracing::warn!(rollback, mode = mode.as_str(), run = run.key(), "a plan begins");
         let course = Course::new(Arc::clone(&planned.plan), run, &done, self.clock.now());
         let work = Work {
@@ -317,7 +328,7 @@ impl Desk {
         };
         let name = rollback.clone();
         let task = self.running.spawn(async move { (name, mode, work.execute(course).await) });
-        let active = Active { mode, id, task, answer, waiting: VecDeque::new() };
+        let active = Active { mode, id, key, task, answer, waiting: VecDeque::new() };
         self.active.insert(rollback, active);
     }
 
@@ -327,6 +338,12 @@ impl Desk {
             return;
         }
         let Some(active) = self.active.remove(rollback) else { return };
+        if mode == RunMode::Real {
+            self.over.push_back(active.key);
+            while self.over.len() > OVER_MAX {
+                self.over.pop_front();
+            }
+        }
         if let Some(answer) = active.answer {
             let _is_awaited = answer.send(Ok(end)).is_ok();
         }

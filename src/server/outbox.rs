@@ -24,8 +24,8 @@ pub enum OutboxRequest {
     List(Option<LetterState>, oneshot::Sender<Result<Vec<Letter>, String>>),
     /// Send dead letters again: those of some ids, or all of them.
     Resend(Option<Vec<String>>, oneshot::Sender<Result<Vec<Resent>, String>>),
-    /// Put something in, and send it: on record or, after half a second, without.
-    Put(Delivery),
+    /// Put something in and send it, on record or, after half a second, without; answered by which.
+    Put(Delivery, oneshot::Sender<bool>),
     /// What plans did, those of one rollback or all, oldest first.
     Log(Option<String>, oneshot::Sender<Result<Vec<LogEntry>, String>>),
 }

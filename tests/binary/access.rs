@@ -88,6 +88,12 @@ async fn with_users_everything_needs_one_or_a_token_that_allows_it() {
         (&post, "/-/reload", ALICE, 200),
         (&post, "/api/v1/hooks/alertmanager", As::Bearer("abc"), 403),
         (&post, "/api/v1/hooks/alertmanager", As::Nobody, 401),
+        (&post, "/api/v1/releases/x/rollback", As::Nobody, 401),
+        (&post, "/api/v1/releases/x/rollback", As::Bearer(LONG_TEXT), 403),
+        (&post, "/api/v1/releases/x/rollback", ALICE, 400),
+        (&post, "/api/v1/releases/x/drill", As::Bearer("abc"), 403),
+        (&get, "/api/v1/releases", As::Nobody, 401),
+        (&get, "/api/v1/releases", As::Bearer(LONG_TEXT), 200),
     ] {
         let request = service.client.request(method.clone(), format!("{}{path}", service.url));
         let reply = exchange(who.on(request).header("X-Bellwether-Reason", "a new key")).await;
@@ -210,6 +216,8 @@ async fn off_loopback_nothing_changes_without_credentials() {
     let reply = reload(&own).await;
     assert_eq!(reply.status, 403);
     assert!(reply.body.contains("`web: tokens:`"), "{}", reply.body);
+    let rollback = format!("http://{own}:{port}/api/v1/releases/x/rollback");
+    assert_eq!(exchange(client().post(rollback)).await.status, 403);
     let metrics = exchange(client().get(format!("http://{own}:{port}/metrics"))).await;
     assert_eq!(metrics.status, 200);
 }
