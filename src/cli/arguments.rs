@@ -217,6 +217,8 @@ pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
@@ -245,5 +247,11 @@ mod tests {
         ] {
             assert_eq!(listen_address(text).ok().as_deref(), expected, "{text}");
         }
+    }
+
+    // Two arguments of one name are found when a command is used, by whoever uses it.
+    #[test]
+    fn every_command_is_sound() {
+        Cli::command().debug_assert();
     }
 }

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct HttpFile {
     /// Credentials and TLS for the server that is asked: `authorization`, `basic_auth`,
     /// `tls_config` and the like, as in promtool.
-    #[arg(long = "http.config.file", value_name = "FILE")]
+    #[arg(id = "http.config.file", long = "http.config.file", value_name = "FILE")]
     path: Option<PathBuf>,
 }
 
