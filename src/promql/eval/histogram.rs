@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::super::plan::{Key, PartId};
-use super::super::{EvalError, Severity};
+use super::super::{EvalError, Severity, format};
 use super::aggregate::Grouped;
 use super::block::{ABSENT, Block, is_absent};
 use super::{Evaluation, Grid};
@@ -64,8 +64,9 @@ impl Evaluation<'_> {
             match bound.parse::<f64>() {
                 Ok(bound) => rows.push((at, bound)),
                 Err(_) => {
+                    let bound = format::quote(bound);
                     let problem = format!(
-                        "bucket label \"le\" is missing or has a malformed value of \"{bound}\""
+                        "bucket label \"le\" is missing or has a malformed value of {bound}"
                     );
                     let message = of_metric(problem, row.get(Labels::NAME, naming));
                     self.annotate(Severity::Warning, vector, message);
@@ -111,7 +112,11 @@ impl Evaluation<'_> {
 }
 
 fn of_metric(problem: String, metric: &str) -> String {
-    if metric.is_empty() { problem } else { format!("{problem} for metric name \"{metric}\"") }
+    if metric.is_empty() {
+        problem
+    } else {
+        format!("{problem} for metric name {}", format::quote(metric))
+    }
 }
 
 /// Joins buckets of equal bounds and makes counts grow with the bounds. Says whether a count had to

@@ -74,9 +74,7 @@ impl Parser<'_> {
             }
             _ => return Err(self.unexpected("`=`, `!=`, `=~` or `!~` is due")),
         };
-        if label.is_empty() {
-            return Err(self.error(span, "a label's name is empty"));
-        }
+        // A quoted name may be empty, as in Prometheus: no series has such a label.
         self.advance();
         let value = match self.peek() {
             Token::Text(text) => text.clone(),
