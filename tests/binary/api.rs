@@ -199,7 +199,17 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     assert!(alert["activeAt"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{alert}");
     assert_eq!(rules[1]["alerts"][0]["labels"], labels);
 
-    let data = bench.data("/api/v1/targets").await;
+    // Each of the two is up once its first probe has finished.
+    let data = until(async || {
+        let data = bench.data("/api/v1/targets").await;
+        let mut targets = data["activeTargets"].as_array().unwrap().iter();
+        if targets.all(|target| target["health"] == "up") {
+            Ok(data)
+        } else {
+            Err(data.to_string())
+        }
+    })
+    .await;
     let targets = data["activeTargets"].as_array().unwrap();
     assert_eq!(targets.len(), 2, "{data}");
     for key in [
@@ -217,7 +227,6 @@ async fn rules_alerts_and_targets_are_shown_as_prometheus_does() {
     ] {
         assert!(targets[0].get(key).is_some(), "{key} in {}", targets[0]);
     }
-    assert!(targets.iter().all(|target| target["health"] == "up"), "{data}");
     assert_eq!(data["droppedTargets"], json!([]));
 
     assert_eq!(data["droppedTargetCounts"], json!({"probes": 0}));
