@@ -295,6 +295,10 @@ impl Loop {
 
     async fn evaluated(&mut self, done: Box<Done>, took: Duration) {
         self.begin_beside();
+        // After a reload there may be another group in its place.
+        if !self.engine.awaits(&done) {
+            return;
+        }
         let (position, now) = (done.position(), self.clock.now());
         let actions = self.engine.handle(Event::Evaluated(done), now);
         self.note(position, took);

@@ -31,16 +31,16 @@ impl Engine {
         actions
     }
 
+    /// Whether what comes back belongs to a group that is here still: none does after a reload.
+    pub fn awaits(&self, done: &Done) -> bool {
+        done.ticket.reloads == self.reloads
+    }
+
     pub(super) fn evaluated_aside(&mut self, done: Done, now: Timestamp) -> Vec<Action> {
-        let Done {
-            ticket: Ticket { position, slot, reloads },
-            group,
-            evaluation,
-            written,
-            refused,
-        } = done;
-        let is_of_now = reloads == self.reloads;
-        let Some(scheduled) = self.groups.get_mut(position).filter(|_| is_of_now) else {
+        let is_awaited = self.awaits(&done);
+        let Done { ticket: Ticket { position, slot, .. }, group, evaluation, written, refused } =
+            done;
+        let Some(scheduled) = self.groups.get_mut(position).filter(|_| is_awaited) else {
             return Vec::new();
         };
         scheduled.is_away = false;
