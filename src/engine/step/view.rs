@@ -45,11 +45,15 @@ impl Engine {
 
     /// The targets whose provider is in planned maintenance.
     pub fn planned(&self, now: Timestamp) -> BTreeMap<TargetId, Planned> {
+        let calendar = &self.settings.calendar;
+        let providers = calendar.providers.keys();
+        // Once for each provider: looking for an end may take many steps.
+        let planned: BTreeMap<_, _> = providers
+            .filter_map(|provider| Some((provider, calendar.planned(provider, now)?)))
+            .collect();
         let targets = self.settings.targets.iter();
-        let planned = targets.filter_map(|target| {
-            let planned = self.settings.calendar.planned(&target.provider.id, now)?;
-            Some((target.id.clone(), planned))
-        });
+        let planned = targets
+            .filter_map(|target| Some((target.id.clone(), *planned.get(&target.provider.id)?)));
         planned.collect()
     }
 
