@@ -152,7 +152,8 @@ pub(super) async fn answer(
     while let Some(request) = requests.recv().await {
         let config = Arc::clone(&current.borrow());
         let (executor, outbox) = (executor.clone(), outbox.clone());
-        // A drill takes a minute; nobody else waits for it. The queue before this bounds them.
+        // A drill takes a minute; nobody else waits for it. Each is somebody's connection, and
+        // those are bounded.
         tokio::spawn(async move {
             // Whoever asked may have gone away.
             let _is_heard = match request {

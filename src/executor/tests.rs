@@ -234,6 +234,26 @@ async fn an_execution_that_comes_again_is_over_and_a_waiting_one_follows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_breaks_off_does_not_bar_the_next() {
+    let receiver = Receiver::new(Duration::ZERO);
+    let asked = Arc::new(Mutex::new(0));
+    let ask = move |_| {
+        *asked.lock().unwrap() += 1;
+        assert!(*asked.lock().unwrap() > 1, "a bug");
+        async { Ok(()) }.boxed()
+    };
+    let reach = Reach { ask: Arc::new(ask), ..receiver.reach() };
+    let steps = vec![step("move", webhook(false)), step("ask", Effect::Verify)];
+    let mut running = start(steps, reach, BTreeMap::new());
+    let later = Timestamp::from_millis(8);
+    running.executor.send(delivery());
+    running.executor.send(Delivery { id: "i2".to_owned(), decided_at: later, ..delivery() });
+    assert_eq!(running.end().await.0, RunEnd::RolledBack);
+    let keys: Vec<String> = receiver.told().into_iter().map(|told| told.1).collect();
+    assert_eq!(keys, ["r:7:move", "r:8:move"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_earlier_process_saw_acknowledged_is_not_repeated() {
     let receiver = Receiver::new(Duration::ZERO);
     let steps =

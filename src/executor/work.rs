@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle as TaskHandle, JoinSet};
+use tokio::task::{AbortHandle as TaskHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::effects::{Reach, Try};
@@ -56,6 +56,9 @@ pub enum Refused {
     /// One is under way.
     #[error("a rollback or a drill of this name is under way; wait for its end")]
     Busy,
+    /// It broke off.
+    #[error("it broke off, which is a bug of bellwether: see its log")]
+    Broken,
     /// The service stops.
     #[error("bellwether is stopping, or too much waits")]
     Stopping,
@@ -204,11 +207,10 @@ impl Desk {
                     }
                     None => return,
                 },
-                Some(ended) = self.running.join_next() => {
-                    if let Ok((rollback, mode, end)) = ended {
-                        self.ended(&rollback, mode, end);
-                    }
-                }
+                Some(ended) = self.running.join_next() => match ended {
+                    Ok((rollback, mode, end)) => self.ended(&rollback, mode, end),
+                    Err(error) => self.broken(&error),
+                },
                 () = until(due) => self.drill_due(),
             }
         }
@@ -229,8 +231,14 @@ impl Desk {
             Some(active) if active.mode == RunMode::Real => {
                 let is_known = active.id == delivery.id
                     || active.waiting.iter().any(|waiting| waiting.id == delivery.id);
-                if !is_known && active.waiting.len() < WAITING_MAX {
+                if is_known {
+                    return;
+                }
+                if active.waiting.len() < WAITING_MAX {
                     active.waiting.push_back(delivery);
+                } else {
+                    let id = delivery.id;
+                    tracing::error!(id, "a rollback waits for the next start: too many wait");
                 }
                 return;
             }
@@ -347,7 +355,31 @@ impl Desk {
         if let Some(answer) = active.answer {
             let _is_awaited = answer.send(Ok(end)).is_ok();
         }
-        let mut waiting = active.waiting;
+        self.follow(rollback, active.waiting);
+    }
+
+    /// One that broke off is a bug of ours. It must not bar the way of those that follow; it is not
+    /// verified, and the outbox holds it for the next start.
+    fn broken(&mut self, error: &JoinError) {
+        let is_it = |(_, active): &(&String, &Active)| active.task.id() == error.id();
+        // Not there any more: a drill that was ended for one that is meant.
+        let Some(rollback) = self.active.iter().find(is_it).map(|(name, _)| name.clone()) else {
+            return;
+        };
+        let Some(active) = self.active.remove(&rollback) else { return };
+        let is_drill = active.mode == RunMode::Drill;
+        tracing::error!(rollback, run = active.key, %error, "a plan broke off");
+        let (at, took) = (self.clock.now(), Duration::ZERO);
+        let (is_good, name) = (false, rollback.as_str());
+        self.telemetry.plan_stands(&PlanEnded { rollback: name, is_drill, is_good, at, took });
+        if let Some(answer) = active.answer {
+            let _is_awaited = answer.send(Err(Refused::Broken)).is_ok();
+        }
+        self.follow(&rollback, active.waiting);
+    }
+
+    /// Begins the first of those that waited, for which the others wait now.
+    fn follow(&mut self, rollback: &str, mut waiting: VecDeque<Delivery>) {
         if let Some(next) = waiting.pop_front() {
             self.carry(next);
             if let Some(active) = self.active.get_mut(rollback) {
