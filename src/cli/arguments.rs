@@ -1,6 +1,6 @@
 //! What can be asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,7 +9,7 @@ use super::{
     check, check_rules, demo, healthcheck, init, notices, notify, probe, query, release, replay,
     run, simulate, slo, test, token,
 };
-use crate::app::LoadError;
+use crate::app::{LoadError, Loaded, load};
 use crate::telemetry::{LogFormat, start_logs};
 use crate::upstream::describe;
 
@@ -207,6 +207,19 @@ pub(super) fn without_user(url: &str) -> String {
     match rest[..authority].rfind('@') {
         Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
         None => url.to_owned(),
+    }
+}
+
+/// Reads a configuration. Nothing where it has mistakes, which are printed; a file that cannot be
+/// read is an error.
+pub(super) fn loaded(path: &Path) -> Result<Option<Loaded>, LoadError> {
+    match load(path) {
+        Ok(loaded) => Ok(Some(loaded)),
+        Err(error @ LoadError::Unreadable { .. }) => Err(error),
+        Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
+            eprintln!("{error}");
+            Ok(None)
+        }
     }
 }
 

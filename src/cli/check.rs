@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::app::{LoadError, load, load_web};
+use super::arguments::loaded;
+use crate::app::{LoadError, load_web};
 use crate::slo::{self, Slo};
 use crate::{config, upstream};
 
@@ -29,14 +30,7 @@ pub(super) struct WebArguments {
 }
 
 pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
-    let loaded = match load(&arguments.path) {
-        Ok(loaded) => loaded,
-        Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
-        Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
-            eprintln!("{error}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let Some(loaded) = loaded(&arguments.path)? else { return Ok(ExitCode::FAILURE) };
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }

@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::arguments::{ConfigFile, runtime};
+use super::arguments::{ConfigFile, loaded, runtime};
 use super::notices::{Server, ask};
-use crate::app::{LoadError, load, roll_back_offline};
+use crate::app::{load, roll_back_offline};
 use crate::clock::Clock;
 use crate::model::suggest;
 use crate::release::LogEntry;
@@ -142,14 +142,7 @@ pub(super) struct PlanArguments {
 
 /// Prints what each stage takes, at the configured cadence and traffic.
 fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
-    let loaded = match load(&arguments.config.path) {
-        Ok(loaded) => loaded,
-        Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
-        Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
-            eprintln!("{error}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let Some(loaded) = loaded(&arguments.config.path)? else { return Ok(ExitCode::FAILURE) };
     let releases = &loaded.config.releases;
     let names = || releases.iter().map(|release| release.plan.name.as_str());
     let found = match (&arguments.name, releases.as_slice()) {

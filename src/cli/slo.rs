@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::arguments::ConfigFile;
-use crate::app::{LoadError, load};
+use super::arguments::{ConfigFile, loaded};
 use crate::slo;
 
 /// Flags of `slo generate`.
@@ -21,14 +20,7 @@ pub(super) struct GenerateArguments {
 }
 
 pub(super) fn generate(arguments: &GenerateArguments) -> anyhow::Result<ExitCode> {
-    let loaded = match load(&arguments.config.path) {
-        Ok(loaded) => loaded,
-        Err(error @ LoadError::Unreadable { .. }) => return Err(error.into()),
-        Err(error @ (LoadError::Mistakes(_) | LoadError::WebMistakes(_))) => {
-            eprintln!("{error}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let Some(loaded) = loaded(&arguments.config.path)? else { return Ok(ExitCode::FAILURE) };
     let slos = &loaded.config.slos;
     if slos.is_empty() {
         eprintln!("warning: `{}` has no `slos`", arguments.config.path.display());
