@@ -82,6 +82,7 @@ impl Evaluation<'_> {
         };
         let mut block = Block::new(grid.count);
         let mut error = None;
+        let refuses_marks = yields == Yield::Value && self.source.has_histograms();
         self.select(select, &windows, &mut |labels, samples| {
             if error.is_some() {
                 return;
@@ -95,7 +96,7 @@ impl Evaluation<'_> {
                 let value = match window.last() {
                     Some(sample) if !is_stale(sample.value) => {
                         is_present = true;
-                        has_marks |= yields == Yield::Value && is_histogram(sample.value);
+                        has_marks |= refuses_marks && is_histogram(sample.value);
                         match yields {
                             Yield::Value | Yield::ValueOrMark => sample.value,
                             Yield::Time => sample.at.seconds(),
