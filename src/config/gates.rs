@@ -132,8 +132,10 @@ fn expression(reader: &mut Reader, fields: &Fields<'_>) -> Option<Subject> {
 
 fn expr(node: &Node) -> Result<String, Mistake> {
     let text = raw(node, "a PromQL expression")?;
-    let parsed = promql::parse(text)
-        .map_err(|error| refuse(node, format!("which is not PromQL: {}", error.message)))?;
+    let parsed = promql::parse(text).map_err(|error| {
+        let mistake = refuse(node, format!("which is not PromQL: {}", error.message));
+        Mistake { place: node.place_within(error.line, error.column), ..mistake }
+    })?;
     match parsed.value_type() {
         ValueType::Scalar | ValueType::Vector => Ok(text.to_owned()),
         other @ (ValueType::Matrix | ValueType::String) => {

@@ -152,7 +152,9 @@ pub(super) fn known_name(
     }
     let mistake = refuse(node, format!("and no {kind} has that name"));
     let remedy = suggest::remedy(name, names.iter().map(String::as_str));
-    Err(mistake.remedy(remedy.unwrap_or_else(|| format!("list a {kind} under `{kind}s`"))))
+    Err(mistake.remedy(
+        remedy.unwrap_or_else(|| format!("list a {kind} under `{}s`", kind.replace(' ', "_"))),
+    ))
 }
 
 fn model(node: &Node, provider: Option<&SharedProvider>) -> Result<String, Mistake> {

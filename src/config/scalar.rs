@@ -71,7 +71,7 @@ pub(super) fn text(node: &Node) -> Result<String, Mistake> {
 pub(super) fn filled(node: &Node, library: &Library) -> Result<Template, Mistake> {
     let text = raw(node, "a text")?;
     template::parse_notice(text, library).map_err(|error| {
-        let place = node.place_at(error.offset(text));
+        let place = node.place_within(error.line, error.column);
         let message = format!("is no template that can be filled in: {}", error.message);
         Mistake::new(place, message)
             .remedy("Alertmanager's functions and data are known here, and what `templates` define")

@@ -201,7 +201,7 @@ impl Reader<'_> {
         let expr = match promql::parse(&text) {
             Ok(expr) => expr,
             Err(error) => {
-                let place = node.place_at(offset(&text, error.line, error.column));
+                let place = node.place_within(error.line, error.column);
                 let message = format!("this is not PromQL: {}", error.message);
                 self.mistakes.push(Mistake::new(place, message));
                 return None;
@@ -231,7 +231,7 @@ impl Reader<'_> {
                     templates.insert(name, template);
                 }
                 Err(error) => {
-                    let place = node.place_at(offset(&text, error.line, error.column));
+                    let place = node.place_within(error.line, error.column);
                     let message = format!("the template of `{name}`: {}", error.message);
                     self.mistakes.push(Mistake::new(place, message));
                 }
@@ -291,18 +291,4 @@ type Pairs<'n> = BTreeMap<String, (String, &'n Node)>;
 enum Role {
     Label,
     Annotation,
-}
-
-/// The byte of a text at a line and a column, both from 1.
-pub(super) fn offset(text: &str, line: u32, column: u32) -> usize {
-    let mut start = 0;
-    for _ in 1..line {
-        match text[start..].find('\n') {
-            Some(at) => start += at + 1,
-            None => break,
-        }
-    }
-    let characters = text[start..].char_indices().map(|(at, _)| at);
-    let within = characters.chain([text.len() - start]).nth(column.saturating_sub(1) as usize);
-    start + within.unwrap_or(text.len() - start)
 }

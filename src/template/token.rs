@@ -15,23 +15,6 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
-    /// Where it is, in bytes of the template.
-    pub fn offset(&self, text: &str) -> usize {
-        let mut start = 0;
-        for _ in 1..self.line {
-            match text[start..].find('\n') {
-                Some(at) => start += at + 1,
-                None => break,
-            }
-        }
-        let within = text[start..].char_indices().map(|(at, _)| at);
-        start
-            + within
-                .chain([text.len() - start])
-                .nth(self.column.saturating_sub(1) as usize)
-                .unwrap_or(text.len() - start)
-    }
-
     /// An error at a byte of the template.
     pub(super) fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
         let before = text.get(..offset).unwrap_or(text);

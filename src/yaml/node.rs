@@ -112,6 +112,21 @@ impl Node {
         }
     }
 
+    /// The same for a line and a column of the text, both from 1, as parsers of the text tell them.
+    pub fn place_within(&self, line: u32, column: u32) -> Place {
+        let text = self.text().unwrap_or_default();
+        let mut start = 0;
+        for _ in 1..line {
+            match text[start..].find('\n') {
+                Some(at) => start += at + 1,
+                None => break,
+            }
+        }
+        let within = text[start..].char_indices().map(|(at, _)| at);
+        let within = within.chain([text.len() - start]).nth(column.saturating_sub(1) as usize);
+        self.place_at(within.map_or(text.len(), |within| start + within))
+    }
+
     /// One mistake for every key of this tree that repeats an earlier one of its mapping.
     pub fn duplicates(&self) -> Vec<Mistake> {
         // A set, since a mapping that an alias repeats stands in the tree twice.

@@ -9,7 +9,6 @@ use super::script::{AlertCase, ExprCase, Pattern, Script, Series, Test};
 use crate::model::{Labels, Mistake, Timestamp};
 use crate::promql::{self, Expr};
 use crate::rules::fields::{Fields, Reader, Unknown};
-use crate::rules::file::offset;
 use crate::yaml::{self, Node, Yaml};
 
 /// More evaluations than two years of minutes are refused, so that every file ends.
@@ -191,7 +190,7 @@ impl Reader<'_> {
         match promql::parse(&text) {
             Ok(expr) => Some(expr),
             Err(error) => {
-                let place = node.place_at(offset(&text, error.line, error.column));
+                let place = node.place_within(error.line, error.column);
                 let message = format!("this is not PromQL: {}", error.message);
                 self.mistakes.push(Mistake::new(place, message));
                 None
