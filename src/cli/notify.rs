@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::{ConfigFile, runtime};
+use super::arguments::{ConfigFile, LISTEN, runtime};
 use crate::app::load;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -51,8 +51,9 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 /// Whether everything was taken.
 async fn test(receiver: &Receiver, config: &Config) -> bool {
     let clock = Clock::start();
-    let external_url = config.global.external_url.as_deref().unwrap_or("http://localhost:9464");
-    let notices = trial(receiver, external_url, clock.now());
+    let external_url = config.global.external_url.clone();
+    let external_url = external_url.unwrap_or_else(|| format!("http://{LISTEN}"));
+    let notices = trial(receiver, &external_url, clock.now());
     let guard = Guard::new(&config.global.allowed_networks);
     let endpoints = endpoints(std::slice::from_ref(receiver), &[], &[], [], &guard);
     // Somebody waits for the answer, so nothing is tried again.

@@ -8,8 +8,47 @@ use super::parse::definitions;
 use super::token::TemplateError;
 use super::tree::Node;
 
-/// Alertmanager's default templates, as far as they are for texts that are sent from here.
-const STANDARD: &str = include_str!("alertmanager.tmpl");
+/// What Alertmanager's default templates make, under its names.
+const STANDARD: &str = r#"
+{{ define "__alertmanager" }}Alertmanager{{ end }}
+{{ define "__alertmanagerURL" }}{{ printf "%s/#/alerts?receiver=%s" .ExternalURL (urlquery .Receiver) }}{{ end }}
+{{ define "__subject" -}}
+  [{{ if .Alerts.Firing }}FIRING:{{ len .Alerts.Firing }}{{ else }}RESOLVED{{ end }}]
+  {{- printf " %s " (join " " .GroupLabels.Values) }}
+  {{- with (.CommonLabels.Remove .GroupLabels.Names).Values }}({{ join " " . }}){{ end }}
+{{- end }}
+{{ define "__pairs" }}{{ range .SortedPairs }}{{ printf " - %s = %s\n" .Name .Value }}{{ end }}{{ end }}
+{{ define "__text_alert_list" }}
+  {{- range . }}
+    {{- "Labels:\n" }}{{ template "__pairs" .Labels }}
+    {{- "Annotations:\n" }}{{ template "__pairs" .Annotations }}
+    {{- printf "Source: %s\n" .GeneratorURL }}
+  {{- end }}
+{{- end }}
+{{ define "slack.default.fallback" }}{{ template "__subject" . }} | {{ template "__alertmanagerURL" . }}{{ end }}
+"#;
+
+/// Names of Alertmanager's for one of those above.
+const SAME: [(&str, &str); 7] = [
+    ("slack.default.title", "__subject"),
+    ("slack.default.titlelink", "__alertmanagerURL"),
+    ("slack.default.username", "__alertmanager"),
+    ("pagerduty.default.description", "__subject"),
+    ("pagerduty.default.client", "__alertmanager"),
+    ("pagerduty.default.clientURL", "__alertmanagerURL"),
+    ("pagerduty.default.instances", "__text_alert_list"),
+];
+
+/// Names of Alertmanager's that make nothing until somebody defines them.
+const EMPTY: [&str; 7] = [
+    "__description",
+    "slack.default.callbackid",
+    "slack.default.footer",
+    "slack.default.iconemoji",
+    "slack.default.iconurl",
+    "slack.default.pretext",
+    "slack.default.text",
+];
 
 /// Named templates. Cloning is one reference count.
 #[derive(Clone, Default)]
@@ -18,8 +57,13 @@ pub struct Library(Arc<BTreeMap<String, Vec<Node>>>);
 impl Library {
     /// Alertmanager's own.
     pub fn standard() -> Self {
+        let same = SAME.map(|(name, other)| {
+            format!("{{{{ define \"{name}\" }}}}{{{{ template \"{other}\" . }}}}{{{{ end }}}}")
+        });
+        let empty = EMPTY.map(|name| format!("{{{{ define \"{name}\" }}}}{{{{ end }}}}"));
         let mut library = Self::default();
-        library.add(STANDARD).expect("the built-in templates are good");
+        let text = format!("{STANDARD}{}{}", same.concat(), empty.concat());
+        library.add(&text).expect("the built-in templates are good");
         library
     }
 

@@ -2,8 +2,9 @@
 //! receivers.
 //!
 //! The whole of the language is here but for some methods of times and durations. Syntax, names of
-//! functions, of variables and of templates are checked when a file is loaded. What goes wrong while a template is expanded never silences an alert: the error
-//! takes the place of the text. Output and work are bounded, so that a template can't stop rules.
+//! functions, of variables and of templates are checked when a file is loaded. What goes wrong while
+//! a template is expanded never silences an alert: the error takes the place of the text. Output and
+//! work are bounded, so that a template can't stop rules.
 
 mod execute;
 mod functions;

@@ -44,8 +44,14 @@ impl Letters {
         format!("http://{address}")
     }
 
-    async fn take(State(letters): State<Self>, Path(from): Path<String>, Json(body): Json<Value>) {
+    async fn take(
+        State(letters): State<Self>,
+        Path(from): Path<String>,
+        Json(body): Json<Value>,
+    ) -> &'static str {
         letters.0.lock().unwrap_or_else(PoisonError::into_inner).push((from, body));
+        // As Slack answers.
+        "ok"
     }
 
     /// The first webhook of a sender with a status.
@@ -54,6 +60,19 @@ impl Letters {
         let mut found =
             letters.iter().filter(|(sender, body)| sender == from && body["status"] == status);
         found.next().map(|(_, body)| body.clone())
+    }
+
+    /// The first texts of both.
+    async fn await_texts(&self) -> (String, String) {
+        let first = |from: &str| {
+            let letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let (_, body) = letters.iter().find(|(sender, _)| sender == from)?;
+            body["username"].as_str().map(str::to_owned)
+        };
+        web::eventually("both texts", PATIENCE, async || {
+            Some((first("ours-text")?, first("theirs-text")?))
+        })
+        .await
     }
 
     async fn await_both(&self, status: &str) -> (Value, Value) {
@@ -79,8 +98,9 @@ receivers:
   - name: nobody
   - name: team
     webhook_configs: [{{url: \"{receiver}/ours\"}}]
-{ROUTE}",
-        alertmanager.address
+{}{ROUTE}",
+        alertmanager.address,
+        slack(&directory, &format!("{receiver}/ours-text")),
     );
     let rules = vec![own_rules("pair.yml")];
     let run = Run::start(Settings { rules, probe_interval: "200ms", sections }).await;
@@ -106,6 +126,9 @@ receivers:
          {alertname=\"Pair\", note=\"a \\\"quoted\\\" \\\\ é {brace}, <&>\"}"
     );
     same_webhook(&mut ours, &mut theirs);
+    let (ours, theirs) = letters.await_texts().await;
+    assert!(ours.contains("FIRING:2") && ours.contains("Source: http"), "{ours}");
+    assert_eq!(ours, theirs);
 
     web::send(Method::DELETE, &fault, "").await;
     let (mut ours, mut theirs) = letters.await_both("resolved").await;
@@ -119,6 +142,23 @@ receivers:
     assert!(!run.bellwether.log().contains("ERROR"), "{}", run.bellwether.log());
 }
 
+/// What both put into a message to Slack just as the template makes it.
+const TEXT: &str = r#"{{ template "slack.default.title" . }}|{{ template "slack.default.text" . }}|
+{{- template "pagerduty.default.instances" .Alerts.Firing }}|{{ .CommonLabels.SortedPairs.Values | join "," }}|
+{{- range .Alerts }}{{ .StartsAt.Unix }} {{ .Labels.target | toUpper | reReplaceAll "A" "4" }}{{ .Fingerprint }}{{ end }}|
+{{- with .CommonAnnotations }}{{ .Names }}{{ end }}{{ .GroupLabels.Remove (stringSlice "note") }}{{ .Receiver | title }}"#;
+
+/// A receiver of texts.
+fn slack(directory: &Directory, url: &str) -> String {
+    let name = url.rsplit('/').next().unwrap();
+    let file = directory.write(name, url);
+    let text = serde_json::to_string(TEXT).unwrap();
+    format!(
+        "    slack_configs: [{{channel: c, username: {text}, api_url_file: '{}'}}]\n",
+        file.display()
+    )
+}
+
 async fn alertmanager(directory: &Directory, receiver: &str) -> Process {
     let config = format!(
         "
@@ -126,7 +166,8 @@ receivers:
   - name: nobody
   - name: team
     webhook_configs: [{{url: \"{receiver}/theirs\"}}]
-{ROUTE}"
+{}{ROUTE}",
+        slack(directory, &format!("{receiver}/theirs-text")),
     );
     let config = directory.write("alertmanager.yml", &config);
     let arguments = [
