@@ -1,5 +1,6 @@
 //! What templates of receivers are filled in with: Alertmanager's data, under its names.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -13,16 +14,19 @@ use crate::template::{self, Record, Template, Value};
 const ZERO_TIME: Timestamp = Timestamp::from_millis(-62_135_596_800_000);
 
 /// Fills in the texts of one notice, and keeps what went wrong.
-pub(super) struct Texts {
-    data: Value,
+pub(super) struct Texts<'a> {
+    envelope: &'a Envelope<'a>,
+    alerts: &'a [&'a Alert],
+    /// Made for the first template, as most notices have none.
+    data: OnceCell<Value>,
     now: Timestamp,
     pub(super) errors: Vec<String>,
 }
 
-impl Texts {
+impl<'a> Texts<'a> {
     /// For a group of alerts, in their order.
-    pub(super) fn new(envelope: &Envelope<'_>, alerts: &[&Alert], now: Timestamp) -> Self {
-        Self { data: data(envelope, alerts, now), now, errors: Vec::new() }
+    pub(super) fn new(envelope: &'a Envelope<'a>, alerts: &'a [&'a Alert], now: Timestamp) -> Self {
+        Self { envelope, alerts, data: OnceCell::new(), now, errors: Vec::new() }
     }
 
     /// A template's text. What goes wrong takes its place, so that the notice goes out.
@@ -36,7 +40,8 @@ impl Texts {
         if template.is_plain() {
             return Ok(template.text().to_owned());
         }
-        template::fill(template, &self.data, self.now).inspect_err(|error| {
+        let data = self.data.get_or_init(|| data(self.envelope, self.alerts, self.now));
+        template::fill(template, data, self.now).inspect_err(|error| {
             self.errors.push(format!("{field}: {error}"));
         })
     }

@@ -295,7 +295,7 @@ impl Group {
 }
 
 /// The body that a template makes, if it is JSON.
-fn own_body(texts: &mut Texts, template: &Template) -> Option<String> {
+fn own_body(texts: &mut Texts<'_>, template: &Template) -> Option<String> {
     let body = texts.try_fill("body", template).ok()?;
     match serde_json::from_str::<serde::de::IgnoredAny>(&body) {
         Ok(_) => Some(body),

@@ -66,7 +66,7 @@ pub fn with_routing_key(event: &str, key: &Secret) -> Result<String, KeyError> {
 /// Writes the event; there is at least one alert.
 pub(super) fn event(
     texts: &PagerDutyTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     now: Timestamp,
@@ -96,7 +96,7 @@ pub(super) fn event(
 
 fn trigger<'a>(
     texts: &PagerDutyTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     envelope: &Envelope<'a>,
     alerts: &[&'a Alert],
     firing: &[&'a Alert],
@@ -149,7 +149,7 @@ fn field(text: &str) -> String {
 /// The configured ones, then where the worst alert's runbook, dashboard and query are.
 fn links(
     texts: &PagerDutyTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     firing: &[&Alert],
     now: Timestamp,
 ) -> Vec<Link> {
@@ -181,7 +181,7 @@ fn leads_somewhere(href: &str) -> bool {
     href.starts_with("https://") || href.starts_with("http://")
 }
 
-fn images(texts: &PagerDutyTexts, filled: &mut Texts) -> Vec<Image> {
+fn images(texts: &PagerDutyTexts, filled: &mut Texts<'_>) -> Vec<Image> {
     let mut images = Vec::new();
     for image in &texts.images {
         let src = filled.fill("images", &image.src);
@@ -199,7 +199,7 @@ fn images(texts: &PagerDutyTexts, filled: &mut Texts) -> Vec<Image> {
 /// What is told beside the summary. Fields of the configuration win over ours of the same name.
 fn details(
     texts: &PagerDutyTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     firing: usize,

@@ -38,7 +38,7 @@ const LABEL_CHARS_MAX: usize = 60;
 /// Writes the message; there is at least one alert.
 pub(super) fn message(
     texts: &SlackTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     now: Timestamp,
@@ -64,7 +64,7 @@ pub(super) fn message(
 }
 
 /// A text of the configuration; one that a template leaves empty is none.
-fn own(filled: &mut Texts, name: &str, text: &Option<Template>) -> Option<String> {
+fn own(filled: &mut Texts<'_>, name: &str, text: &Option<Template>) -> Option<String> {
     let text = filled.fill(name, text.as_ref()?);
     Some(text).filter(|text| !text.trim().is_empty())
 }
@@ -86,7 +86,7 @@ struct Message {
 }
 
 /// Slack's own three colours have names; there is none for what is only worth knowing.
-fn color(texts: &SlackTexts, filled: &mut Texts, alerts: &[&Alert], now: Timestamp) -> String {
+fn color(texts: &SlackTexts, filled: &mut Texts<'_>, alerts: &[&Alert], now: Timestamp) -> String {
     let firing = alerts.iter().filter(|alert| !alert.is_resolved(now));
     let usual = match firing.map(|alert| Severity::of(alert)).max() {
         None => "good",
@@ -99,7 +99,7 @@ fn color(texts: &SlackTexts, filled: &mut Texts, alerts: &[&Alert], now: Timesta
 
 fn blocks(
     texts: &SlackTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     envelope: &Envelope<'_>,
     alerts: &[&Alert],
     now: Timestamp,
@@ -144,7 +144,7 @@ fn section(text: &str) -> Value {
 }
 
 /// What all alerts share, beside their name, which the header says; the configured ones first.
-fn fields(texts: &SlackTexts, filled: &mut Texts, common: &Labels) -> Vec<Value> {
+fn fields(texts: &SlackTexts, filled: &mut Texts<'_>, common: &Labels) -> Vec<Value> {
     let configured: Vec<(String, String)> = texts
         .fields
         .iter()
@@ -246,7 +246,7 @@ fn link(url: &str, text: &str) -> Option<String> {
 
 fn footer(
     texts: &SlackTexts,
-    filled: &mut Texts,
+    filled: &mut Texts<'_>,
     envelope: &Envelope<'_>,
     left_out: usize,
 ) -> Value {
