@@ -12,6 +12,7 @@ use bellwether::model::{Mistake, Money, SecretSource};
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::release::gate::{Latency, Subject, Unit};
+use bellwether::release::{Does, Effect, Traffic};
 use bellwether::slo::{Scope, Slo};
 use proptest::prelude::*;
 
@@ -211,7 +212,8 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!(rollback.candidate[0].as_str(), "sonnet");
     assert_eq!((rollback.daily_max, millis(rollback.cooldown)), (3, 1_800_000));
 
-    let plan = &config.releases[0].plan;
+    let release = &config.releases[0].settings;
+    let plan = &release.plan;
     assert_eq!(
         (plan.name.as_str(), plan.generation, plan.rollbacks_daily_max),
         ("sonnet-next", 7, 1)
@@ -230,7 +232,24 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!((plan.unit, millis(plan.unit_length)), (Unit::Minute, 60_000));
     assert_eq!((millis(plan.no_data_after), millis(plan.bake)), (600_000, 43_200_000));
     assert_eq!((plan.rollback_alpha.get(), plan.advance_alpha.get()), (0.02, 0.1));
-    assert_eq!(plan.freezes[0].name, "nights");
+    assert_eq!(release.freezes[0].name, "nights");
+    assert_eq!((plan.drill_above, plan.approval_above), (5, Some(50)));
+    let drill = (millis(release.drill_age_max), millis(release.drill_took_max));
+    assert_eq!((release.route.as_deref(), drill), (Some("chat"), (172_800_000, 30_000)));
+    let Traffic::Steps(moves) = &release.traffic else { panic!("its traffic has steps") };
+    let names = |plan: &bellwether::release::Plan| -> Vec<String> {
+        plan.steps.iter().map(|step| step.name.clone()).collect()
+    };
+    assert_eq!(names(moves), ["gateway", "mesh"]);
+    let back = config.rollbacks.iter().find(|one| one.name == "sonnet-next").unwrap();
+    let Does::Plan(back_plan) = &back.does else { panic!("a release goes back by steps") };
+    assert_eq!(names(back_plan), ["gateway", "mesh", "undo", "verify"]);
+    let at_once: Vec<bool> = back_plan.steps.iter().map(|step| step.moves_traffic).collect();
+    assert_eq!(at_once, [true, true, false, false]);
+    let Effect::File { content, .. } = &back_plan.steps[0].effect else { panic!("a file") };
+    assert_eq!(content, r#"{"new": 0}"#);
+    assert_eq!((back_plan.deadline.as_secs(), plan.rollback_deadline.as_secs()), (45, 50));
+    assert_eq!((back.daily_max, back.candidate[0].as_str()), (1, "sonnet"));
     let gates: Vec<(&str, u32)> =
         plan.gates.iter().map(|gate| (gate.name.as_str(), gate.weight)).collect();
     let named = [("errors", 3), ("p95", 1), ("against_stable", 1), ("cost", 1), ("expression", 1)];

@@ -49,7 +49,7 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     for release in &loaded.config.releases {
         println!("{}", release.forecast);
         for remark in release.forecast.remarks() {
-            eprintln!("warning: release `{}`: {remark}", release.plan.name);
+            eprintln!("warning: release `{}`: {remark}", release.settings.plan.name);
         }
     }
     let groups: usize = loaded.rules.iter().map(|file| file.groups.len()).sum();

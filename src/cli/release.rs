@@ -144,9 +144,9 @@ pub(super) struct PlanArguments {
 fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
     let Some(loaded) = loaded(&arguments.config.path)? else { return Ok(ExitCode::FAILURE) };
     let releases = &loaded.config.releases;
-    let names = || releases.iter().map(|release| release.plan.name.as_str());
+    let names = || releases.iter().map(|release| release.settings.plan.name.as_str());
     let found = match (&arguments.name, releases.as_slice()) {
-        (Some(name), all) => all.iter().find(|release| release.plan.name == *name),
+        (Some(name), all) => all.iter().find(|release| release.settings.plan.name == *name),
         (None, [only]) => Some(only),
         (None, _) => None,
     };
@@ -166,7 +166,7 @@ fn plan(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
     };
     println!("{}", release.forecast);
     for remark in release.forecast.remarks() {
-        eprintln!("warning: release `{}`: {remark}", release.plan.name);
+        eprintln!("warning: release `{}`: {remark}", release.settings.plan.name);
     }
     Ok(ExitCode::SUCCESS)
 }

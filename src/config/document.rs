@@ -95,8 +95,8 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let route = route(reader, root, &receivers, &intervals);
     let alertmanagers = alertmanagers(reader, root);
     let heartbeats = heartbeats(reader, root);
-    let rollbacks = rollbacks(reader, root, &probes);
-    let releases = releases(reader, root, &probes, &intervals);
+    let mut rollbacks = rollbacks(reader, root, &probes);
+    let releases = releases(reader, root, &probes, &intervals, &mut rollbacks);
     let slos = slos(reader, root, &global, &probes);
     let tokens = tokens(reader, root);
     Config {

@@ -32,6 +32,7 @@ mod slos;
 mod starter;
 mod steps;
 mod time_intervals;
+mod traffic;
 mod web;
 mod web_file;
 

@@ -12,16 +12,23 @@ use super::probes::Probes;
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::rollbacks::arm;
-use super::scalar::{choice, name, number, plain, raw, refuse};
+use super::scalar::{choice, name, number, plain, raw, refuse, text};
 use super::time_intervals::{TimeIntervals, named};
+use super::traffic;
 use crate::model::{Mistake, Place, TargetId, format_duration};
 use crate::release::gate::{Gate, Unit};
 use crate::release::machine::{AdvanceOn, Forecast, Plan, Rates, Sealed, Stage, forecast};
+use crate::release::{self, Does, Rollback, STEPS_MAX};
 use crate::statistics::Proportion;
 use crate::yaml::Node;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 22] = [
     "name",
+    "route",
+    "traffic",
+    "rollback",
+    "drill",
+    "approval_above",
     "generation",
     "stable",
     "candidate",
@@ -37,7 +44,6 @@ const KEYS: [&str; 18] = [
     "advance_alpha",
     "no_data_after",
     "bake",
-    "max_per_day",
     "freeze_time_intervals",
 ];
 const DAY: Duration = Duration::from_secs(86_400);
@@ -51,36 +57,48 @@ const FLOOR_OF_FEW: Duration = Duration::from_secs(30 * 60);
 const FLOOR_OF_MANY: Duration = Duration::from_secs(60 * 60);
 const MANY: u8 = 25;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Going back is worth nothing once it takes longer.
-const ROLLBACK_DEADLINE: Duration = Duration::from_secs(60);
+/// Whoever goes back says so a little after the deadline of what it does.
+const ROLLBACK_SLACK: Duration = Duration::from_secs(5);
 
 /// A release of the configuration: its plan, and what it can come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Release {
     /// Where it is written.
     pub place: Place,
-    /// The plan, which holds no mistake.
-    pub plan: Sealed,
+    /// What it does.
+    pub settings: release::Release,
     /// What it can come to at the configured cadence and traffic.
     pub forecast: Forecast,
 }
 
-/// Reads `releases:`.
+/// Reads `releases:`. Each has a rollback of its name, which no other has.
 pub(super) fn releases(
     reader: &mut Reader,
     root: &Fields<'_>,
     probes: &Probes,
     known: &TimeIntervals,
+    rollbacks: &mut Vec<Rollback>,
 ) -> Vec<Release> {
-    let mut names = Vec::new();
+    let taken: Vec<String> = rollbacks.iter().map(|rollback| rollback.name.clone()).collect();
+    let (mut names, mut routes) = (Vec::new(), Vec::new());
     let mut found: Vec<Release> = Vec::new();
     for (index, node) in reader.items(root, "releases").into_iter().enumerate() {
         let what = entry_name("release", index, node);
         let Some(fields) = reader.fields(node, what, &KEYS) else { continue };
         let name = reader.required(&fields, "name", "write a name for the release", |node| {
-            unique(node, name(node)?, &mut names)
+            let name = name(node)?;
+            if taken.contains(&name) {
+                let remedy = "write what it does under the release's `rollback`";
+                return Err(refuse(node, "which one of `rollbacks` has").remedy(remedy));
+            }
+            unique(node, name, &mut names)
         });
-        found.extend(release(reader, &fields, name, probes, known));
+        let route =
+            reader.optional(&fields, "route", |node| unique(node, text(node)?, &mut routes));
+        if let Some((release, rollback)) = release(reader, &fields, (name, route), probes, known) {
+            found.push(release);
+            rollbacks.push(rollback);
+        }
     }
     found
 }
@@ -88,13 +106,60 @@ pub(super) fn releases(
 fn release(
     reader: &mut Reader,
     fields: &Fields<'_>,
-    name: Option<String>,
+    (name, route): (Option<String>, Option<String>),
     probes: &Probes,
     known: &TimeIntervals,
-) -> Option<Release> {
-    let generation = reader.optional(fields, "generation", |node| number(node, 1..=u64::MAX));
+) -> Option<(Release, Rollback)> {
     let candidate = arm(reader, fields, "candidate", &[], probes);
     let stable = arm(reader, fields, "stable", &candidate, probes);
+    let has_route = fields.has("route");
+    let traffic = traffic::traffic(reader, fields, has_route);
+    let drill = traffic::drill(reader, fields);
+    let requests =
+        reader.optional(fields, "requests_per_minute", |node| number(node, 1..=100_000_000_u64));
+    let plan = plan(reader, fields, (candidate, stable), requests.is_some(), probes);
+    let freezes = named(reader, fields, "freeze_time_intervals", known);
+    let (name, mut plan, (traffic, steps)) = (name?, plan?, traffic?);
+    let is_moved = has_route || !steps.is_empty();
+    let sides = (plan.candidate.as_slice(), plan.stable.as_slice());
+    let rollback = traffic::rollback(reader, fields, &name, sides, (&steps, is_moved))?;
+    let Does::Plan(way_back) = &rollback.does else { return None };
+    if way_back.steps.len() > STEPS_MAX {
+        let message = format!("going back has more than {STEPS_MAX} steps");
+        let mistake = Mistake::new(fields.place().clone(), prefixed(&fields.what, &message));
+        reader.report(mistake.remedy("put what belongs together into one program"));
+    }
+    plan.name = name;
+    plan.rollback_deadline = way_back.deadline + ROLLBACK_SLACK;
+    plan.rollbacks_daily_max = rollback.daily_max;
+    plan.drill_above = drill.above;
+    let rates = Rates {
+        candidate_probes: hourly(&plan.candidate, probes),
+        stable_probes: hourly(&plan.stable, probes),
+        requests: requests.unwrap_or(0) as f64 * 60.0,
+    };
+    let (plan, forecast) = sealed(reader, fields, plan, rates, probes)?;
+    let settings = release::Release {
+        plan,
+        route,
+        traffic,
+        freezes,
+        drill_age_max: drill.age_max,
+        drill_took_max: drill.took_max,
+        rollback_mark: way_back.mark(),
+    };
+    Some((Release { place: fields.place().clone(), settings, forecast }, rollback))
+}
+
+/// The plan, but for what its name and its rollback say.
+fn plan(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    (candidate, stable): (Vec<TargetId>, Vec<TargetId>),
+    has_requests: bool,
+    probes: &Probes,
+) -> Option<Plan> {
+    let generation = reader.optional(fields, "generation", |node| number(node, 1..=u64::MAX));
     let stages = stages(reader, fields);
     let gates = all_gates(reader, fields);
     let words = [
@@ -103,22 +168,18 @@ fn release(
         ("time", AdvanceOn::Time),
     ];
     let advance_on = reader.optional(fields, "advance_on", |node| choice(node, &words));
-    let requests =
-        reader.optional(fields, "requests_per_minute", |node| number(node, 1..=100_000_000_u64));
     let rollback_alpha = alpha(reader, fields, "rollback_alpha", 0.01);
     let advance_alpha = alpha(reader, fields, "advance_alpha", 0.05);
-    let cadence = shortest(&candidate, probes);
-    let unit = if requests.is_some() { Unit::Minute } else { Unit::Probe };
+    let unit = if has_requests { Unit::Minute } else { Unit::Probe };
     let unit_length = match unit {
         Unit::Minute => MINUTE,
-        Unit::Probe => cadence,
+        Unit::Probe => shortest(&candidate, probes),
     };
     let no_data_after = silence(reader, fields, unit_length);
     let bake = reader.optional(fields, "bake", |node| duration(node, WAIT)).unwrap_or(DAY);
-    let daily_max = reader.optional(fields, "max_per_day", |node| number(node, 1..=1000));
-    let freezes = named(reader, fields, "freeze_time_intervals", known);
-    let plan = Plan {
-        name: name?,
+    let approval = reader.optional(fields, "approval_above", |node| number(node, 0..=99));
+    Some(Plan {
+        name: String::new(),
         generation: generation.unwrap_or(1),
         stages: stages?,
         gates: gates?,
@@ -129,18 +190,13 @@ fn release(
         unit_length,
         no_data_after,
         bake,
-        rollback_deadline: ROLLBACK_DEADLINE,
-        rollbacks_daily_max: daily_max.unwrap_or(3),
-        freezes,
+        rollback_deadline: ROLLBACK_SLACK,
+        rollbacks_daily_max: 0,
+        drill_above: 100,
+        approval_above: approval,
         stable,
         candidate,
-    };
-    let rates = Rates {
-        candidate_probes: hourly(&plan.candidate, probes),
-        stable_probes: hourly(&plan.stable, probes),
-        requests: requests.unwrap_or(0) as f64 * 60.0,
-    };
-    sealed(reader, fields, plan, rates, probes)
+    })
 }
 
 /// Seals a plan that can be carried out and can end.
@@ -150,7 +206,7 @@ fn sealed(
     plan: Plan,
     rates: Rates,
     probes: &Probes,
-) -> Option<Release> {
+) -> Option<(Sealed, Forecast)> {
     let mut report = |message: String, remedy: &str| {
         let message = prefixed(&fields.what, &message);
         reader.report(Mistake::new(fields.place().clone(), message).remedy(remedy));
@@ -181,7 +237,7 @@ fn sealed(
         report(message, "probe more often, wait longer, or ask for less");
         return None;
     }
-    Some(Release { place: fields.place().clone(), plan, forecast })
+    Some((plan, forecast))
 }
 
 /// The stages, each a share or a mapping; the defaults where none are written.

@@ -31,28 +31,89 @@ const ON_ERROR: [(&str, OnError); 2] = [("continue", OnError::Continue), ("stop"
 /// Reads `steps:` and `deadline:`.
 pub(super) fn plan(reader: &mut Reader, fields: &Fields<'_>) -> Option<Plan> {
     reader.filled(fields, "steps", "write what it does, such as `- name: move`");
-    let deadline = reader.optional(fields, "deadline", |node| duration(node, TIMEOUT));
-    let deadline = deadline.unwrap_or(DEADLINE_DEFAULT);
     let nodes = reader.items(fields, "steps");
     let place = fields.get("steps").map_or(fields.place(), |node| &node.place).clone();
-    let mut mistake = |message: String, remedy: &str| {
-        let message = prefixed(&fields.what, &message);
-        reader.report(Mistake::new(place.clone(), message).remedy(remedy));
-    };
-    if nodes.len() > STEPS_MAX {
-        let message = format!("`steps` has {} items, more than {STEPS_MAX}", nodes.len());
-        mistake(message, "put what belongs together into one program");
-    }
     if nodes.last().is_some_and(|last| last.get("verify").is_none()) {
-        let message = "the last of `steps` does not verify that stable answers".to_owned();
-        mistake(message, "end with `- name: verify` and `verify: true`");
+        let message = "the last of `steps` does not verify that stable answers";
+        let mistake = Mistake::new(place, prefixed(&fields.what, message));
+        reader.report(mistake.remedy("end with `- name: verify` and `verify: true`"));
     }
-    let mut names = Vec::new();
+    let deadline = reader.optional(fields, "deadline", |node| duration(node, TIMEOUT));
+    let steps = steps(reader, fields, "steps", &mut Vec::new())?;
+    within_deadline(reader, fields, steps, deadline)
+}
+
+/// Reads what moves the traffic of a release: steps, none of which asks.
+pub(super) fn traffic(reader: &mut Reader, fields: &Fields<'_>) -> Option<Vec<Step>> {
+    reader.filled(fields, "traffic", "write steps, such as `- name: weight`, or `manual`");
+    let steps = steps(reader, fields, "traffic", &mut Vec::new())?;
+    let asks = |step: &&Step| matches!(step.effect, Effect::Verify);
+    if let (Some(step), Some(node)) = (steps.iter().find(asks), fields.get("traffic")) {
+        let message = format!("step `{}` of `traffic` moves nothing", step.name);
+        let mistake = Mistake::new(node.place.clone(), prefixed(&fields.what, &message));
+        reader.report(mistake.remedy("verifying is part of every rollback; leave it out here"));
+        return None;
+    }
+    Some(steps)
+}
+
+/// Reads what a release does to go back: its traffic first, then `steps:`, if there are any, and at
+/// the end it asks stable.
+pub(super) fn way_back(
+    reader: &mut Reader,
+    fields: Option<&Fields<'_>>,
+    what: &Fields<'_>,
+    traffic: &[Step],
+) -> Option<Plan> {
+    let back = traffic.iter().map(|step| Step { moves_traffic: true, ..step.clone() });
+    let mut all = Plan { steps: back.collect(), deadline: DEADLINE_DEFAULT }.with_share(0).steps;
+    let mut names: Vec<String> = all.iter().map(|step| step.name.clone()).collect();
+    if let Some(fields) = fields.filter(|fields| fields.has("steps")) {
+        all.extend(steps(reader, fields, "steps", &mut names)?);
+    }
+    if !all.last().is_some_and(|step| matches!(step.effect, Effect::Verify)) {
+        let effect = Effect::Verify;
+        all.push(Step {
+            name: "verify".to_owned(),
+            timeout: effect.timeout_default(),
+            effect,
+            on_error: OnError::Continue,
+            moves_traffic: false,
+        });
+    }
+    let deadline = fields
+        .and_then(|fields| reader.optional(fields, "deadline", |node| duration(node, TIMEOUT)));
+    within_deadline(reader, fields.unwrap_or(what), all, deadline)
+}
+
+fn steps(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    key: &str,
+    names: &mut Vec<String>,
+) -> Option<Vec<Step>> {
+    let nodes = reader.items(fields, key);
+    if nodes.len() > STEPS_MAX {
+        let place = fields.get(key).map_or(fields.place(), |node| &node.place).clone();
+        let message = format!("`{key}` has {} items, more than {STEPS_MAX}", nodes.len());
+        let mistake = Mistake::new(place, prefixed(&fields.what, &message));
+        reader.report(mistake.remedy("put what belongs together into one program"));
+    }
     let mut steps = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         let what = fields.part(&entry_name("step", index, node));
-        steps.extend(step(reader, node, what, &mut names));
+        steps.extend(step(reader, node, what, names));
     }
+    (steps.len() == nodes.len() && !steps.is_empty()).then_some(steps)
+}
+
+fn within_deadline(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    steps: Vec<Step>,
+    deadline: Option<Duration>,
+) -> Option<Plan> {
+    let deadline = deadline.unwrap_or(DEADLINE_DEFAULT);
     let in_order = steps.iter().filter(|step: &&Step| !step.moves_traffic);
     let together: Duration = in_order.map(|step| step.timeout).sum();
     if together > deadline {
@@ -64,9 +125,10 @@ pub(super) fn plan(reader: &mut Reader, fields: &Fields<'_>) -> Option<Plan> {
             ),
         );
         let remedy = "shorten their `timeout`s, or raise `deadline`";
+        let place = fields.get("steps").map_or(fields.place(), |node| &node.place).clone();
         reader.report(Mistake::new(place, message).remedy(remedy));
     }
-    (steps.len() == nodes.len() && !steps.is_empty()).then_some(Plan { steps, deadline })
+    Some(Plan { steps, deadline })
 }
 
 fn step(reader: &mut Reader, node: &Node, what: String, names: &mut Vec<String>) -> Option<Step> {

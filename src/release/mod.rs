@@ -24,5 +24,5 @@ pub use message::{BODY_BYTES_MAX, operator_body, step_body};
 pub use plan::{DEADLINE_DEFAULT, Effect, OnError, Plan, STEPS_MAX, Step};
 pub use rollbacks::{Evidence, INCIDENTS_MAX, Rollbacks};
 pub use run::{LogEntry, OUTPUT_MAX, Run, RunEnd, RunMode, StepResult, What};
-pub use settings::{Does, Mode, Rollback};
+pub use settings::{Does, Drilled, Mode, Release, Rollback, SHARE, Traffic};
 pub use stable::{Health, Recent, StableTarget};

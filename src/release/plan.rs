@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::notice::Webhook;
 
 /// From the decision to a verified stable, unless the plan says otherwise.
@@ -20,6 +22,15 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// From the first effect to the end of the last.
     pub deadline: Duration,
+}
+
+impl Plan {
+    /// Names what it does, for telling whether something else was rehearsed. Secrets are not part of
+    /// it, only where they are kept.
+    pub fn mark(&self) -> String {
+        let digest = Sha256::digest(format!("{self:?}"));
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// One step.

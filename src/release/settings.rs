@@ -1,10 +1,11 @@
-//! A rollback as the configuration describes it.
+//! A rollback, and a release, as the configuration describes them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Plan;
-use crate::model::{Matcher, TargetId};
+use super::machine::Sealed;
+use super::{Effect, Plan};
+use crate::model::{Matcher, TargetId, TimeInterval, Timestamp, format_duration};
 use crate::notice::Webhook;
 
 /// An entry of `rollbacks:`: which alerts fire it, and what it calls.
@@ -48,4 +49,139 @@ pub enum Mode {
     Live,
     /// It records and logs what it would have called.
     DryRun,
+}
+
+/// An entry of `releases:`. Its rollback is an entry of its own, of the same name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// What is done, stage by stage.
+    pub plan: Sealed,
+    /// The router's route whose traffic it moves, if it is the router's.
+    pub route: Option<String>,
+    /// How traffic is moved that somebody else carries.
+    pub traffic: Traffic,
+    /// When no stage passes.
+    pub freezes: Vec<Arc<TimeInterval>>,
+    /// A drill counts for this long.
+    pub drill_age_max: Duration,
+    /// A drill that took longer does not count.
+    pub drill_took_max: Duration,
+    /// Names what its rollback does: a drill of something else does not count.
+    pub rollback_mark: String,
+}
+
+/// How traffic is moved that the router does not carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// People do, as they are told of each stage; or the router carries all of it.
+    Unattended,
+    /// By steps, in which [`SHARE`] stands for the share.
+    Steps(Arc<Plan>),
+}
+
+/// What stands for the candidate's share, in percent, in commands and files.
+pub const SHARE: &str = "{{share}}";
+
+impl Plan {
+    /// The plan with a share in place of [`SHARE`].
+    pub fn with_share(&self, share: u8) -> Self {
+        let mut plan = self.clone();
+        let share = share.to_string();
+        let fill = |text: &mut String| *text = text.replace(SHARE, &share);
+        for step in &mut plan.steps {
+            match &mut step.effect {
+                Effect::Command { argv, rehearsal, .. } => {
+                    argv.iter_mut().chain(rehearsal.iter_mut().flatten()).for_each(fill);
+                }
+                Effect::File { content, .. } => fill(content),
+                Effect::Webhook { .. } | Effect::Verify => {}
+            }
+        }
+        plan
+    }
+}
+
+/// The last rehearsal of a rollback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drilled {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether all of it went well.
+    pub is_good: bool,
+    /// What was rehearsed; see [`Release::rollback_mark`].
+    pub mark: String,
+}
+
+impl Release {
+    /// Why its rollback can't be relied on, given its last rehearsal.
+    pub fn undrilled(&self, last: Option<&Drilled>, now: Timestamp) -> Option<String> {
+        let name = &self.plan.name;
+        let why = match last {
+            None => "its rollback was never rehearsed".to_owned(),
+            Some(last) if last.mark != self.rollback_mark => {
+                "its rollback was changed since it was rehearsed".to_owned()
+            }
+            Some(last) if !last.is_good => {
+                format!("the last drill, at {}, failed", last.at.rfc3339())
+            }
+            Some(last) if last.took > self.drill_took_max => format!(
+                "the last drill took {:.1} s, more than {}",
+                last.took.as_secs_f64(),
+                format_duration(self.drill_took_max)
+            ),
+            Some(last) if now.since(last.at) > self.drill_age_max => format!(
+                "the last good drill, at {}, is older than {}",
+                last.at.rfc3339(),
+                format_duration(self.drill_age_max)
+            ),
+            Some(_) => return None,
+        };
+        Some(format!("{why}; run `bellwether release drill {name}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::{OnError, Step};
+
+    fn step(effect: Effect) -> Step {
+        let name = "s".to_owned();
+        let timeout = Duration::from_secs(5);
+        Step { name, effect, timeout, on_error: OnError::Continue, moves_traffic: true }
+    }
+
+    #[test]
+    fn a_share_stands_wherever_it_was_asked_for() {
+        let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let command = |argv: &[&str], rehearsal: &[&str]| {
+            step(Effect::Command {
+                argv: words(argv),
+                environment: Vec::new(),
+                rehearsal: Some(words(rehearsal)),
+            })
+        };
+        let file =
+            |content: &str| step(Effect::File { path: "/w".into(), content: content.to_owned() });
+        let deadline = Duration::from_secs(60);
+        let plan = Plan {
+            steps: vec![
+                command(&["set", "new={{share}}", "{{share}}%"], &["check", "{{share}}"]),
+                file("weight {{share}}\nrest {share}\n"),
+                step(Effect::Verify),
+            ],
+            deadline,
+        };
+        let expected = Plan {
+            steps: vec![
+                command(&["set", "new=25", "25%"], &["check", "25"]),
+                file("weight 25\nrest {share}\n"),
+                step(Effect::Verify),
+            ],
+            deadline,
+        };
+        assert_eq!(plan.with_share(25), expected);
+    }
 }

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{TargetId, Timestamp};
 use crate::notice::Alert;
 use crate::provider::SloClass;
@@ -22,7 +24,8 @@ const OUTCOMES: usize = 3;
 const INTERVALS: u32 = 3;
 
 /// What is known of a target or of the whole stable side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Health {
     /// It serves.
     Good,
@@ -147,6 +150,11 @@ impl Recent {
             .collect();
         let one = |target: &TargetId| self.one(now, target, alerting.contains(&target.as_str()));
         targets.iter().map(one).collect()
+    }
+
+    /// What is known of each target by its outcomes alone.
+    pub fn by_outcomes(&self, now: Timestamp, targets: &[TargetId]) -> Vec<StableTarget> {
+        targets.iter().map(|target| self.one(now, target, false)).collect()
     }
 
     fn one(&self, now: Timestamp, target: &TargetId, is_alerting: bool) -> StableTarget {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A number above 0 and below 1: an allowed share of bad outcomes, or the chance of an error.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
 pub struct Proportion(f64);
 
 /// Why a number is no proportion.
@@ -32,6 +34,19 @@ impl Proportion {
     /// A part of it, such as a gate's part of a stage's `α`; `None` unless `0 < part ≤ 1`.
     pub fn part(self, part: f64) -> Option<Self> {
         if part > 0.0 && part <= 1.0 { Self::new(self.0 * part).ok() } else { None }
+    }
+}
+
+impl TryFrom<f64> for Proportion {
+    type Error = ProportionError;
+    fn try_from(number: f64) -> Result<Self, ProportionError> {
+        Self::new(number)
+    }
+}
+
+impl From<Proportion> for f64 {
+    fn from(proportion: Proportion) -> Self {
+        proportion.0
     }
 }
 

@@ -1,5 +1,6 @@
 //! What came of the requests of one tick, or of one block of a minute.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How many outcomes were finished, and how many of them were bad. Never more bad than finished.
@@ -10,7 +11,7 @@ pub struct Tick {
 }
 
 /// Counters as they stand at one instant; both only grow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// How many outcomes were bad so far.
     pub bad: u64,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Money, Timestamp};
 use crate::statistics::Totals;
 
 /// One tick of probes or one minute of traffic.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// Its number in the release; each is one more than the one before.
     pub number: u64,
@@ -17,7 +19,8 @@ pub struct Block {
 }
 
 /// What one gate has of a block.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// Outcomes that finished in it, or reached their deadline; the retries of one request are one.
     Counts(Arms),
@@ -35,7 +38,7 @@ pub enum Reading {
 }
 
 /// Counts of both arms over the same time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arms {
     /// What came of the candidate.
     pub candidate: Totals,

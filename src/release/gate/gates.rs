@@ -1,5 +1,7 @@
 //! All gates of a stage, and what they say together.
 
+use serde::{Deserialize, Serialize};
+
 use super::block::{Block, Reading};
 use super::cost::Cost;
 use super::counted::Counted;
@@ -17,7 +19,8 @@ const REJECTED_ONE_OF: u64 = 20;
 const BLOCKS_FEW: u64 = 20;
 
 /// What one block is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// A tick of probes.
     Probe,

@@ -25,4 +25,4 @@ pub use block::{Arms, Block, Reading};
 pub use gates::{Gates, Ruling, Stakes, Unit};
 pub use settings::{Bound, Comparison, Gate, Latency, Subject};
 pub use standing::{Cause, Standing, Verdict};
-pub use tally::readings;
+pub use tally::{Arm, Tally};

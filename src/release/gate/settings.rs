@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::Money;
 use crate::statistics::Proportion;
 
 /// An entry of a release's `gates:`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// Its name, once in a release.
     pub name: String,
@@ -18,7 +20,8 @@ pub struct Gate {
 }
 
 /// What a gate looks at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// The share of outcomes that are bad.
     Errors {
@@ -63,7 +66,8 @@ pub enum Subject {
 }
 
 /// Until when a latency is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Latency {
     /// The first token.
     Ttft,
@@ -72,7 +76,7 @@ pub enum Latency {
 }
 
 /// A comparison with a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bound {
     /// How it is compared.
     pub comparison: Comparison,
@@ -81,7 +85,8 @@ pub struct Bound {
 }
 
 /// How a value is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Comparison {
     /// `<`
     Less,

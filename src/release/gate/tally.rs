@@ -13,40 +13,83 @@ use super::settings::{Gate, Latency, Subject};
 use crate::model::Money;
 use crate::probe::Outcome;
 use crate::provider::{ErrorType, SloClass};
-use crate::statistics::Totals;
 
-/// The readings of a block, by gate. Expressions are evaluated elsewhere and have none.
-pub fn readings(
-    gates: &[Gate],
-    candidate: &[&Outcome],
-    stable: &[&Outcome],
-) -> BTreeMap<String, Reading> {
-    let read = |gate: &Gate| {
-        let arms = |judge: &dyn Fn(&Outcome) -> Option<bool>| {
-            let [candidate, stable] = [candidate, stable].map(|arm| totals(arm, judge));
-            Reading::Counts(Arms { candidate, stable })
-        };
-        let reading = match &gate.subject {
-            Subject::Errors { .. } | Subject::AgainstStable => arms(&is_bad),
-            Subject::Slow { latency, threshold, .. } => {
-                arms(&|outcome| is_late(outcome, *latency, *threshold))
-            }
-            Subject::Content { .. } => arms(&is_wrong),
-            Subject::Cost { .. } => cost(candidate),
-            Subject::Expression { .. } => return None,
-        };
-        Some((gate.name.clone(), reading))
-    };
-    gates.iter().filter_map(read).collect()
+/// Whose outcome it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arm {
+    /// The one that traffic comes from.
+    Stable,
+    /// The one that it goes to.
+    Candidate,
 }
 
-fn totals(arm: &[&Outcome], judge: &dyn Fn(&Outcome) -> Option<bool>) -> Totals {
-    let mut totals = Totals::default();
-    for is_bad in arm.iter().filter_map(|outcome| judge(outcome)) {
-        totals.finished += 1;
-        totals.bad += u64::from(is_bad);
+/// What came of a block so far, as each gate counts it; it costs the same however much that is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    readings: BTreeMap<String, Reading>,
+}
+
+impl Tally {
+    /// Counts an outcome. Expressions are evaluated elsewhere and have no reading here.
+    pub fn observe(&mut self, gates: &[Gate], arm: Arm, outcome: &Outcome) {
+        for gate in gates {
+            let is_bad = match &gate.subject {
+                Subject::Errors { .. } | Subject::AgainstStable => is_bad(outcome),
+                Subject::Slow { latency, threshold, .. } => is_late(outcome, *latency, *threshold),
+                Subject::Content { .. } => is_wrong(outcome),
+                Subject::Cost { .. } => {
+                    self.spend(&gate.name, arm, outcome);
+                    continue;
+                }
+                Subject::Expression { .. } => continue,
+            };
+            if let Some(is_bad) = is_bad {
+                self.count(&gate.name, arm, is_bad);
+            }
+        }
     }
-    totals
+
+    fn count(&mut self, gate: &str, arm: Arm, is_bad: bool) {
+        let nothing = || Reading::Counts(Arms::default());
+        let reading = self.readings.entry(gate.to_owned()).or_insert_with(nothing);
+        if let Reading::Counts(arms) = reading {
+            let totals = match arm {
+                Arm::Stable => &mut arms.stable,
+                Arm::Candidate => &mut arms.candidate,
+            };
+            totals.finished += 1;
+            totals.bad += u64::from(is_bad);
+        }
+    }
+
+    /// Only what has a known price; a request without one says nothing of the mean.
+    fn spend(&mut self, gate: &str, arm: Arm, outcome: &Outcome) {
+        let nothing = || Reading::Cost { spent: Money::ZERO, finished: 0 };
+        let reading = self.readings.entry(gate.to_owned()).or_insert_with(nothing);
+        if let (Reading::Cost { spent, finished }, Arm::Candidate, Some(cost)) =
+            (reading, arm, outcome.cost)
+        {
+            *spent += cost;
+            *finished += 1;
+        }
+    }
+
+    /// The readings of the block that is over, one for each gate that counts; the next begins.
+    pub fn take(&mut self, gates: &[Gate]) -> BTreeMap<String, Reading> {
+        let mut readings = std::mem::take(&mut self.readings);
+        for gate in gates {
+            let nothing = match &gate.subject {
+                Subject::Errors { .. }
+                | Subject::AgainstStable
+                | Subject::Slow { .. }
+                | Subject::Content { .. } => Reading::Counts(Arms::default()),
+                Subject::Cost { .. } => Reading::Cost { spent: Money::ZERO, finished: 0 },
+                Subject::Expression { .. } => continue,
+            };
+            readings.entry(gate.name.clone()).or_insert(nothing);
+        }
+        readings
+    }
 }
 
 fn is_bad(outcome: &Outcome) -> Option<bool> {
@@ -83,17 +126,6 @@ fn is_wrong(outcome: &Outcome) -> Option<bool> {
     }
 }
 
-/// Only what has a known price; a request without one says nothing of the mean.
-fn cost(candidate: &[&Outcome]) -> Reading {
-    let mut spent = Money::ZERO;
-    let mut finished = 0;
-    for cost in candidate.iter().filter_map(|outcome| outcome.cost) {
-        spent += cost;
-        finished += 1;
-    }
-    Reading::Cost { spent, finished }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +133,7 @@ mod tests {
     use crate::probe::Phases;
     use crate::provider::RateLimits;
     use crate::release::gate::Bound;
-    use crate::statistics::Proportion;
+    use crate::statistics::{Proportion, Totals};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -158,7 +190,9 @@ mod tests {
             subject,
         };
         let gates: Vec<Gate> = subjects.into_iter().enumerate().map(named).collect();
-        let read = readings(&gates, &[outcome], &[]);
+        let mut tally = Tally::default();
+        tally.observe(&gates, Arm::Candidate, outcome);
+        let read = tally.take(&gates);
         assert_eq!(read.len(), 6, "an expression has no reading here");
         for (number, (bad, finished)) in expected.into_iter().enumerate() {
             let candidate = Totals { bad, finished };

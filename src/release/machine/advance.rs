@@ -13,8 +13,8 @@ pub(super) enum Judgement {
     Passed(Basis),
     /// It has not.
     Held(Hold),
-    /// It has not, and its time is over.
-    Overdue,
+    /// It has not, for this reason, and its time is over.
+    Overdue(Hold),
 }
 
 impl Run {
@@ -28,8 +28,8 @@ impl Run {
         if let Some(maintenance) = &evidence.maintenance {
             return Judgement::Held(Hold::Maintenance(maintenance.clone()));
         }
-        if let Some(freeze) = self.freeze(now) {
-            return Judgement::Held(Hold::Frozen(freeze.to_owned()));
+        if let Some(freeze) = &evidence.freeze {
+            return Judgement::Held(Hold::Frozen(freeze.clone()));
         }
         let (stage, waited) = (self.stage(), now.since(self.since));
         let held = if evidence.doubt.is_some() {
@@ -38,12 +38,16 @@ impl Run {
             Hold::NoData
         } else {
             match self.basis(standings, waited >= stage.floor, waited >= stage.hold) {
-                Ok(basis) => return Judgement::Passed(basis),
+                Ok(basis) => match self.barred(evidence) {
+                    None => return Judgement::Passed(basis),
+                    // It waits for a person, who may take all the time there is.
+                    Some(hold) => return Judgement::Held(hold),
+                },
                 Err(hold) => hold,
             }
         };
         let deadline = stage.deadline.saturating_add(self.frozen);
-        if waited >= deadline { Judgement::Overdue } else { Judgement::Held(held) }
+        if waited >= deadline { Judgement::Overdue(held) } else { Judgement::Held(held) }
     }
 
     fn basis(
@@ -80,9 +84,15 @@ impl Run {
         now.since(self.outcome_at) > self.plan.no_data_after
     }
 
-    /// The freeze window that holds, if one does.
-    pub(super) fn freeze(&self, now: Timestamp) -> Option<&str> {
-        let freeze = self.plan.freezes.iter().find(|freeze| freeze.holds(now));
-        freeze.map(|freeze| freeze.name.as_str())
+    /// Why the next stage may not begin, whatever the evidence.
+    pub(super) fn barred(&self, evidence: &Evidence) -> Option<Hold> {
+        let share = self.next_stage()?.share;
+        if share > self.plan.drill_above
+            && let Some(why) = &evidence.undrilled
+        {
+            return Some(Hold::Drill(why.clone()));
+        }
+        let wants_word = self.plan.approval_above.is_some_and(|above| share > above);
+        (wants_word && self.approved_by.is_none()).then_some(Hold::Approval)
     }
 }

@@ -270,7 +270,8 @@ mod tests {
             bake: hours(24),
             rollback_deadline: Duration::from_secs(60),
             rollbacks_daily_max: 3,
-            freezes: Vec::new(),
+            drill_above: 100,
+            approval_above: None,
         };
         plan.seal().unwrap()
     }

@@ -10,10 +10,13 @@
 //! depend on load; beside them the whole release is tested, slower, over the stages up to half of the
 //! traffic. Maintenance of a provider is left out of the evidence, and holds.
 //!
-//! A firing alert and a failed gate roll back unless stable is bad too, what was seen cannot be
-//! trusted, or the day has had as many as it may; then it is held, and people are told. An operator's
-//! word is carried out always. Going back is asked for at every step until its outcome is known, with
+//! A failed gate rolls back unless stable is bad too, what was seen cannot be trusted, or the day has
+//! had as many as it may; then it is held, and people are told. An alert for which going back was
+//! begun (its rollback asked the same) and an operator's word are followed always. Going back is asked for at every step until its outcome is known, with
 //! the same key, so that a crash between two steps loses nothing.
+//!
+//! A stage counts from when its traffic is acknowledged; until then it is asked for at every step. A
+//! stage above some share wants a rollback that was rehearsed, and may want a second person.
 //!
 //! The plan is sealed when a release starts. Another needs a higher generation, and one that was
 //! rolled back does not start again by itself.
@@ -28,8 +31,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Basis, Hold, Notice, Report};
-pub use evidence::{Command, Evidence, Outcome};
+pub use action::{Action, Basis, Hold, Notice, Report, Urgency, gate_json};
+pub use evidence::{Command, Evidence, Moved, Outcome};
 pub use forecast::{Forecast, Rates, StageForecast, forecast};
 pub use plan::{AdvanceOn, Plan, PlanError, Sealed, Stage};
-pub use state::{PausedBy, Run, State, Trigger};
+pub use state::{PausedBy, Run, State, Told, Trigger};

@@ -4,13 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::TimeInterval;
+use serde::{Deserialize, Serialize};
+
 use crate::model::{TargetId, format_duration};
 use crate::release::gate::{Gate, Gates, Stakes, Unit};
 use crate::statistics::{Proportion, ProportionError};
 
 /// A release as the configuration describes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Its name.
     pub name: String,
@@ -42,12 +43,14 @@ pub struct Plan {
     pub rollback_deadline: Duration,
     /// How many rollbacks there may be in 24 hours.
     pub rollbacks_daily_max: u32,
-    /// When no stage passes.
-    pub freezes: Vec<Arc<TimeInterval>>,
+    /// A stage with a larger share begins only after a good drill of its rollback.
+    pub drill_above: u8,
+    /// A stage with a larger share begins only once somebody else than who started it says so.
+    pub approval_above: Option<u8>,
 }
 
 /// A stage of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     /// The candidate's part of the traffic, in percent.
     pub share: u8,
@@ -62,7 +65,8 @@ pub struct Stage {
 }
 
 /// On what a stage may pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AdvanceOn {
     /// Whichever is first.
     Either,
@@ -121,13 +125,27 @@ pub enum PlanError {
 }
 
 /// A plan that can be carried out. It does not change any more.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Plan", into = "Plan")]
 pub struct Sealed(Arc<Plan>);
 
 impl Deref for Sealed {
     type Target = Plan;
     fn deref(&self) -> &Plan {
         &self.0
+    }
+}
+
+impl TryFrom<Plan> for Sealed {
+    type Error = PlanError;
+    fn try_from(plan: Plan) -> Result<Self, PlanError> {
+        plan.seal()
+    }
+}
+
+impl From<Sealed> for Plan {
+    fn from(sealed: Sealed) -> Self {
+        Self::clone(&sealed)
     }
 }
 

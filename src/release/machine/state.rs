@@ -1,12 +1,12 @@
 //! Where a release stands.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::action::Notice;
 use super::plan::{Sealed, Stage};
 use crate::model::Timestamp;
-use crate::release::gate::Gates;
+use crate::release::gate::{Gates, Standing};
 
 /// Where a release stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +44,8 @@ pub enum State {
     },
     /// Stable has all of the traffic, and answers.
     RolledBack {
-        /// The plan.
-        plan: Sealed,
+        /// The stage that it went back from.
+        run: Run,
         /// Since when.
         since: Timestamp,
         /// Why.
@@ -76,8 +76,8 @@ pub enum PausedBy {
 /// Why a release goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// An operator said so.
-    Operator,
+    /// An operator said so, by this name.
+    Operator(String),
     /// An alert fires.
     Alert(String),
     /// A gate failed in this stage.
@@ -86,12 +86,28 @@ pub enum Trigger {
     WholeRelease(String),
 }
 
+/// What people were told, in whose words, since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// In words.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// A stage under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub(super) plan: Sealed,
     pub(super) stage: usize,
-    /// When the stage began, moved on by the time that it was paused or in maintenance.
+    /// When the release began.
+    pub(super) began_at: Timestamp,
+    /// When the stage was entered.
+    pub(super) entered_at: Timestamp,
+    /// When the traffic that it asks for was acknowledged, if it is.
+    pub(super) moved_at: Option<Timestamp>,
+    /// When the stage began, moved on by the time that it was paused or in maintenance, or waited
+    /// for its traffic.
     pub(super) since: Timestamp,
     pub(super) stepped_at: Timestamp,
     /// For how long the stage was frozen; its deadline waits so much longer.
@@ -99,11 +115,25 @@ pub struct Run {
     pub(super) gates: Gates,
     pub(super) whole: Gates,
     pub(super) outcome_at: Timestamp,
-    /// What people were told in this stage.
-    pub(super) told: BTreeSet<Notice>,
+    pub(super) started_by: String,
+    /// Who lets the next stage begin.
+    pub(super) approved_by: Option<String>,
+    /// What people are told at present.
+    pub(super) told: BTreeMap<Notice, Told>,
 }
 
 impl State {
+    /// The words for all of them.
+    pub const WORDS: [&str; 7] = [
+        "idle",
+        "running",
+        "paused",
+        "completed",
+        "rolling_back",
+        "rolled_back",
+        "rollback_unverified",
+    ];
+
     /// The word for it.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -117,17 +147,76 @@ impl State {
         }
     }
 
-    /// The plan that it carries out, or carried out last.
-    pub fn plan(&self) -> Option<&Sealed> {
+    /// The stage that it is in, or was in last.
+    pub fn run(&self) -> Option<&Run> {
         match self {
             Self::Idle => None,
-            Self::RolledBack { plan, .. } => Some(plan),
             Self::Running(run)
             | Self::Paused { run, .. }
             | Self::Completed { run, .. }
             | Self::RollingBack { run, .. }
-            | Self::RollbackUnverified { run, .. } => Some(&run.plan),
+            | Self::RolledBack { run, .. }
+            | Self::RollbackUnverified { run, .. } => Some(run),
         }
+    }
+
+    /// The plan that it carries out, or carried out last.
+    pub fn plan(&self) -> Option<&Sealed> {
+        self.run().map(|run| &run.plan)
+    }
+
+    /// Since when it is in this state.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Idle => None,
+            Self::Running(run) => Some(run.entered_at),
+            Self::Paused { since, .. }
+            | Self::Completed { since, .. }
+            | Self::RollingBack { since, .. }
+            | Self::RolledBack { since, .. }
+            | Self::RollbackUnverified { since, .. } => Some(*since),
+        }
+    }
+
+    /// Why it went back, if it did.
+    pub fn trigger(&self) -> Option<&Trigger> {
+        match self {
+            Self::Idle | Self::Running(_) | Self::Paused { .. } | Self::Completed { .. } => None,
+            Self::RollingBack { trigger, .. }
+            | Self::RolledBack { trigger, .. }
+            | Self::RollbackUnverified { trigger, .. } => Some(trigger),
+        }
+    }
+
+    /// The candidate's part of the traffic, in percent.
+    pub fn share(&self) -> u8 {
+        match self {
+            Self::Idle
+            | Self::RollingBack { .. }
+            | Self::RolledBack { .. }
+            | Self::RollbackUnverified { .. } => 0,
+            Self::Running(run) | Self::Paused { run, .. } | Self::Completed { run, .. } => {
+                run.stage().share
+            }
+        }
+    }
+
+    /// Whether the candidate has traffic and trouble is looked for.
+    pub fn is_armed(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Running(_) | Self::Paused { .. } => true,
+            Self::Completed { run, since } => now.since(*since) < run.plan.bake,
+            Self::Idle
+            | Self::RollingBack { .. }
+            | Self::RolledBack { .. }
+            | Self::RollbackUnverified { .. } => false,
+        }
+    }
+
+    /// What people are told at present.
+    pub fn told(&self) -> impl Iterator<Item = (Notice, &Told)> {
+        let told = self.run().into_iter().flat_map(|run| &run.told);
+        told.map(|(notice, told)| (*notice, told))
     }
 }
 
@@ -135,7 +224,7 @@ impl Trigger {
     /// The word for it.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Operator => "operator",
+            Self::Operator(_) => "operator",
             Self::Alert(_) => "alert",
             Self::Gate(_) => "gate",
             Self::WholeRelease(_) => "whole_release",
@@ -145,16 +234,21 @@ impl Trigger {
 
 impl Run {
     /// The first stage of a plan.
-    pub(super) fn first(plan: Sealed, now: Timestamp) -> Self {
+    pub(super) fn first(plan: Sealed, by: &str, now: Timestamp) -> Self {
         Self {
             stage: 0,
+            began_at: now,
+            entered_at: now,
+            moved_at: None,
             since: now,
             stepped_at: now,
             frozen: Duration::ZERO,
             gates: plan.gates_of(&plan.stages[0]),
             whole: plan.gates_without_end(),
             outcome_at: now,
-            told: BTreeSet::new(),
+            started_by: by.to_owned(),
+            approved_by: None,
+            told: BTreeMap::new(),
             plan,
         }
     }
@@ -164,11 +258,14 @@ impl Run {
         let stage = self.plan.stages.get(self.stage + 1)?;
         Some(Self {
             stage: self.stage + 1,
+            entered_at: now,
+            moved_at: None,
             since: now,
             frozen: Duration::ZERO,
             gates: self.plan.gates_of(stage),
             outcome_at: now,
-            told: BTreeSet::new(),
+            approved_by: None,
+            told: BTreeMap::new(),
             ..self.clone()
         })
     }
@@ -176,7 +273,7 @@ impl Run {
     /// The last stage's traffic while it bakes.
     pub(super) fn baking(self, now: Timestamp) -> Self {
         let gates = self.plan.gates_without_end();
-        Self { gates, since: now, outcome_at: now, told: BTreeSet::new(), ..self }
+        Self { gates, since: now, outcome_at: now, told: BTreeMap::new(), ..self }
     }
 
     /// Its stage.
@@ -184,9 +281,49 @@ impl Run {
         &self.plan.stages[self.stage]
     }
 
+    /// The stage after it.
+    pub fn next_stage(&self) -> Option<&Stage> {
+        self.plan.stages.get(self.stage + 1)
+    }
+
     /// The number of its stage, from 1.
     pub fn stage_number(&self) -> usize {
         self.stage + 1
+    }
+
+    /// When the release began.
+    pub fn began_at(&self) -> Timestamp {
+        self.began_at
+    }
+
+    /// When its stage was entered.
+    pub fn entered_at(&self) -> Timestamp {
+        self.entered_at
+    }
+
+    /// For how long the stage counts, without pauses, maintenance and waiting for its traffic.
+    pub fn waited(&self, now: Timestamp) -> Duration {
+        now.since(self.since)
+    }
+
+    /// Whether the traffic that it asks for is acknowledged.
+    pub fn is_moved(&self) -> bool {
+        self.moved_at.is_some()
+    }
+
+    /// Who started the release.
+    pub fn started_by(&self) -> &str {
+        &self.started_by
+    }
+
+    /// How each gate stands in its stage.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.gates.standings()
+    }
+
+    /// How each gate stands over the whole release.
+    pub fn whole_standings(&self) -> Vec<Standing> {
+        self.whole.standings()
     }
 
     /// What names an effect of it, over retries and restarts.

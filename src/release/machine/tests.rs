@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{TargetId, Timestamp};
-use crate::model::{TimeInterval, TimeRule};
 use crate::release::gate::{Arms, Block, Bound, Gate, Reading, Subject, Unit};
 use crate::release::{Doubt, Health};
 use crate::statistics::{Proportion, Totals};
@@ -47,8 +46,35 @@ fn plan() -> Plan {
         bake: hours(24),
         rollback_deadline: Duration::from_secs(60),
         rollbacks_daily_max: 3,
-        freezes: Vec::new(),
+        drill_above: 100,
+        approval_above: None,
     }
+}
+
+fn start(plan: Plan) -> Command {
+    let plan = plan.seal().unwrap();
+    Command::Start { plan, by: "ann".to_owned(), force: false }
+}
+
+fn back() -> Command {
+    Command::RollBack { by: "ann".to_owned() }
+}
+
+fn advance() -> Command {
+    Command::Advance { by: "ann".to_owned(), force: false }
+}
+
+fn pause() -> Command {
+    Command::Pause { by: "ann".to_owned() }
+}
+
+fn resume() -> Command {
+    Command::Resume { by: "ann".to_owned() }
+}
+
+/// By an operator.
+fn by_ann() -> Trigger {
+    Trigger::Operator("ann".to_owned())
 }
 
 /// What came of one tick, as (bad, finished) of candidate and stable.
@@ -63,6 +89,7 @@ struct Play {
     state: State,
     now: Timestamp,
     number: u64,
+    keys: Vec<String>,
     told: Vec<Notice>,
     actions: Vec<Action>,
     report: Option<Report>,
@@ -70,15 +97,23 @@ struct Play {
 
 impl Play {
     fn of(plan: Plan) -> Self {
+        let mut play = Self::still(plan);
+        play.moved();
+        play
+    }
+
+    /// Whose traffic nobody has acknowledged.
+    fn still(plan: Plan) -> Self {
         let mut play = Self {
             state: State::Idle,
             now: Timestamp::from_millis(1_700_000_000_000),
             number: 0,
+            keys: Vec::new(),
             told: Vec::new(),
             actions: Vec::new(),
             report: None,
         };
-        play.command(Command::Start(plan.seal().unwrap()));
+        play.command(start(plan));
         play
     }
 
@@ -86,12 +121,31 @@ impl Play {
         Self::of(plan())
     }
 
+    /// Whoever moves traffic acknowledges what the stage asks for.
+    fn moved(&mut self) {
+        let asked = self.actions.iter().find_map(|action| match action {
+            Action::SetShare { stage, .. } => Some(*stage),
+            Action::RollBack { .. } | Action::Tell { .. } => None,
+        });
+        if let Some(stage) = asked {
+            let (actions, report) = (self.actions.clone(), self.report.clone());
+            let moved = Some(Moved { stage, failure: None });
+            self.step(&Evidence { moved, ..Evidence::none() });
+            (self.actions, self.report) = (actions, report);
+        }
+    }
+
     fn step(&mut self, evidence: &Evidence) -> &mut Self {
         let state = std::mem::replace(&mut self.state, State::Idle);
         let (state, actions, report) = state.step(evidence, self.now);
         self.state = state;
         for action in &actions {
-            if let Action::Tell { notice, .. } = action {
+            if let Action::Tell { key, .. } = action {
+                self.keys.push(key.clone());
+            }
+            if let Action::Tell { notice, .. } = action
+                && *notice != Notice::Stage
+            {
                 self.told.push(*notice);
             }
         }
@@ -118,7 +172,9 @@ impl Play {
     /// One tick, with whatever else is true.
     fn tick_with(&mut self, counts: Counts, evidence: Evidence) -> &mut Self {
         let blocks = vec![self.block(counts)];
-        self.step(&Evidence { blocks, ..evidence })
+        self.step(&Evidence { blocks, ..evidence });
+        self.moved();
+        self
     }
 
     fn ticks(&mut self, ticks: u64, counts: Counts) -> &mut Self {
@@ -157,6 +213,15 @@ impl Play {
         each.collect()
     }
 
+    /// The shares that are asked for.
+    fn asked(&self) -> Vec<(&str, u8)> {
+        let each = self.actions.iter().filter_map(|action| match action {
+            Action::SetShare { key, share, .. } => Some((key.as_str(), *share)),
+            Action::RollBack { .. } | Action::Tell { .. } => None,
+        });
+        each.collect()
+    }
+
     /// Healthy until every stage has passed.
     fn complete(&mut self) -> &mut Self {
         (0..6 * 4 * HOUR).any(|_| self.ticks(1, GOOD).is("completed"));
@@ -167,19 +232,13 @@ impl Play {
 #[test]
 fn stages_pass_on_evidence_one_after_the_other_and_the_record_says_so() {
     let mut play = Play::new();
-    assert!(matches!(
-        &play.actions[..],
-        [Action::SetShare { key, share: 1, .. }] if key == "next:1:stage-1"
-    ));
+    assert_eq!(play.asked(), [("next:1:stage-1", 1)]);
     // 421 good outcomes prove the limit; the floor of half an hour is over long before.
     play.ticks(420, GOOD);
     assert_eq!((play.stage(), play.hold()), (1, Some(&Hold::TooSoon)));
     play.ticks(1, GOOD);
     assert_eq!(play.report().passed_on, Some(Basis::Evidence));
-    assert!(matches!(
-        &play.actions[..],
-        [Action::SetShare { key, share: 5, .. }] if key == "next:1:stage-2"
-    ));
+    assert_eq!(play.asked(), [("next:1:stage-2", 5)]);
     play.complete();
     assert!(play.is("completed"));
     assert_eq!(play.told, [Notice::Completed]);
@@ -248,7 +307,7 @@ fn a_candidate_that_fails_is_rolled_back_and_stable_is_verified() {
     assert!(play.is("rolling_back"), "{:?}", play.report());
     play.step(&Evidence { rollback: Some(Outcome::Verified), ..Evidence::none() });
     assert!(play.is("rolled_back"));
-    assert_eq!(play.told, [Notice::RollingBack]);
+    assert_eq!(play.told, [Notice::RollingBack, Notice::RolledBack]);
 }
 
 #[test]
@@ -262,8 +321,8 @@ fn trouble_while_it_bakes_rolls_back_and_after_it_no_more() {
     play.now = play.now + hours(24);
     play.ticks(100, BAD);
     assert!(play.is("completed"));
-    play.command(Command::RollBack);
-    assert_eq!(play.rollbacks(), [("next:1:rollback-1", &Trigger::Operator)]);
+    play.command(back());
+    assert_eq!(play.rollbacks(), [("next:1:rollback-1", &by_ann())]);
 }
 
 #[test]
@@ -274,18 +333,16 @@ fn an_alert_rolls_back_at_once() {
 }
 
 #[test]
-fn a_bad_stable_holds_an_alert_and_it_is_said_once() {
+fn a_bad_stable_holds_a_failed_gate_and_it_is_said_once() {
     let mut play = Play::new();
-    for _ in 0..5 {
-        let alert = Some("Broken".to_owned());
-        let evidence = Evidence { alert, stable: Health::Bad, ..Evidence::none() };
-        play.tick_with(BOTH_BAD, evidence);
-        assert_eq!(play.hold(), Some(&Hold::CommonCause));
-    }
+    let stable_bad = || Evidence { stable: Health::Bad, ..Evidence::none() };
+    (0..15).for_each(|_| {
+        play.tick_with(BAD, stable_bad());
+    });
+    assert_eq!(play.hold(), Some(&Hold::CommonCause));
     assert_eq!(play.told, [Notice::CommonCause]);
     // As soon as stable is well, it goes back.
-    let alert = Some("Broken".to_owned());
-    play.tick_with(BAD, Evidence { alert, stable: Health::Good, ..Evidence::none() });
+    play.tick_with(BAD, Evidence { stable: Health::Good, ..Evidence::none() });
     assert!(play.is("rolling_back"));
 }
 
@@ -293,10 +350,12 @@ fn a_bad_stable_holds_an_alert_and_it_is_said_once() {
 fn a_day_with_as_many_rollbacks_as_it_may_have_holds_the_next_but_not_an_operator() {
     let mut play = Play::new();
     let full = || Evidence { rollbacks_in_last_day: 3, ..Evidence::none() };
-    play.tick_with(GOOD, Evidence { alert: Some("Broken".to_owned()), ..full() });
+    (0..15).for_each(|_| {
+        play.tick_with(BAD, full());
+    });
     assert_eq!(play.hold(), Some(&Hold::Capped));
     assert_eq!(play.told, [Notice::Capped]);
-    play.step(&Evidence { command: Some(Command::RollBack), ..full() });
+    play.step(&Evidence { command: Some(back()), ..full() });
     assert!(play.is("rolling_back"));
 }
 
@@ -308,29 +367,28 @@ fn what_cannot_be_trusted_neither_rolls_back_nor_passes() {
         play.tick_with(BAD, doubt());
     });
     assert!(play.is("running"));
-    play.tick_with(BAD, Evidence { alert: Some("Broken".to_owned()), ..doubt() });
-    assert_eq!(play.hold(), Some(&Hold::Doubtful));
     // Nothing of it was counted.
     assert_eq!(play.ticks(1, GOOD).report().gates[0].finished, 1);
+    // A gate that failed before is held while that lasts, and people are told.
+    play.ticks(8, BAD);
+    let mut held = Play::new();
+    (0..7).for_each(|_| {
+        held.tick_with(BAD, Evidence { stable: Health::Bad, ..Evidence::none() });
+    });
+    held.tick_with(BAD, doubt());
+    assert_eq!((held.hold(), held.told.last()), (Some(&Hold::Doubtful), Some(&Notice::Doubtful)));
 }
 
 #[test]
 fn a_freeze_stops_passing_and_never_going_back() {
-    // Seven days a week, from 00:00 to 24:00.
-    let always = TimeRule {
-        times: Vec::new(),
-        weekdays: vec![0..=6],
-        days_of_month: Vec::new(),
-        months: Vec::new(),
-        years: Vec::new(),
-        zone: jiff::tz::TimeZone::UTC,
-    };
-    let freeze = TimeInterval { name: "holidays".to_owned(), rules: vec![always] };
-    let mut play = Play::of(Plan { freezes: vec![freeze.into()], ..plan() });
-    play.ticks(13 * HOUR, GOOD);
+    let mut play = Play::new();
+    (0..13 * HOUR).for_each(|_| {
+        let freeze = Some("holidays".to_owned());
+        play.tick_with(GOOD, Evidence { freeze, ..Evidence::none() });
+    });
     assert_eq!(play.hold(), Some(&Hold::Frozen("holidays".to_owned())));
     assert_eq!((play.stage(), play.is("running")), (1, true), "and its deadline waits");
-    play.command(Command::RollBack);
+    play.command(back());
     assert!(play.is("rolling_back"));
 }
 
@@ -396,7 +454,7 @@ fn the_whole_release_is_tested_beside_its_stages() {
             break;
         }
         if number % 120 == 119 {
-            play.command(Command::Advance);
+            play.command(advance());
         }
     }
     assert!(matches!(play.rollbacks()[..], [(_, Trigger::WholeRelease(_))]), "{:?}", play.report());
@@ -448,27 +506,27 @@ fn flagger_2_losing_the_metrics_rolls_nothing_back() {
 fn flagger_4_an_operators_rollback_depends_on_nothing_else() {
     let mut play = Play::new();
     play.step(&Evidence {
-        command: Some(Command::RollBack),
+        command: Some(back()),
         doubt: Some(Doubt::VantageSuspect),
         maintenance: Some("all".to_owned()),
         stable: Health::Bad,
         rollbacks_in_last_day: 100,
         ..Evidence::none()
     });
-    assert_eq!(play.rollbacks(), [("next:1:rollback-1", &Trigger::Operator)]);
+    assert_eq!(play.rollbacks(), [("next:1:rollback-1", &by_ann())]);
 }
 
 /// There hooks run after the state is stored, once: a crash between loses them.
 #[test]
 fn flagger_5_going_back_is_asked_for_with_one_key_until_its_outcome_is_known() {
     let mut play = Play::new();
-    play.command(Command::RollBack);
+    play.command(back());
     for _ in 0..3 {
         play.step(&Evidence::none());
-        assert_eq!(play.rollbacks(), [("next:1:rollback-1", &Trigger::Operator)]);
+        assert_eq!(play.rollbacks(), [("next:1:rollback-1", &by_ann())]);
     }
     play.step(&Evidence { rollback: Some(Outcome::Verified), ..Evidence::none() });
-    assert!(play.is("rolled_back") && play.actions.is_empty());
+    assert!(play.is("rolled_back") && play.rollbacks().is_empty());
 }
 
 /// There all traffic went to a broken primary, and the only healthy copy was scaled to nothing.
@@ -480,14 +538,14 @@ fn flagger_6_going_back_to_a_broken_stable_is_held_and_an_unproven_return_pages(
     assert_eq!(play.told, [Notice::CommonCause]);
 
     let mut play = Play::new();
-    play.command(Command::RollBack);
+    play.command(back());
     play.now = play.now + Duration::from_secs(60);
     play.step(&Evidence::none());
     assert!(play.is("rollback_unverified"));
     assert_eq!(play.told, [Notice::RollingBack, Notice::Unverified]);
     // An operator may try again, under another key.
-    play.command(Command::RollBack);
-    assert_eq!(play.rollbacks(), [("next:1:rollback-2", &Trigger::Operator)]);
+    play.command(back());
+    assert_eq!(play.rollbacks(), [("next:1:rollback-2", &by_ann())]);
     play.step(&Evidence { rollback: Some(Outcome::Unverified), ..Evidence::none() });
     assert!(play.is("rollback_unverified"));
     play.step(&Evidence { rollback: Some(Outcome::Verified), ..Evidence::none() });
@@ -498,7 +556,7 @@ fn flagger_6_going_back_to_a_broken_stable_is_held_and_an_unproven_return_pages(
 #[test]
 fn flagger_8_a_paused_release_is_still_guarded() {
     let mut play = Play::new();
-    play.ticks(100, GOOD).command(Command::Pause);
+    play.ticks(100, GOOD).command(pause());
     assert!(play.is("paused"));
     play.ticks(9, BAD);
     assert!(play.is("rolling_back"), "{:?}", play.report());
@@ -510,10 +568,11 @@ fn flagger_8_a_paused_release_is_still_guarded() {
 #[test]
 fn argo_1_what_is_cut_short_has_not_passed() {
     let mut play = Play::new();
-    play.ticks(200, GOOD).command(Command::Advance);
+    play.ticks(200, GOOD).command(advance());
     // The record says who, and the next stage begins with nothing.
     assert_eq!((play.stage(), play.report().passed_on), (2, Some(Basis::Operator)));
     assert_eq!(play.report().gates[0].verdict.as_str(), "inconclusive");
+    play.moved();
     assert_eq!(play.ticks(1, GOOD).report().gates[0].finished, 1);
 }
 
@@ -552,12 +611,12 @@ fn argo_3_no_wait_ends_in_an_advance_while_a_gate_is_inconclusive() {
     let mut play = Play::of(Plan { stages, ..plan() });
     play.ticks(5 * HOUR, GOOD);
     assert_eq!((play.stage(), play.hold()), (1, Some(&Hold::Gate("errors".to_owned()))));
-    play.command(Command::Pause).ticks(20 * HOUR, GOOD).command(Command::Resume);
+    play.command(pause()).ticks(20 * HOUR, GOOD).command(resume());
     play.ticks(5 * HOUR, GOOD);
     assert_eq!((play.stage(), play.is("running")), (1, true));
     play.ticks(8 * HOUR, GOOD);
     assert!(play.is("paused"));
-    play.command(Command::Resume).ticks(11 * HOUR, GOOD);
+    play.command(resume()).ticks(11 * HOUR, GOOD);
     assert_eq!((play.stage(), play.is("running")), (1, true));
 }
 
@@ -566,18 +625,19 @@ fn argo_3_no_wait_ends_in_an_advance_while_a_gate_is_inconclusive() {
 fn argo_4_what_was_rolled_back_does_not_start_again_by_itself() {
     let mut play = Play::new();
     let again = plan().seal().unwrap();
-    play.command(Command::Start(again.clone()));
+    let again = Command::Start { plan: again, by: "ann".to_owned(), force: false };
+    play.command(again.clone());
     assert_eq!(play.hold(), Some(&Hold::Refused), "while it runs");
-    play.command(Command::RollBack);
+    play.command(back());
     play.step(&Evidence { rollback: Some(Outcome::Verified), ..Evidence::none() });
     play.ticks(10 * HOUR, GOOD);
     assert!(play.is("rolled_back"));
-    play.command(Command::Start(again));
+    play.command(again);
     assert!(play.is("rolled_back"));
     assert_eq!(play.hold(), Some(&Hold::Refused));
-    play.command(Command::Start(Plan { generation: 2, ..plan() }.seal().unwrap()));
+    play.command(start(Plan { generation: 2, ..plan() }));
     assert!(play.is("running"));
-    assert!(matches!(&play.actions[..], [Action::SetShare { key, .. }] if key == "next:2:stage-1"));
+    assert_eq!(play.asked(), [("next:2:stage-1", 1)]);
 }
 
 /// There each replica tells, since what was told is a note on the object.
@@ -585,11 +645,104 @@ fn argo_4_what_was_rolled_back_does_not_start_again_by_itself() {
 fn argo_5_what_is_told_has_a_key_that_a_second_telling_shares() {
     let told = || {
         let mut play = Play::new();
-        let alert = Some("Broken".to_owned());
-        play.tick_with(GOOD, Evidence { alert, stable: Health::Bad, ..Evidence::none() });
-        play.actions
+        (0..15).for_each(|_| {
+            play.tick_with(BAD, Evidence { stable: Health::Bad, ..Evidence::none() });
+        });
+        play.keys
     };
-    let expected = "next:1:stage-1:common_cause";
-    assert!(matches!(&told()[..], [Action::Tell { key, .. }] if key == expected));
+    assert_eq!(told(), ["next:1:stage-1:stage", "next:1:stage-1:common_cause"]);
     assert_eq!(told(), told());
+}
+
+#[test]
+fn a_stage_counts_from_when_its_traffic_is_acknowledged_and_asks_until_then() {
+    let mut play = Play::still(plan());
+    for _ in 0..3 {
+        let blocks = vec![play.block(GOOD)];
+        play.step(&Evidence { blocks, ..Evidence::none() });
+        assert_eq!(
+            (play.hold(), play.asked()),
+            (Some(&Hold::NotMoved), vec![("next:1:stage-1", 1)])
+        );
+    }
+    assert!(play.told.is_empty(), "45 s are no reason to wake anybody");
+    let why = "step `weight` failed: 503";
+    let moved = Some(Moved { stage: 1, failure: Some(why.to_owned()) });
+    play.step(&Evidence { moved, ..Evidence::none() });
+    assert_eq!(play.told, [Notice::NotMoved]);
+    assert!(play.report().why.ends_with(why), "{}", play.report().why);
+    // An answer to another stage's request is none to this one's.
+    play.step(&Evidence { moved: Some(Moved { stage: 2, failure: None }), ..Evidence::none() });
+    assert_eq!(play.hold(), Some(&Hold::NotMoved));
+    play.step(&Evidence { moved: Some(Moved { stage: 1, failure: None }), ..Evidence::none() });
+    assert!(play.state.told().all(|(notice, _)| notice == Notice::Stage), "{:?}", play.state);
+    play.ticks(420, GOOD);
+    assert_eq!((play.stage(), play.report().gates[0].finished), (1, 420));
+    play.ticks(1, GOOD);
+    assert_eq!(play.stage(), 2);
+}
+
+#[test]
+fn a_large_stage_waits_for_a_good_drill_and_the_advance_of_an_operator_does_too() {
+    let stages = vec![stage(10), stage(25)];
+    let mut play = Play::of(Plan { stages, drill_above: 10, ..plan() });
+    let undrilled = || {
+        let undrilled = Some("its rollback was never rehearsed".to_owned());
+        Evidence { undrilled, ..Evidence::none() }
+    };
+    (0..500).for_each(|_| {
+        play.tick_with(GOOD, undrilled());
+    });
+    assert!(matches!(play.hold(), Some(Hold::Drill(_))));
+    assert_eq!((play.stage(), &play.told[..]), (1, &[Notice::Drill][..]));
+    play.step(&Evidence { command: Some(advance()), ..undrilled() });
+    assert_eq!((play.stage(), play.hold()), (1, Some(&Hold::Refused)));
+    let by_force = Command::Advance { by: "ann".to_owned(), force: true };
+    let mut forced = Play { state: play.state.clone(), ..Play::still(plan()) };
+    forced.step(&Evidence { command: Some(by_force), ..undrilled() });
+    assert_eq!(forced.stage(), 2);
+    assert_eq!(play.ticks(1, GOOD).stage(), 2, "as soon as there is one");
+    // So does a start that is large at once.
+    let mut play = Play::still(Plan { stages: vec![stage(100)], drill_above: 10, ..plan() });
+    play.state = State::Idle;
+    let command = Some(start(Plan { stages: vec![stage(100)], drill_above: 10, ..plan() }));
+    play.step(&Evidence { command, ..undrilled() });
+    assert_eq!((play.is("idle"), play.hold()), (true, Some(&Hold::Refused)));
+}
+
+#[test]
+fn the_last_stage_may_want_the_word_of_a_second_person() {
+    let stages = vec![stage(50), stage(100)];
+    let mut play = Play::of(Plan { stages, approval_above: Some(50), ..plan() });
+    play.ticks(500, GOOD);
+    assert_eq!((play.stage(), play.hold()), (1, Some(&Hold::Approval)));
+    assert_eq!(play.told, [Notice::Approval]);
+    let approve = |by: &str| Command::Approve { by: by.to_owned() };
+    play.command(approve("ann"));
+    assert_eq!((play.stage(), play.hold()), (1, Some(&Hold::Refused)), "she started it");
+    play.command(approve("bob"));
+    assert_eq!((play.stage(), play.report().passed_on), (2, Some(Basis::Evidence)));
+}
+
+#[test]
+fn a_plan_and_what_came_are_read_back_as_they_were_written() {
+    let mut play = Play::new();
+    let command = Some(start(plan()));
+    let value = Reading::Value(Some(0.1 + 0.2));
+    let mut block = play.block(BOTH_BAD);
+    block.readings.insert("queue".to_owned(), value);
+    let evidence = Evidence {
+        blocks: vec![block],
+        command,
+        stable: Health::Bad,
+        doubt: Some(Doubt::VantageSuspect),
+        moved: Some(Moved { stage: 1, failure: Some("no".to_owned()) }),
+        rollback: Some(Outcome::Unverified),
+        ..Evidence::none()
+    };
+    let text = serde_json::to_string(&evidence).unwrap();
+    assert_eq!(serde_json::from_str::<Evidence>(&text).unwrap(), evidence);
+    let nothing = r#"{"stable":"unknown","rollbacks_in_last_day":0}"#;
+    assert_eq!(serde_json::to_string(&Evidence::none()).unwrap(), nothing);
+    assert!(serde_json::from_str::<Sealed>(&text).is_err());
 }
