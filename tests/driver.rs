@@ -134,6 +134,7 @@ fn settings() -> engine::Settings {
         alertmanagers: Vec::new(),
         heartbeats: Vec::new(),
         slos: Vec::new(),
+        releases: Vec::new(),
         rollbacks: vec![Rollback {
             name: "r".to_owned(),
             matchers: vec![Matcher::parse("severity=rollback").expect("a matcher")],
@@ -181,6 +182,7 @@ impl House {
             health: examined,
             delivered: ended,
             posts: mpsc::channel(1).1,
+            orders: mpsc::channel(1).1,
             samples: asked,
             reloads: renewed,
         };
@@ -189,6 +191,8 @@ impl House {
             send: Box::new(move |delivery| {
                 sending.try_send(delivery).expect("the test reads what is sent")
             }),
+            shift: Box::new(|_| panic!("no share is to be set")),
+            splits: watch::channel(Default::default()).0,
             // Nobody archives here: what is handed over is counted as lost.
             written: mpsc::channel(1).0,
             snapshot: shown,

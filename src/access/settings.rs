@@ -214,6 +214,8 @@ pub enum Scope {
     Reload,
     /// Act on rollbacks.
     Rollback,
+    /// Move releases on.
+    Releases,
     /// Say that alerts fire, which may roll back.
     Hooks,
     /// Act on notices.
@@ -222,8 +224,8 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Read, Self::Reload, Self::Rollback, Self::Hooks, Self::Notices];
+    pub const ALL: [Self; 6] =
+        [Self::Read, Self::Reload, Self::Rollback, Self::Releases, Self::Hooks, Self::Notices];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -231,6 +233,7 @@ impl Scope {
             Self::Read => "read",
             Self::Reload => "reload",
             Self::Rollback => "rollback",
+            Self::Releases => "releases",
             Self::Hooks => "hooks",
             Self::Notices => "notices",
         }

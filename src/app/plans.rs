@@ -9,14 +9,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::driver::Splits;
+use crate::engine::{self, Ended, Engine, Order};
 use crate::executor::{Executor, Planned, Reach};
 use crate::model::Timestamp;
 use crate::notice::{Delivery, Endpoint, Guard, HookId, Sending};
 use crate::notifier::call_once;
 use crate::prober::probe_once;
 use crate::provider::SloClass;
-use crate::release::{Does, LogEntry, Rollback, RunEnd, RunMode, StepResult, What, operator_body};
-use crate::server::{OutboxRequest, ReleaseRequest};
+use crate::release::machine::Report;
+use crate::release::{
+    Does, Drilled, LogEntry, Rollback, RunEnd, RunMode, StepResult, Tick, Traffic, What,
+    operator_body,
+};
+use crate::server::{OutboxRequest, ReleaseLog, ReleaseRequest};
 use crate::telemetry::{PlanEnded, Telemetry};
 
 /// Requests that wait.
@@ -28,6 +34,9 @@ pub(super) const ENTRIES_MAX: usize = 4096;
 const PUT_TIMEOUT: Duration = Duration::from_millis(550);
 /// Lines of the record that a start reads.
 pub(super) const REMEMBERED: usize = 10_000;
+
+/// What operators want of releases, on its way to the engine.
+pub(super) type Orders = mpsc::Sender<(Order, oneshot::Sender<Result<Report, String>>)>;
 
 /// What plans need of the configuration as it is now.
 pub(super) type Current = watch::Receiver<Arc<Config>>;
@@ -41,11 +50,19 @@ pub(super) fn planned(config: &Config, log: &[LogEntry], now: Timestamp) -> Vec<
         };
         log.iter().rev().find(is_drill).map(LogEntry::at)
     };
+    let traffic = |name: &str| {
+        let release = config.releases.iter().find(|release| release.settings.plan.name == name)?;
+        match &release.settings.traffic {
+            Traffic::Unattended => None,
+            Traffic::Steps(plan) => Some(Arc::clone(plan)),
+        }
+    };
     let planned = config.rollbacks.iter().filter_map(|rollback| match &rollback.does {
         Does::Call(_) => None,
         Does::Plan(plan) => Some(Planned {
             rollback: rollback.name.clone(),
             plan: Arc::clone(plan),
+            traffic: traffic(&rollback.name),
             stable: rollback.stable.clone(),
             drill_message: Arc::from(operator_body(now, rollback, "a drill")),
             drill_interval: rollback.drill_interval,
@@ -94,6 +111,51 @@ pub(super) fn done(log: &[LogEntry]) -> BTreeMap<String, BTreeSet<String>> {
     done
 }
 
+/// How the router shares out each route that a release moves.
+pub(super) fn splits(engine: &Engine) -> Splits {
+    engine.splits().into_iter().map(|split| (split.route.clone(), split)).collect()
+}
+
+/// The last rehearsal of each rollback.
+pub(super) fn drilled(log: &[LogEntry]) -> BTreeMap<String, Drilled> {
+    let ends = log.iter().filter(|entry| entry.mode == RunMode::Drill).filter_map(|entry| {
+        let What::Ended { end, took_ms, mark, .. } = &entry.what else { return None };
+        let drilled = Drilled {
+            at: entry.at(),
+            took: Duration::from_millis(*took_ms),
+            is_good: *end == RunEnd::DrillPassed,
+            mark: mark.clone(),
+        };
+        Some((entry.rollback.clone(), drilled))
+    });
+    ends.collect()
+}
+
+/// How rollbacks ended of which their releases have not heard: by hand while the service was down, or
+/// just before it went down.
+pub(super) fn unheard(log: &[LogEntry], ticks: &[Vec<Tick>]) -> Vec<Ended> {
+    let known = |entry: &LogEntry| {
+        let last = ticks.iter().filter_map(|ticks| ticks.last());
+        let is_its = |tick: &&Tick| tick.release == entry.rollback;
+        last.clone().find(is_its).is_none_or(|tick| entry.at() < tick.at())
+    };
+    let ends = log.iter().filter(|entry| entry.mode == RunMode::Real && !known(entry));
+    let ends = ends.filter_map(|entry| {
+        let What::Ended { end, took_ms, why, mark } = &entry.what else { return None };
+        let ended = Ended {
+            rollback: entry.rollback.clone(),
+            mode: entry.mode,
+            id: entry.id.clone(),
+            end: *end,
+            took: Duration::from_millis(*took_ms),
+            why: why.clone(),
+            mark: mark.clone(),
+        };
+        Some(ended)
+    });
+    ends.collect()
+}
+
 /// Exports how the plans of an earlier process ended: a page must outlive it.
 pub(super) fn remember(
     log: &[LogEntry],
@@ -116,7 +178,9 @@ pub(super) fn remember(
                 took: Duration::ZERO,
             });
         }
-        if let What::Ended { end, took_ms, .. } = &entry.what {
+        if let What::Ended { end, took_ms, .. } = &entry.what
+            && entry.mode != RunMode::Shift
+        {
             telemetry.plan_stands(&PlanEnded {
                 rollback: &entry.rollback,
                 is_drill: entry.mode == RunMode::Drill,
@@ -147,11 +211,12 @@ pub(super) async fn answer(
     current: Current,
     executor: Executor,
     outbox: mpsc::Sender<OutboxRequest>,
+    orders: Orders,
     clock: Clock,
 ) {
     while let Some(request) = requests.recv().await {
         let config = Arc::clone(&current.borrow());
-        let (executor, outbox) = (executor.clone(), outbox.clone());
+        let (executor, outbox, orders) = (executor.clone(), outbox.clone(), orders.clone());
         // A drill takes a minute; nobody else waits for it. Each is somebody's connection, and
         // those are bounded.
         tokio::spawn(async move {
@@ -162,15 +227,23 @@ pub(super) async fn answer(
                     answer.send(log.map(|log| (config.rollbacks.clone(), log))).is_ok()
                 }
                 ReleaseRequest::Log(name, answer) => {
-                    let log = match find(&config, &name) {
-                        Ok(_) => log(&outbox, Some(name)).await,
-                        Err(error) => Err(error),
-                    };
-                    answer.send(log).is_ok()
+                    answer.send(both_logs(&config, &outbox, name).await).is_ok()
+                }
+                ReleaseRequest::Record(name, generation, answer) => {
+                    let ticks = |answer| OutboxRequest::Ticks(name, generation, answer);
+                    answer.send(asked(&outbox, ticks).await).is_ok()
+                }
+                ReleaseRequest::Order(order, answer) => {
+                    answer.send(ordered(&config, &orders, order).await).is_ok()
                 }
                 ReleaseRequest::Rollback(name, said_by, answer) => {
-                    let begun = roll_back(&config, &name, &said_by, &executor, &outbox, clock);
-                    answer.send(begun.await).is_ok()
+                    let begun = match ordered_back(&config, &orders, &name, &said_by).await {
+                        Some(id) => Ok(id),
+                        None => {
+                            roll_back(&config, &name, &said_by, &executor, &outbox, clock).await
+                        }
+                    };
+                    answer.send(begun).is_ok()
                 }
                 ReleaseRequest::Drill(name, said_by, answer) => {
                     answer.send(drill(&config, &name, &said_by, &executor).await).is_ok()
@@ -192,10 +265,58 @@ async fn log(
     outbox: &mpsc::Sender<OutboxRequest>,
     name: Option<String>,
 ) -> Result<Vec<LogEntry>, String> {
+    asked(outbox, |answer| OutboxRequest::Log(name, answer)).await
+}
+
+async fn both_logs(
+    config: &Config,
+    outbox: &mpsc::Sender<OutboxRequest>,
+    name: String,
+) -> Result<ReleaseLog, String> {
+    find(config, &name)?;
+    let lines = log(outbox, Some(name.clone())).await?;
+    let ticks = asked(outbox, |answer| OutboxRequest::News(name, answer)).await?;
+    Ok((lines, ticks))
+}
+
+async fn asked<T>(
+    outbox: &mpsc::Sender<OutboxRequest>,
+    question: impl FnOnce(oneshot::Sender<Result<T, String>>) -> OutboxRequest,
+) -> Result<T, String> {
     let (answer, answered) = oneshot::channel();
     let stopping = || "bellwether is stopping".to_owned();
-    outbox.send(OutboxRequest::Log(name, answer)).await.map_err(|_| stopping())?;
+    outbox.send(question(answer)).await.map_err(|_| stopping())?;
     answered.await.map_err(|_| stopping())?
+}
+
+/// Has a release do what an operator says.
+async fn ordered(config: &Config, orders: &Orders, order: Order) -> Result<Report, String> {
+    let name = &order.release;
+    let releases = config.releases.iter().map(|release| release.settings.plan.name.as_str());
+    if releases.clone().all(|known| known != name) {
+        let known: Vec<String> = releases.map(|name| format!("`{name}`")).collect();
+        return Err(format!("no release has the name `{name}`; there are: {}", known.join(", ")));
+    }
+    let (answer, answered) = oneshot::channel();
+    let stopping = || "bellwether is stopping".to_owned();
+    orders.send((order, answer)).await.map_err(|_| stopping())?;
+    answered.await.map_err(|_| stopping())?
+}
+
+/// Has a release under way go back. `None` where it is not under way, or nobody answers in time: then
+/// its plan is carried out as that of any rollback.
+async fn ordered_back(
+    config: &Config,
+    orders: &Orders,
+    name: &str,
+    said_by: &str,
+) -> Option<String> {
+    let (release, by) = (name.to_owned(), said_by.to_owned());
+    let order = Order { release, what: engine::What::RollBack, by };
+    let ordered = ordered(config, orders, order);
+    tokio::time::timeout(PUT_TIMEOUT, ordered).await.ok()?.ok()?;
+    let release = config.releases.iter().find(|one| one.settings.plan.name == name)?;
+    Some(format!("{name}:{}:rollback", release.settings.plan.generation))
 }
 
 async fn roll_back(
@@ -267,7 +388,7 @@ rollbacks:
     }
 
     fn ended(end: RunEnd) -> What {
-        What::Ended { end, took_ms: 1, why: String::new() }
+        What::Ended { end, took_ms: 1, why: String::new(), mark: String::new() }
     }
 
     fn unverified(log: &[LogEntry], pending: &[Delivery]) -> f64 {

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::plans;
 use crate::driver::{self, Sending};
-use crate::engine::Happening;
+use crate::engine::{Ended, Happening};
 use crate::journal::{Batch, DeliveryRecord, Journal, JournalError};
 use crate::model::JournalStanding;
 use crate::notice::{Delivery, HookId};
@@ -107,10 +107,10 @@ pub(super) async fn keep(journal: Journal, desk: Desk) {
 }
 
 fn write(journal: &Journal, batch: driver::Batch, answer: oneshot::Sender<bool>) -> Writing {
-    let driver::Batch { decisions, notices, rows } = batch;
+    let driver::Batch { decisions, notices, ticks, rows } = batch;
     let ids: Vec<String> = decisions.iter().map(|decision| decision.id.clone()).collect();
     let sent = notices.clone();
-    let written = journal.write(Batch { decisions, notices, rows, ..Batch::default() });
+    let written = journal.write(Batch { decisions, notices, ticks, rows, ..Batch::default() });
     Box::pin(async move {
         let is_written = match tokio::time::timeout(RECORD_TIMEOUT, written).await {
             Ok(Ok(())) => true,
@@ -150,6 +150,24 @@ fn ended(journal: &Journal, told: &mpsc::Sender<Happening>, reports: Vec<Report>
 /// Writes down what a plan did; with its end its delivery leaves the outbox, in one transaction. One
 /// that is unverified stays there as a dead letter.
 fn planned(journal: &Journal, told: &mpsc::Sender<Happening>, entry: LogEntry) {
+    if let What::Ended { end, why, took_ms, mark } = &entry.what {
+        let ended = Happening::PlanEnded(Ended {
+            rollback: entry.rollback.clone(),
+            mode: entry.mode,
+            id: entry.id.clone(),
+            end: *end,
+            took: Duration::from_millis(*took_ms),
+            why: why.clone(),
+            mark: mark.clone(),
+        });
+        if told.try_send(ended).is_err() {
+            let run = &entry.run;
+            tracing::error!(
+                run,
+                "nobody heard how a plan ended; its release counts it as unverified"
+            );
+        }
+    }
     let mut endings = Vec::new();
     if let What::Ended { end, why, .. } = &entry.what
         && entry.mode == RunMode::Real
@@ -180,6 +198,14 @@ async fn answer(journal: &Journal, send: &Sending, question: OutboxRequest) {
         OutboxRequest::Log(rollback, answer) => {
             let lines = journal.log(rollback, plans::REMEMBERED).await;
             answer.send(lines.map_err(|error| error.to_string())).is_ok()
+        }
+        OutboxRequest::Ticks(release, generation, answer) => {
+            let ticks = journal.ticks(release, generation).await;
+            answer.send(ticks.map_err(|error| error.to_string())).is_ok()
+        }
+        OutboxRequest::News(release, answer) => {
+            let ticks = journal.news(release, plans::REMEMBERED).await;
+            answer.send(ticks.map_err(|error| error.to_string())).is_ok()
         }
         OutboxRequest::List(state, answer) => {
             let letters = journal.letters(state).await;

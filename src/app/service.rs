@@ -125,6 +125,7 @@ impl App {
         let remembered = journal.decisions_since(clock.now() - records::REMEMBERED).await?;
         let log = journal.log(None, plans::REMEMBERED).await?;
         let (kept, pending) = (journal.state().await?, journal.take_up().await?);
+        let ticks = journal.last_ticks().await?;
         let set_aside = journal.set_aside().map(|path| Arc::from(path.display().to_string()));
         let listener = TcpListener::bind(&options.listen)
             .await
@@ -147,6 +148,7 @@ impl App {
         let (snapshot, shown) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
         let (samples, asked) = mpsc::channel(16);
         let (posts, posted) = mpsc::channel(16);
+        let (orders, ordered) = mpsc::channel(plans::REQUESTS_MAX);
         let (tokens, known) = watch::channel(Arc::from(loaded.config.tokens.as_slice()));
         let (renewals, renewed) = mpsc::channel(1);
         let (happenings, _) = broadcast::channel(HAPPENINGS_MAX);
@@ -183,6 +185,7 @@ impl App {
         }
         let notifier: Arc<Post> = Arc::new(Mutex::new(Some(notifier)));
         let (told, delivered) = mpsc::channel(256);
+        let news = told.clone();
         let (decisions, batches) = mpsc::channel(BATCHES_MAX);
         let (outbox, questions) = mpsc::channel(16);
         let (standing, shown_standing) = watch::channel(JournalStanding::default());
@@ -211,17 +214,32 @@ impl App {
         if alerts > 0 {
             tracing::info!(alerts, "alerts of the earlier run go on");
         }
+        for release in engine.restore_releases(&ticks) {
+            tracing::error!(release, "the record of a release cannot be read: it stands still");
+        }
+        for ended in plans::unheard(&log, &ticks) {
+            // It has room for as many as there are releases, and nobody else writes yet.
+            let _has_room = news.try_send(Happening::PlanEnded(ended)).is_ok();
+        }
+        drop(news);
+        plans::drilled(&log)
+            .into_iter()
+            .for_each(|(name, last)| engine.remember_drill(&name, last));
+        let (splits, _shares) = watch::channel(Arc::new(plans::splits(&engine)));
         let feeds = Feeds {
             outcomes: finished,
             health: examined,
             delivered,
             posts: posted,
+            orders: ordered,
             samples: asked,
             reloads: renewed,
         };
         let hands = Hands {
             records: decisions,
             send: wiring::sending(&notifier, &executor),
+            shift: wiring::shifting(&executor),
+            splits,
             written: archive.batches(),
             snapshot,
             happenings: happenings.clone(),
@@ -229,8 +247,14 @@ impl App {
         };
         let driver = Driver::spawn(engine, cadence, sampler, feeds, hands, clock);
         let (releases, release_requests) = mpsc::channel(plans::REQUESTS_MAX);
-        let answering =
-            plans::answer(release_requests, shown_current, executor.clone(), outbox.clone(), clock);
+        let answering = plans::answer(
+            release_requests,
+            shown_current,
+            executor.clone(),
+            outbox.clone(),
+            orders,
+            clock,
+        );
         tokio::spawn(answering);
         let views = Views {
             releases,

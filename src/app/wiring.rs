@@ -11,7 +11,7 @@ use super::load::Loaded;
 use crate::archive::{Archive, ArchiveError};
 use crate::clock::Clock;
 use crate::config::{Config, Global};
-use crate::driver::{Cadence, Reload, Sending};
+use crate::driver::{Cadence, Reload, Sending, Shifting};
 use crate::engine;
 use crate::executor::Executor;
 use crate::notice::{Endpoint, Guard, endpoints as all_endpoints};
@@ -117,6 +117,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         alertmanagers: config.alertmanagers.clone(),
         heartbeats: config.heartbeats.clone(),
         rollbacks: config.rollbacks.clone(),
+        releases: config.releases.iter().map(|release| release.settings.clone()).collect(),
         slos: config.slos.iter().cloned().map(Arc::new).collect(),
         store: store_settings(config),
     }
@@ -156,6 +157,12 @@ pub(super) type Post = Mutex<Option<Notifier>>;
 pub(super) fn sending(post: &Arc<Post>, executor: &Executor) -> Sending {
     let (post, executor) = (Arc::clone(post), executor.clone());
     Box::new(move |delivery| pass_on(&post, &executor, delivery))
+}
+
+/// Hands shares to the executor.
+pub(super) fn shifting(executor: &Executor) -> Shifting {
+    let executor = executor.clone();
+    Box::new(move |shift| executor.shift(shift))
 }
 
 /// The same for one who must not keep the notifier alive.

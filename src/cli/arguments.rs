@@ -81,7 +81,7 @@ enum Command {
     /// List the outbox of a running bellwether, and send again what was given up.
     #[command(subcommand)]
     Notices(notices::Command),
-    /// Look at the stages of a release, rehearse the plan of a rollback, or print what plans did.
+    /// Start, watch and move releases; rehearse their rollbacks; play their record again.
     #[command(subcommand)]
     Release(release::Command),
     /// Roll back now, by a running bellwether or, with `--offline`, without one.

@@ -208,6 +208,7 @@ fn plain(rules: Vec<RuleFile>) -> engine::Settings {
         rules,
         evaluation_interval: Duration::from_secs(15),
         rule_query_offset: Duration::ZERO,
+        releases: Vec::new(),
         external_labels: Labels::empty(),
         external_url: format!("http://{LISTEN}"),
         receivers: Vec::new(),

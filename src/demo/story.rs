@@ -306,6 +306,8 @@ impl Watch {
             | Happening::Muted(_)
             | Happening::Unheard(_)
             | Happening::Refused { .. }
+            | Happening::Released { .. }
+            | Happening::PlanEnded(_)
             | Happening::Delivered { .. } => {}
         }
     }

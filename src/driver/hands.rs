@@ -8,14 +8,18 @@ use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::Cadence;
-use crate::engine::{Action, Happening, Post, Ruling, Settings, SloStatus, Snapshot};
+use crate::engine::{
+    Action, Happening, Order, Post, ReleaseStatus, Ruling, Settings, SloStatus, Snapshot,
+};
 use crate::model::{StateRow, TargetId, Timestamp};
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome, Planned, Target};
-use crate::release::{Decision, Verdict};
+use crate::release::gate::Standing;
+use crate::release::machine::{Report, Run};
+use crate::release::{Decision, Shift, Split, Tick, Verdict};
 use crate::series::{Store, Written};
 use crate::slo::window_name;
-use crate::telemetry::{Sampler, SloReading, Telemetry};
+use crate::telemetry::{GateReading, ReleaseReading, Sampler, SloReading, Telemetry};
 
 /// The ends of the channels that the driver reads.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Feeds {
     pub delivered: mpsc::Receiver<Happening>,
     /// From the server: somebody says what fires, and wants to know what is decided about it.
     pub posts: mpsc::Receiver<(Post, oneshot::Sender<Vec<Ruling>>)>,
+    /// From the server: an operator says what a release is to do, and wants to know what came of it.
+    pub orders: mpsc::Receiver<(Order, oneshot::Sender<Result<Report, String>>)>,
     /// From the server: somebody wants to read the samples.
     pub samples: mpsc::Receiver<oneshot::Sender<Arc<Store>>>,
     /// From a reload.
@@ -52,6 +58,8 @@ pub struct Batch {
     pub decisions: Vec<Arc<Decision>>,
     /// Notices, which whoever records them sends once they are in the outbox.
     pub notices: Vec<Delivery>,
+    /// Steps of releases.
+    pub ticks: Vec<Arc<Tick>>,
     /// State that says all this was decided.
     pub rows: Vec<StateRow>,
 }
@@ -62,12 +70,22 @@ pub type Records = mpsc::Sender<(Batch, oneshot::Sender<bool>)>;
 /// Takes a delivery without waiting; the queue behind it counts what it can't take.
 pub type Sending = Box<dyn Fn(Delivery) + Send + Sync>;
 
+/// Takes a share to be set without waiting.
+pub type Shifting = Box<dyn Fn(Shift) + Send + Sync>;
+
+/// How the router shares out each route that a release moves.
+pub type Splits = BTreeMap<String, Split>;
+
 /// The ends of the channels that the driver writes.
 pub struct Hands {
     /// The journal, and whoever sends what it has put on record.
     pub records: Records,
     /// The notifier.
     pub send: Sending,
+    /// The executor, where somebody else than the router carries the traffic.
+    pub shift: Shifting,
+    /// The router.
+    pub splits: watch::Sender<Arc<Splits>>,
     /// The archive: what one turn stored.
     pub written: mpsc::Sender<Vec<Written>>,
     /// Readers of the state.
@@ -85,24 +103,58 @@ impl Hands {
     /// Carries out what one event came to, in order, once what must be on record is.
     pub(super) async fn carry_out(&self, actions: Vec<Action>, rows: Vec<StateRow>) {
         let mut batch = Batch { rows, ..Batch::default() };
+        let mut gives_traffic = false;
         for action in &actions {
             match action {
                 Action::Record(decision) => batch.decisions.push(Arc::clone(decision)),
                 Action::Enqueue(delivery) => batch.notices.push(delivery.clone()),
+                Action::Note(tick) => batch.ticks.push(Arc::clone(tick)),
+                // What takes traffic away waits for nothing.
+                Action::Split(split) if split.share == 0 => self.share_out(split),
+                Action::Split(split) => gives_traffic |= self.is_news(split),
+                Action::Shift(_) => gives_traffic = true,
                 Action::Deliver(_) | Action::Tell(_) => {}
             }
         }
-        match (batch.decisions.is_empty(), batch.notices.is_empty() && batch.rows.is_empty()) {
-            (true, true) => {}
-            (true, false) => self.note(batch).await,
-            (false, _) => self.record(batch).await,
-        }
+        let is_empty = batch.notices.is_empty() && batch.rows.is_empty() && batch.ticks.is_empty();
+        let is_awaited = gives_traffic || !batch.decisions.is_empty();
+        let is_on_record = match (is_awaited, is_empty) {
+            (true, _) => self.record(batch).await,
+            (false, false) => {
+                self.note(batch).await;
+                false
+            }
+            (false, true) => false,
+        };
         for action in actions {
             match action {
-                Action::Record(_) | Action::Enqueue(_) => {}
+                Action::Record(_) | Action::Enqueue(_) | Action::Note(_) => {}
                 Action::Deliver(delivery) => (self.send)(delivery),
+                Action::Split(split) if split.share == 0 => {}
+                Action::Split(split) if is_on_record || !self.is_news(&split) => {
+                    self.share_out(&split);
+                }
+                Action::Shift(shift) if is_on_record => (self.shift)(shift),
+                Action::Split(Split { share, route: name, .. })
+                | Action::Shift(Shift { share, release: name, .. }) => tracing::error!(
+                    name,
+                    share,
+                    "a share is not raised: that it is to be is not on record"
+                ),
                 Action::Tell(happening) => self.tell(happening),
             }
+        }
+    }
+
+    fn is_news(&self, split: &Split) -> bool {
+        self.splits.borrow().get(&split.route) != Some(split)
+    }
+
+    fn share_out(&self, split: &Split) {
+        if self.is_news(split) {
+            let mut splits = Splits::clone(&self.splits.borrow());
+            splits.insert(split.route.clone(), split.clone());
+            self.splits.send_replace(Arc::new(splits));
         }
     }
 
@@ -122,7 +174,7 @@ impl Hands {
         batch.notices.into_iter().for_each(|delivery| (self.send)(delivery));
     }
 
-    async fn record(&self, batch: Batch) {
+    async fn record(&self, batch: Batch) -> bool {
         let decisions = batch.decisions.clone();
         for decision in &decisions {
             self.telemetry.rollback(&decision.rollback, decision.verdict.as_str());
@@ -140,6 +192,7 @@ impl Hands {
                  the same"
             );
         }
+        is_written
     }
 
     /// Hands what was stored to the archive, which may be behind: sampling doesn't wait for a disk.
@@ -177,6 +230,12 @@ impl Hands {
         self.telemetry.slos(&readings.collect::<Vec<_>>());
     }
 
+    /// Exports where the releases stand.
+    fn show_releases(&self, releases: &[ReleaseStatus]) {
+        let shown: Vec<ReleaseReading> = releases.iter().map(reading).collect();
+        self.telemetry.releases(&shown);
+    }
+
     /// Exports whose provider is in planned maintenance.
     pub(super) fn show_maintenance(
         &self,
@@ -191,7 +250,33 @@ impl Hands {
     /// Publishes a new state.
     pub(super) fn publish(&self, snapshot: Snapshot) {
         self.telemetry.groups_muted(snapshot.muted.len());
+        self.show_releases(&snapshot.releases);
         self.snapshot.send_replace(Arc::new(snapshot));
+    }
+}
+
+fn reading(status: &ReleaseStatus) -> ReleaseReading {
+    let run = status.state.run();
+    let plan = status.state.plan().unwrap_or(&status.settings.plan);
+    let gates = run.map(|run| run.standings()).unwrap_or_default();
+    let part = |ln: f64, threshold: f64| if threshold > 0.0 { ln / threshold } else { 0.0 };
+    let gate = |gate: Standing| GateReading {
+        verdict: gate.verdict.as_str(),
+        bad: gate.bad,
+        finished: gate.finished,
+        against: part(gate.ln_bad, gate.ln_bad_threshold),
+        in_favour: gate.ln_good.map(|ln| part(ln, gate.ln_good_threshold)),
+        gate: gate.gate,
+    };
+    ReleaseReading {
+        release: plan.name.clone(),
+        generation: plan.generation,
+        state: status.state.as_str(),
+        share: status.state.share(),
+        stage: run.map_or(0, Run::stage_number),
+        entered_at: run.map(Run::entered_at),
+        is_drilled: status.undrilled.is_none(),
+        gates: gates.into_iter().map(gate).collect(),
     }
 }
 
@@ -213,6 +298,9 @@ fn log(happening: &Happening) {
             "alert changed"
         ),
         Happening::Decided { decision, breach } => log_decision(decision, *breach),
+        Happening::Released { release, state, why } => {
+            tracing::info!(release, state, why, "release");
+        }
         Happening::Health(health) if health.is_green && !health.is_vantage_suspect => {
             tracing::info!("bellwether is well again; evidence counts");
         }
@@ -250,8 +338,8 @@ fn log(happening: &Happening) {
             alerts,
             "too many alerts at once: these are told to nobody; group or drop some by their rules"
         ),
-        // The notifier logs each ending where it happens.
-        Happening::Delivered { .. } => {}
+        // Notifier and executor log each ending where it happens.
+        Happening::Delivered { .. } | Happening::PlanEnded(_) => {}
     }
 }
 

@@ -5,5 +5,5 @@ mod hands;
 mod pace;
 mod run;
 
-pub use hands::{Batch, Feeds, Hands, Records, Reload, Sending};
+pub use hands::{Batch, Feeds, Hands, Records, Reload, Sending, Shifting, Splits};
 pub use run::{Cadence, Driver};

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use super::hands::{Feeds, Hands, Reload};
 use super::pace::Pace;
 use crate::clock::Clock;
-use crate::engine::{Done, Engine, Event, Happening, Job, Post, Ruling};
+use crate::engine::{Done, Engine, Event, Happening, Job, Order, Post, Ruling};
 use crate::model::{Labels, Timestamp};
 use crate::probe::{Health, Outcome};
+use crate::release::machine::Report;
 use crate::series::Store;
 use crate::telemetry::{MetricFamily, Sampler};
 
@@ -105,6 +106,7 @@ enum Next {
     Health(Health),
     Delivered(Happening),
     Post(Post, oneshot::Sender<Vec<Ruling>>),
+    Order(Order, oneshot::Sender<Result<Report, String>>),
     Samples(oneshot::Sender<Arc<Store>>),
     Reload(Reload),
     Evaluated(Box<Done>, Duration),
@@ -138,7 +140,12 @@ impl Loop {
                 Next::Evaluated(done, took) => self.evaluated(done, took).await,
                 Next::Outcome(outcome) => self.finished(outcome).await,
                 Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
+                Next::Delivered(Happening::PlanEnded(ended)) => {
+                    self.handle(Event::PlanEnded(Box::new(ended.clone())), self.clock.now()).await;
+                    self.hands.tell(Happening::PlanEnded(ended));
+                }
                 Next::Delivered(happening) => self.hands.tell(happening),
+                Next::Order(order, answer) => self.obey(order, answer).await,
                 Next::Post(post, answer) => self.rule_on(post, answer).await,
                 Next::Samples(answer) => {
                     // Whoever asked may have gone away.
@@ -189,6 +196,15 @@ impl Loop {
         self.handle(Event::Inbound(Box::new(post)), now).await;
         // Whoever asked may have gone away.
         let _is_wanted = answer.send(self.engine.rulings(&alerts, now)).is_ok();
+    }
+
+    /// Has a release do what an operator says, and answers what came of it.
+    async fn obey(&mut self, order: Order, answer: oneshot::Sender<Result<Report, String>>) {
+        let (now, release) = (self.clock.now(), order.release.clone());
+        self.handle(Event::Ordered(Box::new(order)), now).await;
+        self.hands.publish(self.engine.snapshot(now));
+        // Whoever asked may have gone away.
+        let _is_wanted = answer.send(self.engine.answer_to(&release)).is_ok();
     }
 
     async fn finished(&mut self, outcome: Outcome) {
@@ -360,7 +376,7 @@ async fn next(
     beside: &mut JoinSet<(Done, Duration)>,
     deadline: Instant,
 ) -> Next {
-    let Feeds { outcomes, health, delivered, posts, samples, reloads } = feeds;
+    let Feeds { outcomes, health, delivered, posts, orders, samples, reloads } = feeds;
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
@@ -369,6 +385,7 @@ async fn next(
             Some(happening) = delivered.recv() => Next::Delivered(happening),
             Some(reload) = reloads.recv() => Next::Reload(reload),
             Some((post, answer)) = posts.recv() => Next::Post(post, answer),
+            Some((order, answer)) = orders.recv() => Next::Order(order, answer),
             Some(answer) = samples.recv() => Next::Samples(answer),
             Some(ended) = beside.join_next() => {
                 let (done, took) = done_or_panic(ended);

@@ -1,11 +1,12 @@
 //! What the engine is told and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Labels, Timestamp};
 use crate::notice::{Alert, Delivery, Muted};
 use crate::probe::{Health, Outcome};
-use crate::release::Decision;
+use crate::release::{Decision, RunEnd, RunMode, Shift, Split, Tick};
 use crate::rules::Transition;
 
 use super::aside::Done;
@@ -35,7 +36,11 @@ pub enum Event {
     Evaluated(Box<Done>),
     /// Alerts that were judged elsewhere; [`super::Engine::rulings`] says what is decided about them.
     Inbound(Box<Post>),
-    /// Groups of notices may be due.
+    /// An operator says what a release is to do; [`super::Engine::answer_to`] says what came of it.
+    Ordered(Box<Order>),
+    /// A plan that was carried out has ended.
+    PlanEnded(Box<Ended>),
+    /// Groups of notices may be due, and blocks of releases over.
     Tick,
     /// A new configuration.
     Reload(Box<Settings>),
@@ -51,6 +56,14 @@ pub enum Action {
     Deliver(Delivery),
     /// Put into the outbox, durably, then send.
     Enqueue(Delivery),
+    /// Put on record, durably, before a share that follows it.
+    Note(Arc<Tick>),
+    /// Tell the router: at once where the candidate's share is nothing, otherwise once all that came
+    /// with it is on record.
+    Split(Split),
+    /// Have whoever carries the traffic give the candidate a share, if all that came with it is on
+    /// record.
+    Shift(Shift),
     /// Tell whoever watches; nothing depends on it.
     Tell(Happening),
 }
@@ -70,6 +83,17 @@ pub enum Happening {
         /// seen before, or the interval evaluation that found it so.
         breach: Timestamp,
     },
+    /// A release moved, or is held for another reason.
+    Released {
+        /// Which.
+        release: String,
+        /// Its state.
+        state: &'static str,
+        /// Why, in words.
+        why: String,
+    },
+    /// A plan that was carried out has ended.
+    PlanEnded(Ended),
     /// Bellwether turned ill or well.
     Health(Health),
     /// A rule failed to evaluate.
@@ -119,4 +143,57 @@ pub enum Happening {
         /// Nothing, or why it was given up.
         failure: Option<String>,
     },
+}
+
+/// What an operator wants of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Which.
+    pub release: String,
+    /// What.
+    pub what: What,
+    /// Who says so, and why.
+    pub by: String,
+}
+
+/// What a release is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Begin with the plan of the configuration.
+    Start {
+        /// Without a good drill too.
+        force: bool,
+    },
+    /// Go to the next stage at once.
+    Advance {
+        /// Without a good drill, and without a second person.
+        force: bool,
+    },
+    /// The next stage may begin, as far as people are concerned.
+    Approve,
+    /// Stay.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Go back.
+    RollBack,
+}
+
+/// How a plan that was carried out ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The rollback's name, which is its release's.
+    pub rollback: String,
+    /// Whether it was meant, rehearsed, or moved a share.
+    pub mode: RunMode,
+    /// The id of its delivery, or of its share.
+    pub id: String,
+    /// How.
+    pub end: RunEnd,
+    /// How long it took.
+    pub took: Duration,
+    /// What is not done, and why.
+    pub why: String,
+    /// Names the plan.
+    pub mark: String,
 }

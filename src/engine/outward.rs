@@ -30,7 +30,7 @@ pub(super) fn outward(
 }
 
 /// An alert's own labels win.
-fn with_external(own: &Labels, external: &Labels) -> Labels {
+pub(super) fn with_external(own: &Labels, external: &Labels) -> Labels {
     if external.is_empty() {
         return own.clone();
     }
@@ -38,7 +38,7 @@ fn with_external(own: &Labels, external: &Labels) -> Labels {
 }
 
 /// Where an expression can be looked at: Prometheus's own form of the address.
-fn generator_url(external_url: &str, expr: &str) -> String {
+pub(super) fn generator_url(external_url: &str, expr: &str) -> String {
     format!("{}{}&g0.tab=1", link_start(external_url), query_escape(expr))
 }
 

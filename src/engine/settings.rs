@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::Labels;
 use crate::notice::{Alertmanager, Heartbeat, Receiver, Route};
 use crate::probe::{Calendar, Target};
-use crate::release::Rollback;
+use crate::release::{Release, Rollback};
 use crate::rules::RuleFile;
 use crate::slo::Slo;
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub heartbeats: Vec<Heartbeat>,
     /// What may be rolled back.
     pub rollbacks: Vec<Rollback>,
+    /// What moves stage by stage; each has a rollback of its name.
+    pub releases: Vec<Release>,
     /// Objectives; their rules are among [`Self::rules`].
     pub slos: Vec<Arc<Slo>>,
     /// The sample store's limits; fixed at the start.

@@ -10,7 +10,7 @@ use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::Decision;
 use crate::rules::RuleStatus;
 
-use super::SloStatus;
+use super::{ReleaseStatus, SloStatus};
 
 /// Everything a reader may want to know, as of one moment.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub groups: Vec<GroupStatus>,
     /// The latest decisions about rollbacks, newest first.
     pub decisions: Vec<Arc<Decision>>,
+    /// Releases in the order of the configuration.
+    pub releases: Vec<ReleaseStatus>,
     /// Objectives in the order of the configuration.
     pub slos: Vec<SloStatus>,
     /// Groups of alerts of which nobody is told at this time.
@@ -40,6 +42,7 @@ impl Snapshot {
             targets: Vec::new(),
             groups: Vec::new(),
             decisions: Vec::new(),
+            releases: Vec::new(),
             slos: Vec::new(),
             muted: Vec::new(),
         }

@@ -1,6 +1,8 @@
 //! One event in, actions out.
 
 mod aside;
+mod outside;
+mod releases;
 mod reload;
 mod view;
 
@@ -17,12 +19,13 @@ use crate::series::{Scrape, Store, Written};
 use crate::slo;
 
 use super::groups::{self, Scheduled};
-use super::outside::{Outside, Post, RollbackRuling, Ruling};
-use super::outward::{is_linked_here, outward};
+use super::outside::Outside;
+use super::outward::outward;
 use super::pulse::Pulse;
+use super::releases::Releases;
 use super::slos::{self, SloStatus};
 use super::snapshot::{Evaluated, TargetStatus};
-use super::{Action, Event, Happening, Settings, early, history, memory, outside};
+use super::{Action, Event, Happening, Settings, early, history, memory};
 
 /// How often a firing alert is said again to Alertmanagers: Prometheus's default.
 const RESEND_DELAY: Duration = Duration::from_secs(60);
@@ -65,6 +68,9 @@ pub struct Engine {
     targets: BTreeMap<TargetId, TargetStatus>,
     decisions: VecDeque<Arc<Decision>>,
     slos: Vec<SloStatus>,
+    releases: Releases,
+    /// When it was last said what is told of releases.
+    releases_said_at: Timestamp,
     /// The finish of the first result since the last look at the rollback rules.
     unseen: Option<Timestamp>,
     expiry_due: Timestamp,
@@ -112,6 +118,8 @@ impl Engine {
             health: Health::green(now),
             targets: targets.collect(),
             decisions: VecDeque::new(),
+            releases: Releases::new(&settings.releases),
+            releases_said_at: now,
             unseen: None,
             expiry_due: now + EXPIRY_INTERVAL,
             refused: 0,
@@ -174,7 +182,13 @@ impl Engine {
                 self.and_beats(actions, now)
             }
             Event::Inbound(post) => self.told(*post, now),
-            Event::Tick => self.tick(now),
+            Event::Ordered(order) => self.ordered(*order, now),
+            Event::PlanEnded(ended) => self.plan_ended(&ended, now),
+            Event::Tick => {
+                let mut actions = self.turn_releases(now);
+                actions.extend(self.tick(now));
+                actions
+            }
             Event::Reload(settings) => self.reload(*settings, now),
         }
     }
@@ -190,7 +204,7 @@ impl Engine {
     pub fn next_due(&self) -> Option<Timestamp> {
         let here = self.groups.iter().filter(|scheduled| !scheduled.is_away);
         let slots = here.map(|scheduled| scheduled.due);
-        slots.chain(self.dispatcher.next_deadline()).min()
+        slots.chain(self.dispatcher.next_deadline()).chain(self.releases.next_due()).min()
     }
 
     /// What a group's last evaluation came to.
@@ -229,64 +243,6 @@ impl Engine {
         self.refused + self.store.stats().refused.total()
     }
 
-    /// What is decided about alerts from outside, now that they were handled.
-    pub fn rulings(&self, alerts: &[notice::Alert], now: Timestamp) -> Vec<Ruling> {
-        let firing = self.firing(now);
-        alerts.iter().map(|alert| self.ruling(alert, &firing, now)).collect()
-    }
-
-    fn ruling(&self, alert: &notice::Alert, own: &[notice::Alert], now: Timestamp) -> Ruling {
-        let said = self.rollbacks.said(alert);
-        let passed_over = outside::passed_over(alert, self.is_echo(alert, own), !said.is_empty());
-        let said = said.into_iter().filter(|_| passed_over.is_none());
-        let rollbacks = said.map(|(rollback, verdict)| {
-            let is_its = |decision: &&Arc<Decision>| {
-                decision.rollback == rollback && decision.incident == alert.incident
-            };
-            let decision = self.decisions.iter().find(is_its);
-            RollbackRuling {
-                rollback: rollback.to_owned(),
-                verdict,
-                is_new: decision.is_some_and(|decision| decision.at == now),
-                decision: decision.map(|one| (one.id.clone(), one.report.why.clone())),
-            }
-        });
-        let rollbacks = rollbacks.collect();
-        Ruling { alert: alert.clone(), passed_over, rollbacks }
-    }
-
-    /// Whether an alert is one of ours that comes back by way of an Alertmanager.
-    fn is_echo(&self, alert: &notice::Alert, own: &[notice::Alert]) -> bool {
-        is_linked_here(&alert.generator_url, &self.settings)
-            || own.iter().any(|own| own.labels == alert.labels)
-    }
-
-    fn told(&mut self, post: Post, now: Timestamp) -> Vec<Action> {
-        let own = self.firing(now);
-        for alert in post.alerts {
-            if !alert.is_firing {
-                self.outside.ends(&alert.incident);
-                self.rollbacks.resolved(&alert.incident);
-            } else if !self.is_echo(&alert, &own) {
-                self.outside.fires(now, alert, &post.said_by);
-            }
-        }
-        self.ask_for_outside(now)
-    }
-
-    /// Offers what others say fires to the rollbacks. For a stable target it speaks against it.
-    fn ask_for_outside(&mut self, now: Timestamp) -> Vec<Action> {
-        let told = self.outside.firing(now);
-        let beside: Vec<notice::Alert> = told.iter().map(|(alert, _)| alert.clone()).collect();
-        let each = told.iter();
-        each.flat_map(|(alert, said_by)| {
-            let said_by = Some(said_by.as_str());
-            let asking = Asking { consider: Rollbacks::consider, breach: now, said_by };
-            self.offer(asking, alert, &beside, now)
-        })
-        .collect()
-    }
-
     /// Notices may be due. What fired before a restart is said at once to those who forget an alert
     /// that nobody asserts, and to the grouping of notices.
     fn tick(&mut self, now: Timestamp) -> Vec<Action> {
@@ -319,6 +275,7 @@ impl Engine {
         if let Some(status) = self.targets.get_mut(&outcome.target) {
             status.push(Arc::clone(&outcome));
         }
+        self.releases.entries.iter_mut().for_each(|entry| entry.observe(&outcome));
         vec![Action::Tell(Happening::Finished(outcome))]
     }
 
@@ -462,11 +419,7 @@ impl Engine {
         if !self.rollbacks.is_asked(alert) {
             return Vec::new();
         }
-        let doubt = match (self.health.is_green, self.health.is_vantage_suspect) {
-            (false, _) => Some(Doubt::CanaryRed),
-            (true, true) => Some(Doubt::VantageSuspect),
-            (true, false) => None,
-        };
+        let doubt = self.doubt();
         let mut firing = self.firing(now);
         firing.extend_from_slice(foreseen);
         let planned = self.planned(now);
@@ -474,15 +427,34 @@ impl Engine {
             Evidence { recent: &self.recent, firing: &firing, planned: &planned, doubt, said_by };
         let mut actions = Vec::new();
         for decision in consider(&mut self.rollbacks, now, alert, &evidence) {
-            let delivery = decision.delivery.clone();
-            let decision = Arc::new(decision);
-            self.decisions.truncate(DECISIONS_MAX - 1);
-            self.decisions.push_front(Arc::clone(&decision));
-            actions.push(Action::Record(Arc::clone(&decision)));
-            actions.extend(delivery.map(Action::Deliver));
-            actions.push(Action::Tell(Happening::Decided { decision, breach }));
+            let (rollback, verdict) = (decision.rollback.clone(), decision.verdict);
+            actions.extend(self.decide(decision, breach));
+            if releases::takes_back(verdict) {
+                actions.extend(self.went_back(&rollback, alert.name(), now));
+            }
         }
         actions
+    }
+
+    /// Has a decision put on record and carried out.
+    fn decide(&mut self, decision: Decision, breach: Timestamp) -> Vec<Action> {
+        let delivery = decision.delivery.clone();
+        let decision = Arc::new(decision);
+        self.decisions.truncate(DECISIONS_MAX - 1);
+        self.decisions.push_front(Arc::clone(&decision));
+        let mut actions = vec![Action::Record(Arc::clone(&decision))];
+        actions.extend(delivery.map(Action::Deliver));
+        actions.push(Action::Tell(Happening::Decided { decision, breach }));
+        actions
+    }
+
+    /// Why what is seen cannot be trusted, if so.
+    fn doubt(&self) -> Option<Doubt> {
+        match (self.health.is_green, self.health.is_vantage_suspect) {
+            (false, _) => Some(Doubt::CanaryRed),
+            (true, true) => Some(Doubt::VantageSuspect),
+            (true, false) => None,
+        }
     }
 
     /// Every alert that fires.
@@ -549,7 +521,12 @@ impl Engine {
 fn is_carried_out(action: &Action) -> bool {
     match action {
         Action::Deliver(_) => true,
-        Action::Record(_) | Action::Enqueue(_) | Action::Tell(_) => false,
+        Action::Record(_)
+        | Action::Enqueue(_)
+        | Action::Note(_)
+        | Action::Split(_)
+        | Action::Shift(_)
+        | Action::Tell(_) => false,
     }
 }
 

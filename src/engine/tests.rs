@@ -6,6 +6,7 @@ mod early;
 mod interval;
 mod maintenance;
 mod pulse;
+mod releases;
 mod reload;
 mod restart;
 mod slos;

@@ -37,6 +37,8 @@ pub(super) struct Try {
     pub(super) stable: Vec<TargetId>,
     pub(super) reach: Reach,
     pub(super) limit: Duration,
+    /// The candidate's part of the traffic, in percent, as it is to be.
+    pub(super) share: u8,
 }
 
 impl Try {
@@ -112,6 +114,7 @@ impl Try {
             ("BELLWETHER_KEY", self.run.step_key(&self.step.name)),
             ("BELLWETHER_FENCE", self.reach.fence.to_string()),
             ("BELLWETHER_MODE", self.run.mode.as_str().to_owned()),
+            ("BELLWETHER_SHARE", self.share.to_string()),
         ] {
             environment.push((name.to_owned(), value));
         }

@@ -134,6 +134,7 @@ fn start_after(
 ) -> Running {
     let (entries, written) = mpsc::channel(256);
     let planned = Planned {
+        traffic: None,
         rollback: "r".to_owned(),
         plan: Arc::new(Plan { steps, deadline: 60 * SECOND }),
         stable: vec![TargetId::new("stable")],

@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::model::{TargetId, Timestamp};
 use crate::notice::{Delivery, Sending};
 use crate::release::{
-    Course, LogEntry, Plan, Run, RunAction, RunEnd, RunEvent, RunMode, TryOutcome,
+    Course, LogEntry, Plan, Run, RunAction, RunEnd, RunEvent, RunMode, Shift, TryOutcome,
+    share_body,
 };
 use crate::telemetry::{PlanEnded, Telemetry};
 
@@ -37,6 +38,8 @@ pub struct Planned {
     pub rollback: String,
     /// Its steps.
     pub plan: Arc<Plan>,
+    /// What gives the candidate a share, for releases.
+    pub traffic: Option<Arc<Plan>>,
     /// The targets that are asked at the end.
     pub stable: Vec<TargetId>,
     /// The message of a drill.
@@ -69,6 +72,7 @@ type DrillAnswer = oneshot::Sender<Result<RunEnd, Refused>>;
 #[derive(Debug)]
 enum Order {
     Carry(Delivery),
+    Shift(Shift),
     Drill(String, DrillAnswer),
     Change(Vec<Planned>),
     Stop(oneshot::Sender<()>),
@@ -103,6 +107,7 @@ impl Executor {
             clock,
             telemetry,
             active: BTreeMap::new(),
+            shifts: BTreeMap::new(),
             running: JoinSet::new(),
             drills: BTreeMap::new(),
             over: VecDeque::new(),
@@ -121,6 +126,15 @@ impl Executor {
         let id = delivery.id.clone();
         if self.orders.try_send(Order::Carry(delivery)).is_err() {
             tracing::error!(id, "a rollback waits for the next start: too many are under way");
+        }
+    }
+
+    /// Gives the candidate of a release a share, without waiting. It is asked for again until it is
+    /// acknowledged, so what cannot be taken is not lost.
+    pub fn shift(&self, shift: Shift) {
+        let release = shift.release.clone();
+        if self.orders.try_send(Order::Shift(shift)).is_err() {
+            tracing::error!(release, "a share is not set: too much is under way");
         }
     }
 
@@ -177,6 +191,8 @@ struct Desk {
     clock: Clock,
     telemetry: Telemetry,
     active: BTreeMap<String, Active>,
+    /// Shares that are being set. They are under way beside drills, and end where a rollback begins.
+    shifts: BTreeMap<String, (String, TaskHandle)>,
     running: JoinSet<(String, RunMode, RunEnd)>,
     /// When the next drill of each is due.
     drills: BTreeMap<String, Instant>,
@@ -194,6 +210,7 @@ impl Desk {
                 biased;
                 order = inbox.recv() => match order {
                     Some(Order::Carry(delivery)) => self.carry(delivery),
+                    Some(Order::Shift(shift)) => self.shift(&shift),
                     Some(Order::Drill(rollback, answer)) => self.drill(&rollback, Some(answer)),
                     Some(Order::Change(planned)) => {
                         self.shown.send_replace(names_of(&planned));
@@ -208,6 +225,7 @@ impl Desk {
                     None => return,
                 },
                 Some(ended) = self.running.join_next() => match ended {
+                    Ok((_, RunMode::Shift, _)) => self.forget_shifts(),
                     Ok((rollback, mode, end)) => self.ended(&rollback, mode, end),
                     Err(error) => self.broken(&error),
                 },
@@ -245,12 +263,60 @@ impl Desk {
             Some(_) => self.end_drill(&name),
             None => {}
         }
+        if let Some((_, task)) = self.shifts.remove(&name) {
+            task.abort();
+        }
         let (generation, id) = (delivery.decided_at.millis(), delivery.id.clone());
         let run = Run { rollback: name, generation, mode: RunMode::Real, id };
         if self.over.contains(&run.key()) {
             return;
         }
         self.start(&planned, run, delivery.body, None);
+    }
+
+    /// Begins to set a share, unless that is under way or its release goes back.
+    fn shift(&mut self, shift: &Shift) {
+        let name = &shift.release;
+        let goes_back = self.active.get(name).is_some_and(|active| active.mode == RunMode::Real);
+        let planned = self.planned.get(name);
+        let traffic = planned.and_then(|planned| planned.traffic.clone());
+        let (Some(planned), Some(traffic), false) = (planned, traffic, goes_back) else {
+            tracing::error!(release = name, "a share is not set: its release goes back or is gone");
+            return;
+        };
+        let (generation, mode) = (shift.entered_at.millis(), RunMode::Shift);
+        let id = format!("{name}:{}:stage-{}", shift.generation, shift.stage);
+        let run = Run { rollback: name.clone(), generation, mode, id };
+        let key = run.key();
+        if self.shifts.get(name).is_some_and(|(under_way, _)| *under_way == key) {
+            return;
+        }
+        let message = Arc::from(share_body(self.clock.now(), shift));
+        let work = self.work(planned.stable.clone(), message, shift.share);
+        let plan = Arc::new(traffic.with_share(shift.share));
+        let course = Course::new(plan, run, &BTreeSet::new(), self.clock.now());
+        let name = name.clone();
+        let release = name.clone();
+        let task = self.running.spawn(async move { (release, mode, work.execute(course).await) });
+        if let Some((_, before)) = self.shifts.insert(name, (key, task)) {
+            before.abort();
+        }
+    }
+
+    fn forget_shifts(&mut self) {
+        self.shifts.retain(|_, (_, task)| !task.is_finished());
+    }
+
+    fn work(&self, stable: Vec<TargetId>, message: Arc<str>, share: u8) -> Work {
+        Work {
+            stable,
+            message,
+            share,
+            reach: self.reach.clone(),
+            entries: self.entries.clone(),
+            clock: self.clock,
+            telemetry: self.telemetry.clone(),
+        }
     }
 
     /// A rollback that is meant does not wait for a rehearsal.
@@ -326,14 +392,7 @@ impl Desk {
         let done = self.done.remove(&key).unwrap_or_default();
         tracing::warn!(rollback, mode = mode.as_str(), run = run.key(), "a plan begins");
         let course = Course::new(Arc::clone(&planned.plan), run, &done, self.clock.now());
-        let work = Work {
-            stable: planned.stable.clone(),
-            message,
-            reach: self.reach.clone(),
-            entries: self.entries.clone(),
-            clock: self.clock,
-            telemetry: self.telemetry.clone(),
-        };
+        let work = self.work(planned.stable.clone(), message, 0);
         let name = rollback.clone();
         let task = self.running.spawn(async move { (name, mode, work.execute(course).await) });
         let active = Active { mode, id, key, task, answer, waiting: VecDeque::new() };
@@ -363,6 +422,7 @@ impl Desk {
     fn broken(&mut self, error: &JoinError) {
         let is_it = |(_, active): &(&String, &Active)| active.task.id() == error.id();
         // Not there any more: a drill that was ended for one that is meant.
+        self.forget_shifts();
         let Some(rollback) = self.active.iter().find(is_it).map(|(name, _)| name.clone()) else {
             return;
         };
@@ -400,6 +460,7 @@ async fn until(due: Option<Instant>) {
 struct Work {
     stable: Vec<TargetId>,
     message: Arc<str>,
+    share: u8,
     reach: Reach,
     entries: mpsc::Sender<LogEntry>,
     clock: Clock,
@@ -431,9 +492,14 @@ impl Work {
                     RunAction::Finish(end) => {
                         let run = course.run();
                         let took = self.clock.now().since(began);
+                        let is_drill = match run.mode {
+                            RunMode::Real => false,
+                            RunMode::Drill => true,
+                            RunMode::Shift => return end,
+                        };
                         self.telemetry.plan_ended(&PlanEnded {
                             rollback: &run.rollback,
-                            is_drill: run.mode == RunMode::Drill,
+                            is_drill,
                             is_good: end.is_good(),
                             at: self.clock.now(),
                             took,
@@ -468,6 +534,7 @@ impl Work {
             stable: self.stable.clone(),
             reach: self.reach.clone(),
             limit,
+            share: self.share,
         };
         let (handle, registration) = AbortHandle::new_pair();
         let making = Abortable::new(attempted.make(self.clock.now()), registration);

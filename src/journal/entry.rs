@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::log;
 use super::outbox::{self, ROWS_A_STATEMENT};
+use super::{log, ticks};
 use crate::model::{StateRow, StateTable, Timestamp};
 use crate::notice::{Delivery, HookId};
-use crate::release::{Decision, LogEntry, Verdict};
+use crate::release::{Decision, LogEntry, Tick, Verdict};
 
 /// Entries that could not be written yet; beyond it the oldest is lost, and logged.
 const ENTRIES_MAX: usize = 10_000;
@@ -43,6 +43,8 @@ pub struct Batch {
     pub endings: Vec<DeliveryRecord>,
     /// What plans did.
     pub log: Vec<LogEntry>,
+    /// Steps of releases.
+    pub ticks: Vec<Arc<Tick>>,
     /// State that changed.
     pub rows: Vec<StateRow>,
 }
@@ -61,6 +63,7 @@ enum Entry {
     Notice(Delivery),
     Ending(DeliveryRecord),
     Log(LogEntry),
+    Tick(Arc<Tick>),
 }
 
 impl Backlog {
@@ -70,6 +73,7 @@ impl Backlog {
         self.entries.extend(batch.notices.into_iter().map(Entry::Notice));
         self.entries.extend(batch.endings.into_iter().map(Entry::Ending));
         self.entries.extend(batch.log.into_iter().map(Entry::Log));
+        self.entries.extend(batch.ticks.into_iter().map(Entry::Tick));
         self.rows.extend(batch.rows.into_iter().map(|row| ((row.table, row.key), row.value)));
         let lost = self.entries.len().saturating_sub(ENTRIES_MAX);
         self.entries.drain(..lost);
@@ -126,6 +130,7 @@ impl Backlog {
                 Entry::Notice(delivery) => letters.push(delivery),
                 Entry::Ending(record) => endings.push(record),
                 Entry::Log(entry) => log::write(entry, connection).await?,
+                Entry::Tick(tick) => ticks::write(tick, connection).await?,
             }
         }
         // An end is never older than the beginning that is written with it.

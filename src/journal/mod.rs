@@ -13,6 +13,7 @@ mod lock;
 mod log;
 mod outbox;
 mod store;
+mod ticks;
 mod writer;
 
 #[cfg(test)]

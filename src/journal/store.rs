@@ -10,7 +10,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::lock::LockError;
-use super::outbox;
+use super::{outbox, ticks};
 use crate::model::{StateRow, StateTable, Timestamp};
 use crate::release::{Record, Verdict};
 
@@ -18,7 +18,7 @@ use crate::release::{Record, Verdict};
 pub(super) const FILE: &str = "bellwether.db";
 
 /// The schema that this program writes; a step for each version before it.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Rows older than that are of no use to any decision, and few ask for them.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -167,7 +167,7 @@ async fn migrate(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Res
 }
 
 /// What leads to each version from the one before it.
-const STEPS: [&[&str]; 3] = [
+const STEPS: [&[&str]; 4] = [
     &[
         "CREATE TABLE decision (
             seq INTEGER PRIMARY KEY,
@@ -223,6 +223,18 @@ const STEPS: [&[&str]; 3] = [
         )",
         "CREATE INDEX plan_log_rollback ON plan_log (rollback, seq)",
     ],
+    &["CREATE TABLE tick (
+            release TEXT NOT NULL,
+            generation BIGINT NOT NULL,
+            number BIGINT NOT NULL,
+            at BIGINT NOT NULL,
+            evidence TEXT NOT NULL,
+            state TEXT NOT NULL,
+            report TEXT NOT NULL,
+            mark TEXT NOT NULL,
+            is_news BOOLEAN NOT NULL,
+            PRIMARY KEY (release, generation, number)
+        )"],
 ];
 
 /// Removes what is too old or too much.
@@ -238,6 +250,7 @@ pub(super) async fn prune(connection: &mut SqliteConnection, now: Timestamp) -> 
         let oldest = (now - KEPT).millis();
         sqlx::query(statement).bind(oldest).bind(ROWS_MAX).execute(&mut *connection).await?;
     }
+    ticks::prune(connection).await?;
     outbox::prune(connection, now).await
 }
 

@@ -191,11 +191,11 @@ async fn a_later_programs_file_is_refused_and_left_alone() {
     let directory = Directory::new();
     directory.open().await.unwrap().close().await;
     let mut raw = directory.raw().await;
-    sqlx::query("INSERT INTO schema_version (version) VALUES (4)").execute(&mut raw).await.unwrap();
+    sqlx::query("INSERT INTO schema_version (version) VALUES (5)").execute(&mut raw).await.unwrap();
     raw.close().await.unwrap();
     let before = std::fs::read(directory.file()).unwrap();
     let error = directory.open().await.unwrap_err().to_string();
-    assert!(error.contains("has schema `4`, but this bellwether knows up to `3`"), "{error}");
+    assert!(error.contains("has schema `5`, but this bellwether knows up to `4`"), "{error}");
     assert_eq!(std::fs::read(directory.file()).unwrap(), before);
 }
 
@@ -442,4 +442,46 @@ async fn a_file_of_version_1_is_brought_up_to_date() {
     journal.close().await;
     // Once is enough.
     assert_eq!(directory.open().await.unwrap().take_up().await.unwrap().len(), 1);
+}
+
+fn tick(generation: u64, number: u64, is_news: bool) -> Arc<crate::release::Tick> {
+    Arc::new(crate::release::Tick {
+        release: "next".to_owned(),
+        generation,
+        number,
+        at_ms: 1_000_000 * i64::try_from(generation).unwrap_or(9) + 7,
+        evidence: "{}".to_owned(),
+        state: "running".to_owned(),
+        report: "{}".to_owned(),
+        mark: "m".to_owned(),
+        is_news,
+    })
+}
+
+#[tokio::test]
+async fn steps_of_a_release_come_back_in_order_and_old_generations_go() {
+    let directory = Directory::new();
+    let journal = directory.open().await.unwrap();
+    for generation in [1, 2, 3, 4, 5, u64::MAX] {
+        let ticks = (1..=3).map(|number| tick(generation, number, number == 2)).collect();
+        journal.write(Batch { ticks, ..Batch::default() }).await.unwrap();
+    }
+    // One that comes again, as after a disk that hung, is the same one.
+    let again = Batch { ticks: vec![tick(u64::MAX, 3, true)], ..Batch::default() };
+    journal.write(again).await.unwrap();
+    let name = || "next".to_owned();
+    let numbers = |ticks: Vec<crate::release::Tick>| -> Vec<(u64, u64)> {
+        ticks.iter().map(|tick| (tick.generation, tick.number)).collect()
+    };
+    let last = vec![(u64::MAX, 1), (u64::MAX, 2), (u64::MAX, 3)];
+    assert_eq!(numbers(journal.ticks(name(), None).await.unwrap()), last);
+    assert_eq!(journal.last_ticks().await.unwrap().len(), 1);
+    assert_eq!(numbers(journal.ticks(name(), Some(2)).await.unwrap()), [(2, 1), (2, 2), (2, 3)]);
+    let news = numbers(journal.news(name(), 2).await.unwrap());
+    assert_eq!(news, [(5, 2), (u64::MAX, 2)].map(|one| one).to_vec());
+    journal.close().await;
+    // A start removes all but the last five generations.
+    let journal = directory.open().await.unwrap();
+    assert!(journal.ticks(name(), Some(1)).await.unwrap().is_empty());
+    assert_eq!(journal.ticks(name(), Some(2)).await.unwrap().len(), 3);
 }

@@ -17,10 +17,11 @@ use super::lock::Lock;
 use super::log;
 use super::outbox;
 use super::store::{self, FILE, JournalError};
+use super::ticks;
 use crate::clock::Clock;
 use crate::model::{JournalStanding, StateRow, Timestamp};
 use crate::notice::{Delivery, Letter, LetterState};
-use crate::release::{Decision, LogEntry, Record};
+use crate::release::{Decision, LogEntry, Record, Tick};
 
 /// Requests that wait for the task.
 const REQUESTS_MAX: usize = 1024;
@@ -52,6 +53,9 @@ enum Request {
     Letters(Option<LetterState>, Answer<Vec<Letter>>),
     Revive(Option<Vec<String>>, Answer<Vec<Delivery>>),
     Log(Option<String>, usize, Answer<Vec<LogEntry>>),
+    LastTicks(Answer<Vec<Vec<Tick>>>),
+    Ticks(String, Option<u64>, Answer<Vec<Tick>>),
+    News(String, usize, Answer<Vec<Tick>>),
 }
 
 impl Journal {
@@ -157,6 +161,25 @@ impl Journal {
         count: usize,
     ) -> Result<Vec<LogEntry>, JournalError> {
         self.ask(|answer| Request::Log(rollback, count, answer)).await
+    }
+
+    /// The steps of the last generation of each release, oldest first.
+    pub async fn last_ticks(&self) -> Result<Vec<Vec<Tick>>, JournalError> {
+        self.ask(Request::LastTicks).await
+    }
+
+    /// The steps of one generation of a release, of the last where none is named, oldest first.
+    pub async fn ticks(
+        &self,
+        release: String,
+        generation: Option<u64>,
+    ) -> Result<Vec<Tick>, JournalError> {
+        self.ask(|answer| Request::Ticks(release, generation, answer)).await
+    }
+
+    /// The last steps of a release in which anything changed, oldest first.
+    pub async fn news(&self, release: String, count: usize) -> Result<Vec<Tick>, JournalError> {
+        self.ask(|answer| Request::News(release, count, answer)).await
     }
 
     /// Writes what is left, closes the file and gives the directory back.
@@ -268,6 +291,17 @@ impl Writer {
             Request::Log(rollback, count, answer) => {
                 let lines = log::lines(connection, rollback.as_deref(), count).await;
                 answer.send(lines.map_err(JournalError::Read)).is_ok()
+            }
+            Request::LastTicks(answer) => {
+                answer.send(ticks::last(connection).await.map_err(JournalError::Read)).is_ok()
+            }
+            Request::Ticks(release, generation, answer) => {
+                let ticks = ticks::of_generation(connection, &release, generation).await;
+                answer.send(ticks.map_err(JournalError::Read)).is_ok()
+            }
+            Request::News(release, count, answer) => {
+                let ticks = ticks::news(connection, &release, count).await;
+                answer.send(ticks.map_err(JournalError::Read)).is_ok()
             }
             Request::Revive(ids, answer) => {
                 let revived = outbox::revive(connection, ids.as_deref(), now).await;

@@ -245,7 +245,7 @@ impl Course {
             if let Some(why) = self.bar(position, deadline, now) {
                 let result = match self.run.mode {
                     RunMode::Drill if !step.effect.is_rehearsed() => StepResult::NotRehearsed,
-                    RunMode::Drill | RunMode::Real => StepResult::Skipped,
+                    RunMode::Drill | RunMode::Real | RunMode::Shift => StepResult::Skipped,
                 };
                 self.end_step(position, result, why, now, actions);
             } else if is_free || step.moves_traffic {
@@ -313,11 +313,16 @@ impl Course {
             (RunMode::Real, false) => RunEnd::RollbackUnverified,
             (RunMode::Drill, true) => RunEnd::DrillPassed,
             (RunMode::Drill, false) => RunEnd::DrillFailed,
+            (RunMode::Shift, true) => RunEnd::Shifted,
+            (RunMode::Shift, false) => RunEnd::NotShifted,
         };
         self.end = Some(end);
         let took = now.since(self.began_at).as_millis();
         let took_ms = u64::try_from(took).unwrap_or(u64::MAX);
-        actions.push(self.record(now, What::Ended { end, took_ms, why: open.join("; ") }));
+        actions.push(self.record(
+            now,
+            What::Ended { end, took_ms, why: open.join("; "), mark: self.plan.mark() },
+        ));
         actions.push(RunAction::Finish(end));
     }
 

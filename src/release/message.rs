@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Mode, Report, Rollback, Run, RunMode};
+use super::{Mode, Report, Rollback, Run, RunMode, Shift};
 use crate::model::{Labels, TargetId, Timestamp};
 use crate::notice::Alert;
 
@@ -49,6 +49,7 @@ pub(super) fn body(now: Timestamp, rollback: &Rollback, alert: &Alert, report: &
                     "value": number(alert.value),
                     "generatorURL": cut(&alert.generator_url),
                 },
+                "share": 0,
                 "reason": cut(&report.why),
                 "dry_run": rollback.mode == Mode::DryRun,
             },
@@ -74,8 +75,26 @@ pub fn operator_body(now: Timestamp, rollback: &Rollback, reason: &str) -> Strin
             "rollback": rollback.name,
             "candidate": names(&rollback.candidate),
             "stable": names(&rollback.stable),
+            "share": 0,
             "reason": reason.chars().take(1024).collect::<String>(),
             "dry_run": false,
+        },
+    })
+    .to_string()
+}
+
+/// The message of whoever gives the candidate a share.
+pub fn share_body(now: Timestamp, shift: &Shift) -> String {
+    json!({
+        "type": "release.share",
+        "timestamp": now.rfc3339(),
+        "data": {
+            "release": shift.release,
+            "releaseGeneration": shift.generation,
+            "stage": shift.stage,
+            "share": shift.share,
+            "candidate": names(&shift.candidate),
+            "stable": names(&shift.stable),
         },
     })
     .to_string()
@@ -87,9 +106,12 @@ pub fn step_body(message: &str, run: &Run, step: &str) -> String {
     let mut body: Value = serde_json::from_str(message).unwrap_or_else(|_| json!({}));
     body["data"]["step"] = json!(step);
     body["data"]["generation"] = json!(run.generation);
-    if run.mode == RunMode::Drill {
-        body["type"] = json!("rollback.drill");
-        body["data"]["drill"] = json!(true);
+    match run.mode {
+        RunMode::Real | RunMode::Shift => {}
+        RunMode::Drill => {
+            body["type"] = json!("rollback.drill");
+            body["data"]["drill"] = json!(true);
+        }
     }
     body.to_string()
 }
@@ -143,6 +165,7 @@ mod tests {
                     "value": "0.25",
                     "generatorURL": "http://b/graph",
                 },
+                "share": 0,
                 "reason": "`ErrorRatio` fires and stable is good",
                 "dry_run": false,
             },

@@ -13,6 +13,7 @@ mod laws;
 pub mod machine;
 mod message;
 mod plan;
+mod record;
 mod rollbacks;
 mod run;
 mod settings;
@@ -20,8 +21,9 @@ mod stable;
 
 pub use decision::{Decision, Doubt, Record, Report, Verdict};
 pub use executor::{Course, RunAction, RunEvent, TryOutcome};
-pub use message::{BODY_BYTES_MAX, operator_body, step_body};
+pub use message::{BODY_BYTES_MAX, operator_body, share_body, step_body};
 pub use plan::{DEADLINE_DEFAULT, Effect, OnError, Plan, STEPS_MAX, Step};
+pub use record::{Difference, Shift, Split, Tick, mark, played_again};
 pub use rollbacks::{Evidence, INCIDENTS_MAX, Rollbacks};
 pub use run::{LogEntry, OUTPUT_MAX, Run, RunEnd, RunMode, StepResult, What};
 pub use settings::{Does, Drilled, Mode, Release, Rollback, SHARE, Traffic};

@@ -139,6 +139,43 @@ impl Rollbacks {
             .collect()
     }
 
+    /// Begins a rollback that is decided on elsewhere, for one incident once; `None` where there is
+    /// none of this name.
+    pub fn begin(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        alert: &Alert,
+        why: &str,
+        recent: &Recent,
+    ) -> Option<Decision> {
+        let entry = self.entries.iter_mut().find(|entry| entry.settings.name == name)?;
+        let targets = recent.by_outcomes(now, &entry.settings.stable);
+        let stable = Health::of_side(&targets);
+        let in_last_day = entry.in_last_day(now);
+        let report = Report { why: why.to_owned(), stable, targets, doubt: None, in_last_day };
+        let id = message::key(name, &alert.incident);
+        let delivery = Some(entry.delivery(now, &id, alert, &report, Sending::Real));
+        entry.carried_out(now, &alert.incident, Verdict::Fired, Mode::Live);
+        Some(Decision {
+            id,
+            rollback: name.to_owned(),
+            incident: alert.incident.clone(),
+            at: now,
+            verdict: Verdict::Fired,
+            alert: alert.clone(),
+            report,
+            delivery,
+        })
+    }
+
+    /// How many rollbacks of this name there were in the 24 hours before.
+    pub fn in_last_day(&self, now: Timestamp, name: &str) -> u32 {
+        let entry = self.entries.iter().find(|entry| entry.settings.name == name);
+        let count = entry.map_or(0, |entry| entry.in_last_day(now));
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// An incident is over: what was held for it is dropped.
     pub fn resolved(&mut self, incident: &str) {
         for entry in &mut self.entries {
@@ -230,6 +267,11 @@ impl Entry {
         let targets = evidence.recent.health(now, &self.settings.stable, alert, evidence.firing);
         let (verdict, _) = self.judge(now, Health::of_side(&targets), evidence);
         matches!(verdict, Verdict::Fired | Verdict::DryRun)
+    }
+
+    fn in_last_day(&self, now: Timestamp) -> usize {
+        let fired = self.fired.iter().filter(|(_, mode)| *mode == Mode::Live);
+        fired.filter(|(at, _)| now.since(*at) < DAY).count()
     }
 
     /// The verdict, and how many rollbacks the last day had.

@@ -15,6 +15,8 @@ pub enum RunMode {
     Real,
     /// It rehearses.
     Drill,
+    /// It gives the candidate the share of a stage.
+    Shift,
 }
 
 impl RunMode {
@@ -23,6 +25,7 @@ impl RunMode {
         match self {
             Self::Real => "real",
             Self::Drill => "drill",
+            Self::Shift => "shift",
         }
     }
 }
@@ -44,7 +47,11 @@ pub struct Run {
 impl Run {
     /// The release and the generation, in the alphabet of a header: `gpt-next:1795000000000`.
     pub fn key(&self) -> String {
-        let mode = if self.mode == RunMode::Drill { "drill:" } else { "" };
+        let mode = match self.mode {
+            RunMode::Real => "",
+            RunMode::Drill => "drill:",
+            RunMode::Shift => "shift:",
+        };
         format!("{mode}{}:{}", escaped(&self.rollback), self.generation)
     }
 
@@ -92,6 +99,10 @@ pub enum RunEnd {
     DrillPassed,
     /// Some of it did not.
     DrillFailed,
+    /// The candidate has the share, as far as whoever sets it says.
+    Shifted,
+    /// Nobody knows.
+    NotShifted,
 }
 
 impl RunEnd {
@@ -102,12 +113,17 @@ impl RunEnd {
             Self::RollbackUnverified => "rollback_unverified",
             Self::DrillPassed => "drill_passed",
             Self::DrillFailed => "drill_failed",
+            Self::Shifted => "shifted",
+            Self::NotShifted => "not_shifted",
         }
     }
 
     /// Whether it went as it should.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::RolledBack | Self::DrillPassed)
+        match self {
+            Self::RolledBack | Self::DrillPassed | Self::Shifted => true,
+            Self::RollbackUnverified | Self::DrillFailed | Self::NotShifted => false,
+        }
     }
 }
 
@@ -180,6 +196,9 @@ pub enum What {
         took_ms: u64,
         /// The steps that are not done, and why.
         why: String,
+        /// Names the plan; see [`super::Plan::mark`].
+        #[serde(default)]
+        mark: String,
     },
 }
 
@@ -208,12 +227,17 @@ mod tests {
             rollback: "a".to_owned(),
             mode: RunMode::Real,
             at_ms: 7,
-            what: What::Ended { end: RunEnd::RolledBack, took_ms: 3, why: String::new() },
+            what: What::Ended {
+                end: RunEnd::RolledBack,
+                took_ms: 3,
+                why: String::new(),
+                mark: "m".to_owned(),
+            },
         };
         let text = serde_json::to_string(&entry).unwrap();
         assert_eq!(
             text,
-            r#"{"run":"a:7","id":"i","rollback":"a","mode":"real","at_ms":7,"what":"ended","end":"rolled_back","took_ms":3,"why":""}"#
+            r#"{"run":"a:7","id":"i","rollback":"a","mode":"real","at_ms":7,"what":"ended","end":"rolled_back","took_ms":3,"why":"","mark":"m"}"#
         );
         assert_eq!(serde_json::from_str::<LogEntry>(&text).unwrap(), entry);
     }

@@ -91,7 +91,7 @@ impl Course {
         for action in actions {
             match action {
                 // The decision itself is told, too.
-                Action::Record(_) => {}
+                Action::Record(_) | Action::Note(_) | Action::Split(_) | Action::Shift(_) => {}
                 Action::Deliver(delivery) | Action::Enqueue(delivery) => self.deliver(delivery),
                 Action::Tell(happening) => self.tell(at, happening),
             }
@@ -149,6 +149,8 @@ impl Course {
             // Results are what was read, and nothing is delivered.
             Happening::Finished(_)
             | Happening::TemplatesFailed { .. }
+            | Happening::Released { .. }
+            | Happening::PlanEnded(_)
             | Happening::Delivered { .. } => {}
         }
     }

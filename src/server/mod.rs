@@ -31,7 +31,7 @@ pub use door::{Door, Keys};
 pub use hook::PostRequest;
 pub use listener::{Server, Views};
 pub use outbox::{OutboxRequest, Resent};
-pub use releases::{ReleaseRequest, Releases};
+pub use releases::{ReleaseLog, ReleaseRequest, Releases};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::shape::success;
 use crate::access::Scope;
 use crate::engine::Snapshot;
 use crate::notice::{Delivery, Letter, LetterState, Muted};
-use crate::release::LogEntry;
+use crate::release::{LogEntry, Tick};
 
 /// A question about the outbox, and where its answer goes; what fails is told in words.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub enum OutboxRequest {
     Resend(Option<Vec<String>>, oneshot::Sender<Result<Vec<Resent>, String>>),
     /// Put something in and send it, on record or, after half a second, without; answered by which.
     Put(Delivery, oneshot::Sender<bool>),
+    /// The steps of a generation of a release, of the last where none is named, oldest first.
+    Ticks(String, Option<u64>, oneshot::Sender<Result<Vec<Tick>, String>>),
+    /// The last steps of a release in which anything changed, oldest first.
+    News(String, oneshot::Sender<Result<Vec<Tick>, String>>),
     /// What plans did, those of one rollback or all, oldest first.
     Log(Option<String>, oneshot::Sender<Result<Vec<LogEntry>, String>>),
 }

@@ -141,6 +141,16 @@ families! {
     DRILL_SUCCESSFUL = process("bellwether_drill_last_successful", Gauge, ["rollback"], "Whether the last drill of a rollback's plan passed: 1, or 0 where it failed or there was none.");
     DRILL_TIME = process("bellwether_drill_last_timestamp_seconds", Gauge, ["rollback"], "When the last drill of a rollback's plan ended; 0 where there was none.");
     DRILL_DURATION = process("bellwether_drill_last_duration_seconds", Gauge, ["rollback"], "How long the last drill of a rollback's plan took.");
+    RELEASE_STATE = process("bellwether_release_state", Gauge, ["release", "state"], "Whether a release is in this state: 1, or 0.");
+    RELEASE_GENERATION = process("bellwether_release_generation", Gauge, ["release"], "The generation of a release that is under way or was last; that of the configuration before the first.");
+    RELEASE_WEIGHT = process("bellwether_release_weight_ratio", Gauge, ["release", "arm"], "The share of the traffic that each arm is to have.");
+    RELEASE_STAGE = process("bellwether_release_stage", Gauge, ["release"], "The stage that a release is in, from 1; 0 before the first.");
+    RELEASE_STAGE_ENTERED = process("bellwether_release_stage_entered_timestamp_seconds", Gauge, ["release"], "When the stage was entered; 0 before the first.");
+    RELEASE_DRILLED = process("bellwether_release_drilled", Gauge, ["release"], "Whether there is a good drill, young and quick enough, of the rollback as it is configured: 1, or 0.");
+    RELEASE_GATE_VERDICT = process("bellwether_release_gate_verdict", Gauge, ["release", "gate", "verdict"], "Whether a gate says this in the stage under way: 1, or 0.");
+    RELEASE_GATE_OUTCOMES = process("bellwether_release_gate_outcomes", Gauge, ["release", "gate", "result"], "Outcomes of the candidate that a gate has counted in the stage under way: bad ones, and all that finished.");
+    RELEASE_GATE_EVIDENCE = process("bellwether_release_gate_evidence_ratio", Gauge, ["release", "gate", "direction"], "The evidence against or for the candidate in the stage under way, as the part of its logarithm that is needed: 1 decides.");
+    RELEASE_TRANSITIONS = process("bellwether_release_transitions_total", Counter, ["release", "state"], "How often a release came to a state, or to the next stage.");
     WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
     WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
     WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");

@@ -13,6 +13,7 @@ pub mod metrics;
 mod probes;
 mod process;
 mod recorder;
+mod releases;
 mod sampling;
 mod slos;
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
 pub use prometheus::proto::MetricFamily;
 pub use recorder::{DeliveryResult, PlanEnded, Telemetry};
+pub use releases::{GateReading, RELEASE_STATES, ReleaseReading};
 pub use sampling::Sampler;
 pub use slos::SloReading;

@@ -10,6 +10,7 @@ use prometheus::proto::MetricFamily;
 use super::exposition;
 use super::probes::Probes;
 use super::process::Process;
+use super::releases::{ReleaseReading, Releases};
 use super::slos::{SloReading, Slos};
 use crate::model::{JournalStanding, Timestamp};
 use crate::probe::{Outcome, SkipReason, Target};
@@ -61,6 +62,7 @@ pub struct Telemetry {
     // A lock and not a message: recording must not wait for a loop, and only a reload writes.
     probes: Arc<RwLock<Probes>>,
     pub(super) process: Arc<Process>,
+    releases: Arc<Releases>,
     slos: Arc<Slos>,
 }
 
@@ -77,7 +79,8 @@ impl Telemetry {
         let probes = Arc::new(RwLock::new(Probes::new(&registry)));
         let process = Arc::new(Process::new(&registry));
         let slos = Arc::new(Slos::new(&registry));
-        Self { registry, probes, process, slos }
+        let releases = Arc::new(Releases::new(&registry));
+        Self { registry, probes, process, releases, slos }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
@@ -181,6 +184,11 @@ impl Telemetry {
     /// A rule group was evaluated.
     pub fn rules_evaluated(&self, group: &str, failures: u64, missed: u64, took: Duration) {
         self.process.rules_evaluated(group, failures, missed, took);
+    }
+
+    /// Shows where the releases stand.
+    pub fn releases(&self, readings: &[ReleaseReading]) {
+        self.releases.set(readings);
     }
 
     /// Where the objectives stand; those that are not among them vanish.

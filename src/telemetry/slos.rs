@@ -75,7 +75,7 @@ impl Slos {
     }
 }
 
-fn show<const N: usize>(
+pub(super) fn show<const N: usize>(
     family: &GaugeVec,
     shown: &mut BTreeSet<[String; N]>,
     labels: [String; N],
@@ -86,7 +86,7 @@ fn show<const N: usize>(
     shown.insert(labels);
 }
 
-fn forget<const N: usize>(
+pub(super) fn forget<const N: usize>(
     family: &GaugeVec,
     before: &BTreeSet<[String; N]>,
     now: &BTreeSet<[String; N]>,

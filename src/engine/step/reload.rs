@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::releases::Releases;
 use super::super::snapshot::TargetStatus;
 use super::super::{Action, Settings, groups, memory};
 use super::{Engine, RESEND_DELAY, context, dispatcher, read_slos, recent};
@@ -46,6 +47,9 @@ impl Engine {
             }
             self.targets.insert(target.id.clone(), status);
         }
+        let mut releases = Releases::new(&settings.releases);
+        releases.adopt(std::mem::take(&mut self.releases));
+        self.releases = releases;
         self.slos = read_slos(&settings, &self.store, now);
         self.context = context(&settings);
         self.settings = settings;

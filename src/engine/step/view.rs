@@ -29,6 +29,7 @@ impl Engine {
                 })
                 .collect(),
             decisions: self.decisions.iter().cloned().collect(),
+            releases: self.releases(now),
             slos: self.slos.clone(),
             muted: self.dispatcher.muted(now),
         }

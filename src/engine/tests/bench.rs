@@ -12,7 +12,7 @@ use crate::probe::{
     Thresholds, Timeouts,
 };
 use crate::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
-use crate::release::{Does, Mode, Rollback};
+use crate::release::{Does, Mode, Rollback, Tick};
 use crate::rules;
 use crate::series::{self, Source as _};
 
@@ -131,6 +131,7 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
         alertmanagers: Vec::new(),
         heartbeats: Vec::new(),
         slos: Vec::new(),
+        releases: Vec::new(),
         rollbacks: vec![Rollback {
             name: "r".to_owned(),
             matchers: vec![Matcher::parse("severity=rollback").unwrap()],
@@ -160,13 +161,21 @@ pub(super) struct Bench {
     pub engine: Engine,
     pub said: Vec<String>,
     pub deliveries: Vec<Delivery>,
+    /// The steps of releases that went on record.
+    pub ticks: Vec<Tick>,
     pub breaches: Vec<Timestamp>,
 }
 
 impl Bench {
     pub(super) fn new(settings: Settings) -> Self {
         let engine = Engine::new(settings, &[], at(0));
-        Self { engine, said: Vec::new(), deliveries: Vec::new(), breaches: Vec::new() }
+        Self {
+            engine,
+            said: Vec::new(),
+            deliveries: Vec::new(),
+            ticks: Vec::new(),
+            breaches: Vec::new(),
+        }
     }
 
     /// The standard bench, and the first slot of its group.
@@ -185,6 +194,13 @@ impl Bench {
                     self.deliveries.push(delivery);
                     line
                 }
+                Action::Note(tick) => {
+                    self.ticks.push(Tick::clone(&tick));
+                    continue;
+                }
+                Action::Split(split) => format!("{} has {} %", split.route, split.share),
+                Action::Shift(shift) => format!("ask for {} %", shift.share),
+                Action::Tell(Happening::Released { state, why, .. }) => format!("{state}: {why}"),
                 Action::Tell(Happening::Decided { breach, .. }) => {
                     self.breaches.push(breach);
                     continue;
@@ -206,6 +222,7 @@ impl Bench {
                     | Happening::Muted(_)
                     | Happening::Unheard(_)
                     | Happening::Refused { .. }
+                    | Happening::PlanEnded(_)
                     | Happening::Delivered { .. },
                 ) => continue,
             };

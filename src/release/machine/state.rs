@@ -276,6 +276,21 @@ impl Run {
         Self { gates, since: now, outcome_at: now, told: BTreeMap::new(), ..self }
     }
 
+    /// The plan.
+    pub fn plan(&self) -> &Sealed {
+        &self.plan
+    }
+
+    /// When it was looked at last.
+    pub fn stepped_at(&self) -> Timestamp {
+        self.stepped_at
+    }
+
+    /// How long going back may take.
+    pub fn rollback_deadline(&self) -> Duration {
+        self.plan.rollback_deadline
+    }
+
     /// Its stage.
     pub fn stage(&self) -> &Stage {
         &self.plan.stages[self.stage]

@@ -139,7 +139,7 @@ impl State {
         now: Timestamp,
     ) -> Step {
         if let (Some(Command::Approve { by }), Some(run)) = (&evidence.command, self.run_mut()) {
-            if *by == run.started_by {
+            if person(by) == person(&run.started_by) {
                 let why = format!("`{by}` started it; somebody else has to approve");
                 let report = report(&self, Some(Hold::Refused), why);
                 return (self, Vec::new(), report);
@@ -194,6 +194,11 @@ impl State {
         let report = report(&self, Some(Hold::Paused), why);
         (self, actions, report)
     }
+}
+
+/// Who it is, without what they say about it: the name goes up to the first parenthesis.
+fn person(by: &str) -> &str {
+    by.split_once(" (").map_or(by, |(name, _)| name)
 }
 
 /// Who asks for going back, if an operator does.
@@ -399,7 +404,7 @@ fn advanced(
     now: Timestamp,
 ) -> Step {
     let barred = run.barred(evidence).filter(|hold| {
-        let is_second = *hold == Hold::Approval && by != run.started_by;
+        let is_second = *hold == Hold::Approval && person(by) != person(&run.started_by);
         !force && !is_second
     });
     if let Some(hold) = barred {

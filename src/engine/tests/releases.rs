@@ -1,0 +1,355 @@
+//! Releases in the engine: what they ask for, what is on record, and what a restart goes on with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bench::{Bench, at, errors, settings};
+use crate::engine::{Ended, Engine, Event, Order, Settings, What};
+use crate::model::{Matcher, TargetId};
+use crate::provider::SloClass;
+use crate::release::gate::{Bound, Gate, Subject, Unit};
+use crate::release::machine::{AdvanceOn, Plan, Sealed, Stage};
+use crate::release::{
+    self, Does, Effect, OnError, Release, Rollback, RunEnd, RunMode, Step, Tick, Traffic,
+    played_again,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A number of whatever kind is due.
+fn number<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap()
+}
+
+/// 5 % and all, each for ten seconds at least; errors below 1 %.
+fn plan(generation: u64) -> Sealed {
+    let stage = |share| Stage {
+        share,
+        floor: 10 * SECOND,
+        hold: 3_000 * SECOND,
+        deadline: 6_000 * SECOND,
+        samples_min: 100,
+    };
+    let plan = Plan {
+        name: "next".to_owned(),
+        generation,
+        stable: vec![TargetId::new("stable")],
+        candidate: vec![TargetId::new("candidate")],
+        stages: vec![stage(5), stage(100)],
+        gates: vec![Gate {
+            name: "errors".to_owned(),
+            weight: 1,
+            subject: Subject::Errors { allowed: number("0.01") },
+        }],
+        advance_on: AdvanceOn::Either,
+        rollback_alpha: number("0.01"),
+        advance_alpha: number("0.05"),
+        unit: Unit::Probe,
+        unit_length: SECOND,
+        no_data_after: 60 * SECOND,
+        bake: 100 * SECOND,
+        rollback_deadline: 65 * SECOND,
+        rollbacks_daily_max: 3,
+        drill_above: 100,
+        approval_above: None,
+    };
+    plan.seal().unwrap()
+}
+
+fn verify() -> release::Plan {
+    let step = Step {
+        name: "verify".to_owned(),
+        effect: Effect::Verify,
+        timeout: 10 * SECOND,
+        on_error: OnError::Continue,
+        moves_traffic: false,
+    };
+    release::Plan { steps: vec![step], deadline: 60 * SECOND }
+}
+
+/// The standard bench with a release whose traffic steps move.
+fn with(traffic: Traffic, route: Option<&str>) -> Settings {
+    let mut settings = settings(&[("rules.yml", super::bench::RULES)]);
+    settings.releases = vec![Release {
+        plan: plan(1),
+        route: route.map(str::to_owned),
+        traffic,
+        freezes: Vec::new(),
+        drill_age_max: 3600 * SECOND,
+        drill_took_max: 60 * SECOND,
+        rollback_mark: verify().mark(),
+    }];
+    settings.rollbacks = vec![Rollback {
+        name: "next".to_owned(),
+        matchers: vec![Matcher::parse("severity=rollback").unwrap()],
+        does: Does::Plan(Arc::new(verify())),
+        ..settings.rollbacks[0].clone()
+    }];
+    settings.receivers.clear();
+    settings.route = None;
+    settings
+}
+
+fn stepped() -> Settings {
+    with(Traffic::Steps(Arc::new(verify())), None)
+}
+
+fn order(bench: &mut Bench, what: What, now: i64) -> Result<&'static str, String> {
+    let order = Order { release: "next".to_owned(), what, by: "ann (::1)".to_owned() };
+    bench.handle(Event::Ordered(Box::new(order)), now);
+    bench.engine.answer_to("next").map(|report| report.state)
+}
+
+fn ended(bench: &mut Bench, mode: RunMode, id: &str, end: RunEnd, now: i64) {
+    let ended = Ended {
+        rollback: "next".to_owned(),
+        mode,
+        id: id.to_owned(),
+        end,
+        took: SECOND,
+        why: "step `verify` failed: 503".to_owned(),
+        mark: verify().mark(),
+    };
+    bench.handle(Event::PlanEnded(Box::new(ended)), now);
+}
+
+/// A second with ten outcomes of each arm, so many of the candidate's bad.
+fn second(bench: &mut Bench, second: i64, bad: usize) {
+    for number in 0..10_usize {
+        let now = second * 1000 + 50 * i64::try_from(number).unwrap();
+        let class = if number < bad { SloClass::Bad } else { SloClass::Good };
+        bench.finish("candidate", now, class);
+        bench.finish("stable", now, SloClass::Good);
+    }
+    bench.handle(Event::Tick, second * 1000 + 1000);
+}
+
+fn started() -> Bench {
+    let mut bench = Bench::new(stepped());
+    assert_eq!(order(&mut bench, What::Start { force: false }, 10_000), Ok("running"));
+    ended(&mut bench, RunMode::Shift, "next:1:stage-1", RunEnd::Shifted, 10_000);
+    bench.take();
+    bench
+}
+
+fn state(bench: &Bench) -> &'static str {
+    bench.engine.releases(at(0))[0].state.as_str()
+}
+
+/// The notices that are told, as `event: severity`.
+fn told(bench: &mut Bench, now: i64) -> Vec<String> {
+    let mut settings = stepped();
+    let standard = super::bench::settings(&[]);
+    (settings.receivers, settings.route) = (standard.receivers, standard.route);
+    let mut engine = Engine::new(settings, &[], at(0));
+    engine.restore_releases(std::slice::from_ref(&bench.ticks));
+    let mut heard = Bench { engine, ..Bench::new(stepped()) };
+    heard.handle(Event::Tick, now);
+    heard.handle(Event::Tick, now + 15_000);
+    heard.handle(Event::Tick, now + 17_000);
+    let bodies = heard.deliveries.iter().map(|delivery| {
+        let body: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
+        let labels = &body["alerts"][0]["labels"];
+        let text = |name: &str| labels[name].as_str().unwrap_or_default().to_owned();
+        format!("{} {}: {}", text("release"), text("event"), text("severity"))
+    });
+    bodies.collect()
+}
+
+#[test]
+fn a_release_asks_for_a_share_and_counts_from_when_it_is_set() {
+    let mut bench = Bench::new(stepped());
+    assert_eq!(order(&mut bench, What::Start { force: false }, 10_000), Ok("running"));
+    assert_eq!(
+        bench.take(),
+        ["running: started by ann (::1) with 5 % of the traffic", "ask for 5 %"]
+    );
+    // Nobody is asked twice while an answer is due, and whoever fails is asked again.
+    second(&mut bench, 10, 0);
+    assert!(!bench.take().contains(&"ask for 5 %".to_owned()));
+    ended(&mut bench, RunMode::Shift, "next:1:stage-1", RunEnd::NotShifted, 11_500);
+    assert_eq!(bench.take().last().map(String::as_str), Some("ask for 5 %"));
+    ended(&mut bench, RunMode::Shift, "next:1:stage-1", RunEnd::Shifted, 12_000);
+    bench.take();
+    // 421 good outcomes prove 1 %, ten a second.
+    (12..54).for_each(|number| second(&mut bench, number, 0));
+    assert!(!bench.take().contains(&"ask for 100 %".to_owned()));
+    second(&mut bench, 54, 0);
+    let passed = "running: stage 1 passed on evidence; the candidate gets 100 %";
+    assert_eq!(bench.take(), [passed, "ask for 100 %"]);
+    assert_eq!(told(&mut bench, 55_000), ["next stage: info"]);
+}
+
+#[test]
+fn a_candidate_that_fails_goes_back_by_a_decision_on_record() {
+    let mut bench = started();
+    (10..12).for_each(|number| second(&mut bench, number, 10));
+    let said = bench.take();
+    let begins =
+        said.iter().position(|line| line.starts_with("rolling_back: rolled back by the gate"));
+    let recorded = said.iter().position(|line| line == "record fired");
+    assert!(begins < recorded && recorded.is_some(), "{said:?}");
+    assert_eq!(said.last().map(String::as_str), Some("deliver to rollback/next"));
+    let delivery = bench.deliveries.pop().unwrap();
+    let body: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
+    assert_eq!(body["data"]["alert"]["labels"]["gate"], "errors");
+    assert!(body["data"]["reason"].as_str().unwrap().contains("10 of 10 bad"), "{body}");
+    assert_eq!(told(&mut bench, 13_000), ["next rolling_back: critical"]);
+    // Its failing outcomes begin nothing more.
+    (12..14).for_each(|number| second(&mut bench, number, 10));
+    assert!(bench.deliveries.is_empty());
+    ended(&mut bench, RunMode::Real, &delivery.id, RunEnd::RolledBack, 15_000);
+    assert_eq!(state(&bench), "rolled_back");
+    assert_eq!(told(&mut bench, 16_000), ["next rolled_back: warning"]);
+}
+
+#[test]
+fn a_rollback_that_nobody_verifies_pages_after_its_deadline() {
+    let mut bench = started();
+    assert_eq!(order(&mut bench, What::RollBack, 20_000), Ok("rolling_back"));
+    assert_eq!(bench.engine.next_due().map(|due| due <= at(85_000)), Some(true));
+    bench.handle(Event::Tick, 85_000);
+    assert_eq!(state(&bench), "rollback_unverified");
+    assert!(told(&mut bench, 86_000).contains(&"next rollback_unverified: critical".to_owned()));
+    // A late proof is taken.
+    ended(&mut bench, RunMode::Real, "x", RunEnd::RolledBack, 90_000);
+    assert_eq!(state(&bench), "rolled_back");
+}
+
+#[test]
+fn an_alert_goes_back_once_and_the_release_follows() {
+    let mut bench = started();
+    let slot = bench.engine.next_due().unwrap();
+    assert!(slot.millis() <= 11_000, "the block comes first");
+    bench.handle(Event::Scraped(vec![errors("candidate", 1.0)]), 24_000);
+    (0..2).for_each(|round| bench.evaluate(26_000 + 15_000 * round));
+    assert_eq!(state(&bench), "rolling_back");
+    let rollbacks = bench.deliveries.iter().filter(|one| one.hook.is_rollback()).count();
+    assert_eq!(rollbacks, 1);
+    let why = bench.engine.releases(at(0))[0].report.clone().unwrap().why;
+    assert!(why.contains("going back is under way") || why.contains("Broken"), "{why}");
+}
+
+#[test]
+fn a_rollback_by_hand_that_nobody_announced_is_followed() {
+    let mut bench = started();
+    ended(&mut bench, RunMode::Real, "by-hand", RunEnd::RolledBack, 20_000);
+    assert_eq!(state(&bench), "rolled_back");
+    assert!(bench.deliveries.is_empty(), "what was carried out is not carried out again");
+}
+
+#[test]
+fn nothing_rolls_back_while_bellwether_itself_is_unwell() {
+    let mut bench = started();
+    bench.health(false, false);
+    (10..20).for_each(|number| second(&mut bench, number, 10));
+    assert_eq!(state(&bench), "running");
+    bench.health(true, false);
+    (20..22).for_each(|number| second(&mut bench, number, 10));
+    assert_eq!(state(&bench), "rolling_back");
+}
+
+#[test]
+fn a_restart_goes_on_with_the_same_state_to_the_bit() {
+    let mut bench = started();
+    (10..40).for_each(|number| second(&mut bench, number, usize::from(number % 13 == 0)));
+    let record: Vec<Tick> = bench.ticks.clone();
+    let (state, _, differences) = played_again(&record).unwrap();
+    assert!(differences.is_empty(), "{differences:?}");
+    assert_eq!(state, bench.engine.releases(at(0))[0].state);
+    // The next process counts on, and passes when the first would have.
+    let mut next = Bench::new(stepped());
+    assert!(next.engine.restore_releases(&[record]).is_empty());
+    for number in 40..70 {
+        second(&mut bench, number, 0);
+        second(&mut next, number, 0);
+    }
+    assert_eq!(next.engine.releases(at(0))[0].state, bench.engine.releases(at(0))[0].state);
+    // What was carried out is not carried out anew.
+    assert!(order(&mut next, What::Start { force: false }, 71_000).is_err());
+}
+
+#[test]
+fn a_record_that_was_changed_comes_out_otherwise_and_one_that_is_broken_is_named() {
+    let mut bench = started();
+    (10..13).for_each(|number| second(&mut bench, number, 0));
+    let mut record = bench.ticks.clone();
+    let last = record.len() - 1;
+    record[last].evidence = record[last].evidence.replace("\"bad\":0", "\"bad\":1");
+    let (_, _, differences) = played_again(&record).unwrap();
+    assert_eq!(differences.len(), 1);
+    record[1].evidence = "{".to_owned();
+    assert_eq!(played_again(&record).unwrap_err(), record[1].number);
+}
+
+#[test]
+fn the_routers_share_follows_at_once_and_falls_before_anything_else() {
+    let mut bench = Bench::new(with(Traffic::Unattended, Some("chat")));
+    order(&mut bench, What::Start { force: false }, 10_000).unwrap();
+    let said = bench.take();
+    assert!(said.contains(&"chat has 5 %".to_owned()), "{said:?}");
+    order(&mut bench, What::Advance { force: false }, 11_000).unwrap();
+    assert!(bench.take().contains(&"chat has 100 %".to_owned()));
+    order(&mut bench, What::RollBack, 12_000).unwrap();
+    assert!(bench.take().contains(&"chat has 0 %".to_owned()));
+    assert_eq!(bench.engine.splits()[0].share, 0);
+}
+
+#[test]
+fn a_gate_on_an_expression_reads_the_samples_at_the_end_of_each_block() {
+    let mut settings = stepped();
+    let gate = Gate {
+        name: "queue".to_owned(),
+        weight: 1,
+        subject: Subject::Expression {
+            expr: "max(errors)".to_owned(),
+            pass: Bound::parse("< 1").unwrap(),
+            fail: Bound::parse("> 5").unwrap(),
+            failures_in_a_row: 2,
+        },
+    };
+    let sealed = Plan { gates: vec![gate], ..Plan::clone(&settings.releases[0].plan) };
+    settings.releases[0].plan = sealed.seal().unwrap();
+    settings.rules.clear();
+    let mut bench = Bench::new(settings);
+    order(&mut bench, What::Start { force: false }, 10_000).unwrap();
+    ended(&mut bench, RunMode::Shift, "next:1:stage-1", RunEnd::Shifted, 10_000);
+    bench.sample(10_500, &[("candidate", 0.0), ("stable", 9.0)]);
+    bench.handle(Event::Tick, 11_000);
+    assert_eq!(state(&bench), "running");
+    bench.handle(Event::Tick, 12_000);
+    assert_eq!(state(&bench), "rolling_back");
+}
+
+#[test]
+fn a_reload_keeps_what_runs_under_its_sealed_plan() {
+    let mut bench = started();
+    second(&mut bench, 10, 0);
+    let mut other = stepped();
+    other.releases[0].plan = plan(2);
+    bench.handle(Event::Reload(Box::new(other)), 11_500);
+    let status = bench.engine.releases(at(0)).remove(0);
+    assert_eq!(status.state.plan().unwrap().generation, 1);
+    assert_eq!(status.settings.plan.generation, 2);
+    assert_eq!(status.state.run().unwrap().standings()[0].finished, 10);
+}
+
+#[test]
+fn a_large_stage_waits_for_a_drill_of_this_very_plan() {
+    let mut settings = stepped();
+    let sealed = Plan { drill_above: 10, ..Plan::clone(&settings.releases[0].plan) };
+    settings.releases[0].plan = sealed.seal().unwrap();
+    let mut bench = Bench::new(settings);
+    order(&mut bench, What::Start { force: false }, 10_000).unwrap();
+    ended(&mut bench, RunMode::Shift, "next:1:stage-1", RunEnd::Shifted, 10_000);
+    let refused = order(&mut bench, What::Advance { force: false }, 11_000).unwrap_err();
+    assert!(refused.contains("its rollback was never rehearsed"), "{refused}");
+    ended(&mut bench, RunMode::Drill, "drill-1", RunEnd::DrillFailed, 12_000);
+    let refused = order(&mut bench, What::Advance { force: false }, 12_000).unwrap_err();
+    assert!(refused.contains("failed"), "{refused}");
+    ended(&mut bench, RunMode::Drill, "drill-2", RunEnd::DrillPassed, 13_000);
+    assert_eq!(order(&mut bench, What::Advance { force: false }, 13_000), Ok("running"));
+    // An hour later it is too old.
+    let old = bench.engine.releases(at(3_700_000)).remove(0).undrilled.unwrap();
+    assert!(old.contains("older than 1h"), "{old}");
+}
