@@ -206,8 +206,14 @@ impl Hands {
     /// Logs what happened and passes it on. Nobody listening is no fault.
     pub(super) fn tell(&self, happening: Happening) {
         log(&happening);
-        if let Happening::TemplatesFailed { hook, errors } = &happening {
-            self.telemetry.templates_failed(hook, errors.len());
+        match &happening {
+            Happening::TemplatesFailed { hook, errors } => {
+                self.telemetry.templates_failed(hook, errors.len());
+            }
+            Happening::Released { release, state, is_move: true, .. } => {
+                self.telemetry.release_moved(release, state);
+            }
+            _ => {}
         }
         let _has_listeners = self.happenings.send(happening).is_ok();
     }
@@ -298,7 +304,7 @@ fn log(happening: &Happening) {
             "alert changed"
         ),
         Happening::Decided { decision, breach } => log_decision(decision, *breach),
-        Happening::Released { release, state, why } => {
+        Happening::Released { release, state, why, .. } => {
             tracing::info!(release, state, why, "release");
         }
         Happening::Health(health) if health.is_green && !health.is_vantage_suspect => {

@@ -89,6 +89,8 @@ pub enum Happening {
         release: String,
         /// Its state.
         state: &'static str,
+        /// Whether it came to another state or stage.
+        is_move: bool,
         /// Why, in words.
         why: String,
     },

@@ -186,6 +186,11 @@ impl Telemetry {
         self.process.rules_evaluated(group, failures, missed, took);
     }
 
+    /// Counts that a release came to a state, or to its next stage.
+    pub fn release_moved(&self, release: &str, state: &str) {
+        self.releases.moved(release, state);
+    }
+
     /// Shows where the releases stand.
     pub fn releases(&self, readings: &[ReleaseReading]) {
         self.releases.set(readings);

@@ -1,6 +1,6 @@
 //! The gauges of releases, set whenever a new state is published.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use prometheus::{GaugeVec, IntCounterVec, Registry};
@@ -77,7 +77,7 @@ pub(super) struct Releases {
     shown: Mutex<Shown>,
 }
 
-/// Label values of the series that are there, and where each release stood.
+/// Label values of the series that are there.
 #[derive(Debug, Default)]
 struct Shown {
     names: BTreeSet<[String; 1]>,
@@ -86,7 +86,6 @@ struct Shown {
     verdicts: BTreeSet<[String; 3]>,
     outcomes: BTreeSet<[String; 3]>,
     evidence: BTreeSet<[String; 3]>,
-    stood: BTreeMap<String, (u64, &'static str, usize)>,
 }
 
 impl Releases {
@@ -112,13 +111,6 @@ impl Releases {
         let mut next = Shown::default();
         for reading in readings {
             self.show(reading, &mut next);
-            let stands = (reading.generation, reading.state, reading.stage);
-            let stood = shown.stood.get(&reading.release);
-            if stood.is_some_and(|stood| *stood != stands) {
-                let labels = [reading.release.as_str(), reading.state];
-                self.transitions.with_label_values(&labels).inc();
-            }
-            next.stood.insert(reading.release.clone(), stands);
         }
         let before = std::mem::replace(&mut *shown, next);
         for family in [&self.generation, &self.stage, &self.entered, &self.drilled] {
@@ -132,6 +124,11 @@ impl Releases {
         for labels in before.states.difference(&shown.states) {
             let _was_there = self.transitions.remove_label_values(labels).is_ok();
         }
+    }
+
+    /// Counts that a release came to a state, or to its next stage.
+    pub(super) fn moved(&self, release: &str, state: &str) {
+        self.transitions.with_label_values(&[release, state]).inc();
     }
 
     fn show(&self, reading: &ReleaseReading, next: &mut Shown) {

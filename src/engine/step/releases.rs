@@ -184,6 +184,7 @@ impl Engine {
         let evidence = self.evidence(position, evidence, now);
         let entry = &mut self.releases.entries[position];
         let before = attempt(&entry.state);
+        let stood = stands(&entry.state);
         let is_start = matches!(evidence.command, Some(Command::Start { .. }));
         let generation = entry.state.plan().map(|plan| plan.generation);
         let state = std::mem::replace(&mut entry.state, State::Idle);
@@ -201,6 +202,7 @@ impl Engine {
                 actions.push(Action::Tell(Happening::Released {
                     release: entry.name().to_owned(),
                     state: report.state,
+                    is_move: stands(&entry.state) != stood,
                     why: report.why.clone(),
                 }));
             }
@@ -356,6 +358,11 @@ enum Beginning {
     Due,
     /// Somebody else did.
     Begun,
+}
+
+/// The state and the stage.
+fn stands(state: &State) -> (&'static str, Option<usize>) {
+    (state.as_str(), state.run().map(|run| run.stage_number()))
 }
 
 /// How often going back was begun, where that is under way.

@@ -124,7 +124,8 @@ impl fmt::Display for Standing {
             let [good, threshold] = [good, self.ln_good_threshold].map(f64::exp);
             write!(formatter, ", for {good:.3} of {threshold:.0}")?;
         }
-        if let Some(needed) = self.needed_to_pass.filter(|needed| *needed > 0) {
+        let needed = self.needed_to_pass.filter(|needed| *needed > 0);
+        if let Some(needed) = needed.filter(|_| self.verdict != Verdict::Fail) {
             write!(formatter, "; passes after {needed} more at the soonest")?;
         }
         if self.rejected > 0 {

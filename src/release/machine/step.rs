@@ -526,7 +526,7 @@ fn verified(mut run: Run, trigger: Trigger, since: Timestamp, now: Timestamp) ->
         .get(&Notice::RollingBack)
         .map_or_else(String::new, |told| format!("; {}", told.why));
     let took = now.since(since).as_secs_f64();
-    let why = format!("stable answers and has all of the traffic, after {took:.1} s{cause}");
+    let why = format!("stable answers and has all of the traffic, after {took:.3} s{cause}");
     run.told.clear();
     let told = run.tell(Notice::RolledBack, &why, now);
     let state = State::RolledBack { run, since: now, trigger };
