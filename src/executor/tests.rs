@@ -195,6 +195,36 @@ async fn a_receiver_that_is_down_for_15_s_is_told_in_the_end_by_one_key() {
     assert_eq!(body["data"]["reason"], "why");
 }
 
+/// There every status above 202 is an error, so a receiver that answers 204 has refused. Here each
+/// success is one, and what is no success is none.
+#[tokio::test(start_paused = true)]
+async fn flagger_3_no_content_is_an_acknowledgement() {
+    for (code, expected, calls) in [
+        (200, RunEnd::RolledBack, 1),
+        (202, RunEnd::RolledBack, 1),
+        (204, RunEnd::RolledBack, 1),
+        (299, RunEnd::RolledBack, 1),
+        // Redirects are not followed, and asking again changes nothing.
+        (304, RunEnd::RollbackUnverified, 1),
+        (404, RunEnd::RollbackUnverified, 1),
+    ] {
+        let told = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&told);
+        let reach = Reach {
+            call: Arc::new(move |_, _| {
+                *counted.lock().unwrap() += 1;
+                let attempt = Attempt::Status { code, retry_after: None };
+                async move { (attempt, String::new()) }.boxed()
+            }),
+            ..Receiver::new(Duration::ZERO).reach()
+        };
+        let steps = vec![step("move", webhook(false)), step("ask", Effect::Verify)];
+        let mut running = start(steps, reach, BTreeMap::new());
+        running.executor.send(delivery());
+        assert_eq!((running.end().await.0, *told.lock().unwrap()), (expected, calls), "{code}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_stays_down_leaves_the_rollback_unverified_and_a_later_one_mends_it() {
     let receiver = Receiver::new(100 * SECOND);

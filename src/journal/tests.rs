@@ -155,6 +155,23 @@ async fn a_second_process_is_refused_and_told_who_was_first() {
     assert!(directory.open().await.is_ok());
 }
 
+/// There a leader that crashed is followed after up to 65 s, longer than a rollback may take. Here
+/// what holds the directory ends with its process: neither its file nor its name keeps anybody out,
+/// and a second one is refused while the first is there.
+#[tokio::test]
+async fn flagger_7_no_lease_outlives_who_holds_it() {
+    let directory = Directory::new();
+    let first = directory.open().await.unwrap();
+    first.record_decision(&decision("a", now(), Verdict::Fired)).await.unwrap();
+    assert!(directory.open().await.is_err());
+    // As after a crash: nothing is closed, and the lock's file with a number in it stays.
+    drop(first);
+    assert!(directory.0.join("lock").exists());
+    let next = directory.open().await.unwrap();
+    let pending = next.take_up().await.unwrap();
+    assert_eq!(pending.iter().map(|each| each.id.as_str()).collect::<Vec<_>>(), ["rollback_a"]);
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_set_aside_and_kept() {
     let directory = Directory::new();

@@ -140,6 +140,27 @@ fn more_bad_than_allowed_do_not_pass_on_time() {
     assert!(!over.passes_on_time);
 }
 
+/// Wilson's 95 % interval of 3 of 60 is 1.71 % to 13.70 %, all of it above the limit; that of 0 of 400
+/// ends at 0.95 %, below it. Looked at after each request, it is wrong in a third of all stages at the
+/// limit, so it decides nothing here; nor is it shown.
+#[test]
+fn wilsons_interval_neither_fails_nor_passes_a_gate() {
+    let mut play = Play::new(&[errors()], Unit::Probe);
+    for _ in 0..3 {
+        play.errors(19, (0, 1), (0, 1)).errors(1, (1, 1), (0, 1));
+    }
+    let above = play.first();
+    assert_eq!((above.bad, above.finished), (3, 60));
+    assert_ne!(above.verdict, Verdict::Fail);
+    let (low, high) = (above.bounds.lower, above.bounds.upper);
+    assert!(low < 0.01 && high > 0.137, "{low} to {high}");
+
+    let mut play = Play::new(&[errors()], Unit::Probe);
+    let below = play.errors(400, (0, 1), (0, 1)).first();
+    assert_eq!(below.verdict, Verdict::Inconclusive(Cause::Undecided));
+    assert!(below.bounds.upper > 0.01, "{}", below.bounds.upper);
+}
+
 #[test]
 fn both_arms_bad_are_a_common_cause() {
     let mut play = Play::new(&[errors()], Unit::Probe);

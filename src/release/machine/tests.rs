@@ -9,6 +9,8 @@ use crate::release::gate::{Arms, Block, Bound, Gate, Reading, Subject, Unit};
 use crate::release::{Doubt, Health};
 use crate::statistics::{Proportion, Totals};
 
+mod edges;
+
 const TICK: Duration = Duration::from_secs(15);
 const HOUR: u64 = 240;
 
