@@ -1,13 +1,12 @@
 //! Releases that are played: streams of outcomes whose truth is known, and what rules make of them.
 //!
 //! Shared by the bench, which plays many, and by `tests/gates.rs`, which plays few. Every rule of a
-//! comparison sees the same stream, drawn from a seed.
+//! comparison sees the same stream, drawn from a seed; runs are shared out over the processors and
+//! come back in order, so a seed gives the same numbers on every machine.
 
-use std::collections::BTreeMap;
+use std::num::NonZero;
 
-use bellwether::model::Timestamp;
-use bellwether::release::gate::{Arms, Block, Gate, Gates, Reading, Ruling, Stakes, Subject, Unit};
-use bellwether::statistics::{Grid, Process, Proportion, Restarts, Test, Tick, Totals};
+use bellwether::statistics::{Grid, Process, Proportion, Restarts, Test, Tick};
 
 /// 4 hours at 15 s.
 pub const TICKS: usize = 960;
@@ -34,7 +33,7 @@ impl Stream {
     }
 
     /// A number from 0 to 1 (SplitMix64).
-    fn draw(&mut self) -> f64 {
+    pub fn draw(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -60,8 +59,10 @@ impl Iterator for Stream {
 /// What looks at a stage after every tick.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
-    /// The playbook's own: too bad as soon as more than 1 % are bad, of at least so many.
+    /// The playbook's own: back as soon as more than 1 % are bad, of at least so many.
     Playbook(u64),
+    /// The playbook's own, the other way: on as soon as no more than 1 % are bad.
+    PlaybookAdvance,
     /// Evidence for trouble at this chance of an error, with restarts.
     Bad(f64, Restarts),
     /// Evidence for health at this chance of an error.
@@ -72,44 +73,57 @@ pub enum Rule {
 pub type Spoke = Option<(usize, u64)>;
 
 enum Watch {
-    Ratio(u64),
+    Above(u64),
+    NotAbove,
     Test(Box<Test>),
 }
 
 impl Rule {
     fn watch(self) -> Watch {
-        let number = |p: f64| Proportion::new(p).expect("the bench's own numbers are proportions");
         let test = |grid, restarts, alpha| {
             Watch::Test(Box::new(Test::new(Process::new(grid, restarts), number(alpha))))
         };
         match self {
-            Self::Playbook(samples_min) => Watch::Ratio(samples_min),
+            Self::Playbook(samples_min) => Watch::Above(samples_min),
+            Self::PlaybookAdvance => Watch::NotAbove,
             Self::Bad(alpha, restarts) => test(Grid::bad(number(ALLOWED)), restarts, alpha),
             Self::Good(alpha) => test(Grid::good(number(ALLOWED)), Restarts::Never, alpha),
         }
     }
 }
 
-/// Plays one stage and tells when each rule spoke first.
+impl Watch {
+    fn speaks(&mut self, tick: Tick, all: Tick) -> bool {
+        let is_above = all.bad() as f64 > ALLOWED * all.finished() as f64;
+        match self {
+            Self::Above(samples_min) => all.finished() >= *samples_min && is_above,
+            Self::NotAbove => !is_above,
+            Self::Test(test) => {
+                test.observe(tick);
+                test.is_latched()
+            }
+        }
+    }
+}
+
+/// A chance or a share that is written down here.
+pub fn number(p: f64) -> Proportion {
+    Proportion::new(p).expect("the bench's own numbers are proportions")
+}
+
+/// Plays one stage and tells when each rule spoke first, and what had come by then.
 pub fn play(stream: impl Iterator<Item = Tick>, rules: &[Rule]) -> (Vec<Spoke>, Tick) {
     let mut watches: Vec<Watch> = rules.iter().map(|rule| rule.watch()).collect();
     let mut spoke: Vec<Spoke> = vec![None; rules.len()];
     let mut all = Tick::default();
     for (number, tick) in stream.enumerate() {
         all = all.and(tick);
-        for (watch, spoke) in watches.iter_mut().zip(&mut spoke).filter(|(_, said)| said.is_none())
-        {
-            let speaks = match watch {
-                Watch::Ratio(samples_min) => {
-                    all.finished() >= *samples_min
-                        && all.bad() as f64 > ALLOWED * all.finished() as f64
-                }
-                Watch::Test(test) => {
-                    test.observe(tick);
-                    test.is_latched()
-                }
-            };
-            *spoke = speaks.then_some((number + 1, all.finished()));
+        let silent = watches.iter_mut().zip(&mut spoke).filter(|(_, spoke)| spoke.is_none());
+        for (watch, spoke) in silent {
+            *spoke = watch.speaks(tick, all).then_some((number + 1, all.finished()));
+        }
+        if spoke.iter().all(Option::is_some) {
+            break;
         }
     }
     (spoke, all)
@@ -156,55 +170,36 @@ fn median(values: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     values.get(values.len() / 2).copied().filter(|median| *median < u64::MAX)
 }
 
-/// Plays `runs` stages from seeds that follow from one.
+/// Plays `runs` stages from seeds that follow from one, with the same share all along or with a
+/// break: `(per tick, before, after)`.
 pub fn tallies(
     runs: u64,
     seed: u64,
     (per_tick, before, after): (u64, f64, f64),
     rules: &[Rule],
 ) -> Vec<Tally> {
+    let played = each(runs, seed, |seed| play(Stream::new(seed, per_tick, before, after), rules).0);
     let mut tallies = vec![Tally::default(); rules.len()];
-    for run in 0..runs {
-        let stream = Stream::new(seed_of(seed, run), per_tick, before, after);
-        let (spoke, _) = play(stream, rules);
+    for spoke in played {
         tallies.iter_mut().zip(spoke).for_each(|(tally, spoke)| tally.spoke.push(spoke));
     }
     tallies
 }
 
-/// Shares of stages by how they ended.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ends {
-    /// Rolled back.
-    pub rollback: f64,
-    /// Advanced on evidence.
-    pub early: f64,
-    /// Advanced when the time was over.
-    pub timed: f64,
-    /// Neither.
-    pub hold: f64,
-}
-
-/// The whole policy of a stage: rolled back or advanced by whichever evidence is first, or after 4
-/// hours advanced if the share is within the limit and there were outcomes enough, or held.
-pub fn policy(runs: u64, seed: u64, per_tick: u64, share: f64) -> Ends {
-    let rules = [Rule::Bad(0.01, Restarts::Never), Rule::Good(0.05)];
-    let mut ends = Ends::default();
-    let part = 1.0 / runs as f64;
-    for run in 0..runs {
-        let stream = Stream::new(seed_of(seed, run), per_tick, share, share);
-        let (spoke, all) = play(stream, &rules);
-        let [bad, good] = [spoke[0], spoke[1]].map(|spoke| spoke.map(|(tick, _)| tick));
-        let is_within = all.bad() as f64 <= ALLOWED * all.finished() as f64;
-        let end = match (bad, good) {
-            (Some(bad), good) if good.is_none_or(|good| bad <= good) => &mut ends.rollback,
-            (_, Some(_)) => &mut ends.early,
-            _ if is_within && all.finished() >= SAMPLES_MIN => &mut ends.timed,
-            _ => &mut ends.hold,
-        };
-        *end += part;
-    }
-    ends
+/// Plays runs on every processor; what came of them is in their order.
+pub fn each<T: Send>(runs: u64, seed: u64, play: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    let part = runs.div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads)
+            .map(|thread| {
+                let play = &play;
+                let some = (thread * part).min(runs)..((thread + 1) * part).min(runs);
+                scope.spawn(move || some.map(|run| play(seed_of(seed, run))).collect::<Vec<T>>())
+            })
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().expect("no run panics")).collect()
+    })
 }
 
 /// Seeds far from each other.
@@ -241,48 +236,4 @@ impl Iterator for Bursts {
         let bad = (0..10).filter(|_| self.draws.draw() < share).count();
         Tick::new(bad as u64, 10).ok()
     }
-}
-
-/// The shares of stages with bursts that are rolled back: by the playbook's rule, by single outcomes
-/// as evidence, and by a gate on traffic.
-pub fn bursts(runs: u64, seed: u64, length: f64) -> [f64; 3] {
-    let mut back = [0.0; 3];
-    let rules = [Rule::Playbook(100), Rule::Bad(0.01, Restarts::Never)];
-    for run in 0..runs {
-        let stream = || Bursts::new(seed_of(seed, run), length);
-        let (spoke, _) = play(stream(), &rules);
-        let is_back = [spoke[0].is_some(), spoke[1].is_some(), fails_by_minutes(stream())];
-        back.iter_mut().zip(is_back).for_each(|(back, is)| *back += f64::from(u8::from(is)));
-    }
-    back.map(|back| back / runs as f64)
-}
-
-/// Whether a gate on traffic fails the stage; a minute is four ticks.
-fn fails_by_minutes(stream: impl Iterator<Item = Tick>) -> bool {
-    let number = |p: f64| Proportion::new(p).expect("the bench's own numbers are proportions");
-    let errors = Gate {
-        name: "errors".to_owned(),
-        weight: 1,
-        subject: Subject::Errors { allowed: number(ALLOWED) },
-    };
-    let stakes = Stakes {
-        rollback: number(0.01),
-        advance: number(0.05),
-        display: number(0.05),
-        unit: Unit::Minute,
-        planned_units: Some(TICKS as u64 / 4),
-        samples_min: SAMPLES_MIN,
-    };
-    let mut gates = Gates::new(&[errors], &stakes).expect("the limit is a proportion");
-    let ticks: Vec<Tick> = stream.collect();
-    (0..).zip(ticks.chunks(4)).any(|(number, minute)| {
-        let all = minute.iter().fold(Tick::default(), |all, tick| all.and(*tick));
-        let candidate = Totals { bad: all.bad(), finished: all.finished() };
-        let stable = Totals { bad: 0, finished: all.finished() };
-        let reading = Reading::Counts(Arms { candidate, stable });
-        let readings = BTreeMap::from([("errors".to_owned(), reading)]);
-        let end = Timestamp::from_millis(60_000 * number as i64);
-        gates.observe(&Block { number, end, readings });
-        matches!(gates.ruling(), Ruling::Fail { .. })
-    })
 }
