@@ -10,7 +10,9 @@
 //!
 //! Awkward cases: after a crash, steps that are acknowledged on record are not repeated, all others
 //! are, by the same keys; the verification always is. The deadline counts anew from there: finishing
-//! late is better than not at all. An answer to a try that was abandoned changes nothing.
+//! late is better than not at all. An answer to a try that was abandoned changes nothing. A process
+//! that stood still, stopped or starved, could use none of that time: it looks at the clock every
+//! second, and what is missing is added to every limit, or a step would fail that nobody tried.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +24,12 @@ use crate::model::Timestamp;
 
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// Nothing under way is left alone for longer, so that a standstill is seen.
+const BEAT: Duration = Duration::from_secs(1);
+/// What is later than this is no slow machine.
+const LATE: Duration = Duration::from_secs(1);
+/// A longer standstill is no interruption: as over a restart, what it speaks of may have passed.
+const STANDSTILL_MAX: Duration = Duration::from_secs(3600);
 
 /// Something that happened to an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +95,10 @@ pub struct Course {
     plan: Arc<Plan>,
     run: Run,
     began_at: Timestamp,
+    /// When the plan's time is over.
+    deadline: Timestamp,
+    /// When it last looked at the clock.
+    looked_at: Timestamp,
     steps: Vec<Progress>,
     is_begun: bool,
     end: Option<RunEnd>,
@@ -113,7 +125,9 @@ impl Course {
             }
         };
         let steps = plan.steps.iter().map(progress).collect();
-        Self { plan, run, began_at: now, steps, is_begun: false, end: None }
+        let deadline = now + plan.deadline;
+        let (began_at, looked_at) = (now, now);
+        Self { plan, run, began_at, deadline, looked_at, steps, is_begun: false, end: None }
     }
 
     /// What it executes.
@@ -142,6 +156,7 @@ impl Course {
             let done = self.names(|progress| matches!(progress, Progress::Ended { .. }));
             actions.push(self.record(now, What::Begun { done }));
         }
+        self.make_up(now);
         if let RunEvent::Tried { step, attempt, outcome } = event {
             self.tried(step, attempt, outcome, now, &mut actions);
         }
@@ -162,7 +177,23 @@ impl Course {
             }
             Progress::Waiting | Progress::Ended { .. } => None,
         });
-        due.min().or((!self.is_begun).then_some(self.began_at))
+        let due = due.min().map(|due| due.min(self.looked_at + BEAT));
+        due.or((!self.is_begun).then_some(self.began_at))
+    }
+
+    /// Adds the time in which the process stood still to every limit.
+    fn make_up(&mut self, now: Timestamp) {
+        let stood_still = now.since(self.looked_at + BEAT);
+        self.looked_at = now;
+        if !(LATE..=STANDSTILL_MAX).contains(&stood_still) {
+            return;
+        }
+        self.deadline = self.deadline + stood_still;
+        for progress in &mut self.steps {
+            if let Progress::Running { until, .. } = progress {
+                *until = *until + stood_still;
+            }
+        }
     }
 
     fn tried(
@@ -232,7 +263,7 @@ impl Course {
 
     /// Begins every step that waits for nobody any more, and skips those that never will.
     fn begin(&mut self, now: Timestamp, actions: &mut Vec<RunAction>) {
-        let deadline = self.began_at + self.plan.deadline;
+        let deadline = self.deadline;
         for position in 0..self.steps.len() {
             if !matches!(self.steps[position], Progress::Waiting) {
                 continue;

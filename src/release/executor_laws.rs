@@ -258,6 +258,44 @@ fn an_answer_to_an_abandoned_try_changes_nothing() {
     assert_eq!(actions, []);
 }
 
+/// Stopped for 20 s in the middle of a verification that has 10: the try is lost, the rest of the
+/// step's time is not. It ends with three good answers in a row after the standstill.
+#[test]
+fn time_in_which_the_process_stood_still_is_no_steps_fault() {
+    let asking = plan(vec![step("ask", Effect::Verify)]);
+    let (course, _) = fresh(Arc::clone(&asking), RunMode::Real).step(RunEvent::Tick, at(0));
+    assert_eq!(course.due(), Some(at(1000)), "it looks every second");
+    let (course, _) = course.step(RunEvent::Tick, at(1000));
+    let (_, outcome) = bad(None, false);
+    let lost = RunEvent::Tried { step: 0, attempt: 1, outcome };
+    let (mut course, actions) = course.step(lost, at(21_000));
+    assert!(!actions.iter().any(|action| matches!(action, RunAction::Finish(_))), "{actions:?}");
+    for (attempt, millis) in [(2, 21_500), (3, 22_000), (4, 22_500)] {
+        (course, _) = course.step(RunEvent::Tick, at(millis));
+        let outcome = TryOutcome::Good { output: String::new() };
+        (course, _) = course.step(RunEvent::Tried { step: 0, attempt, outcome }, at(millis));
+    }
+    assert_eq!(course.end(), Some(RunEnd::RolledBack));
+
+    // The plan's own time waits as well, for the steps that have not begun.
+    let course = fresh(three(), RunMode::Real);
+    let (course, _) = course.step(RunEvent::Tick, at(0));
+    let (course, _) = course.step(RunEvent::Tick, at(100_000));
+    let outcome = TryOutcome::Good { output: String::new() };
+    let (course, actions) =
+        course.step(RunEvent::Tried { step: 0, attempt: 1, outcome }, at(100_000));
+    assert_eq!(course.end(), None);
+    assert!(
+        actions.iter().any(|action| matches!(action, RunAction::Try { step: 1, .. })),
+        "{actions:?}"
+    );
+
+    // A standstill of two hours is the end of it: what it speaks of may have passed.
+    let (course, _) = fresh(asking, RunMode::Real).step(RunEvent::Tick, at(0));
+    let (course, _) = course.step(RunEvent::Tick, at(7_200_000));
+    assert_eq!(course.end(), Some(RunEnd::RollbackUnverified));
+}
+
 /// The process dies after every possible number of actions, of which the last may be on record or
 /// not. What goes on from the record finishes, and repeats nothing that is acknowledged there.
 #[test]

@@ -101,7 +101,7 @@ fn expected(round: usize) -> BTreeSet<String> {
 }
 
 /// Uniform below a bound; the splitmix64 generator, whose state is the seed.
-fn drawn(state: &mut u64, bound: u64) -> u64 {
+pub fn drawn(state: &mut u64, bound: u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -109,7 +109,8 @@ fn drawn(state: &mut u64, bound: u64) -> u64 {
     (mixed ^ (mixed >> 31)) % bound
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+/// A number from the environment.
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 

@@ -15,6 +15,7 @@ mod crash;
 mod exposition;
 mod faults;
 mod hook;
+mod ordeal;
 mod plan;
 mod program;
 mod query;

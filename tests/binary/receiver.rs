@@ -18,23 +18,36 @@ use super::program::let_pass;
 use super::wait::until;
 
 /// What it does with a request that it has read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Answers 200.
     Takes,
     /// Answers 200 after up to 30 ms, so that much is under way at any moment.
     Dawdles,
+    /// Answers 200 after a quarter of a second: time enough for a fault in between.
+    Lingers,
     /// Answers 404.
     Refuses,
+    /// Answers 503.
+    Unavailable,
     /// Closes the connection without an answer.
     Closes,
     /// Says nothing.
     Hangs,
 }
 
+impl Manner {
+    /// Whether what the request asks for is done, whoever hears of it.
+    pub fn is_taken(self) -> bool {
+        !matches!(self, Self::Refuses | Self::Unavailable)
+    }
+}
+
 /// A request that came.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// How it was met.
+    pub manner: Manner,
     pub path: String,
     /// By lower-case names.
     pub headers: BTreeMap<String, String>,
@@ -103,15 +116,19 @@ async fn converse(
     manner: watch::Receiver<Manner>,
     calls: Arc<watch::Sender<Vec<Call>>>,
 ) {
-    while let Some(call) = read(&mut stream).await {
+    while let Some(mut call) = read(&mut stream).await {
         let manner = *manner.borrow();
+        call.manner = manner;
         calls.send_modify(|calls| calls.push(call));
         if let Manner::Dawdles = manner {
             let milliseconds = calls.borrow().len() as u64 * 7 % 31;
             let_pass(Duration::from_millis(milliseconds)).await;
         }
+        if let Manner::Lingers = manner {
+            let_pass(Duration::from_millis(250)).await;
+        }
         match manner {
-            Manner::Takes | Manner::Dawdles => {
+            Manner::Takes | Manner::Dawdles | Manner::Lingers => {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
                 if stream.write_all(answer).await.is_err() {
                     return;
@@ -119,6 +136,12 @@ async fn converse(
             }
             Manner::Refuses => {
                 let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+                if stream.write_all(answer).await.is_err() {
+                    return;
+                }
+            }
+            Manner::Unavailable => {
+                let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
                 if stream.write_all(answer).await.is_err() {
                     return;
                 }
@@ -150,7 +173,7 @@ async fn read(stream: &mut TcpStream) -> Option<Call> {
         (stream.read_buf(&mut bytes).await.ok()? > 0).then_some(())?;
     }
     let body = String::from_utf8_lossy(&bytes[head_end..head_end + length]).into_owned();
-    Some(Call { path, headers, body })
+    Some(Call { manner: Manner::Takes, path, headers, body })
 }
 
 /// Whether a message carries a signature of version 1 by a secret, as Standard Webhooks says:
