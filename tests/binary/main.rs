@@ -12,6 +12,7 @@ mod accounting;
 mod api;
 mod commands;
 mod crash;
+mod disk;
 mod exposition;
 mod faults;
 mod hook;

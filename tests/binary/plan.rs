@@ -155,6 +155,28 @@ async fn a_drill_and_an_offline_rollback_by_the_command_line() {
     assert!(calls[1].is_signed(SECRET));
 }
 
+/// It holds its store, and answers nobody.
+#[tokio::test]
+async fn an_offline_rollback_waits_for_no_service_that_hangs() {
+    let stable = Simulator::start().await;
+    let receiver = Receiver::start(Manner::Takes).await;
+    let scratch = Scratch::new("plan-hung");
+    let config = plan(&stable, &receiver, "");
+    let service = Service::start_with(&scratch, &config, &SIGNING, &[]).await;
+    service.program.signal("STOP");
+    let (path, data) = (scratch.path("bellwether.yml"), scratch.path("data"));
+    let words = ["rollback", "chat", "--offline", "-c", &path, "--storage.path", &data];
+    let rolled_back = Program::run(&SIGNING, &words).await;
+    let last = rolled_back.out.lines().last().unwrap_or_default();
+    assert_eq!((rolled_back.code, last), (0, "rolled_back"), "{}", rolled_back.err);
+    assert!(rolled_back.err.contains("nothing of this is on record"), "{}", rolled_back.err);
+    assert_eq!(receiver.calls("/gateway").len(), 1);
+    // It comes back, and does not do it again.
+    service.program.signal("CONT");
+    service.becomes("bellwether_outbox_pending", 0.0).await;
+    assert_eq!(receiver.calls("/gateway").len(), 1);
+}
+
 #[tokio::test]
 async fn an_alert_carries_a_plan_out_once_an_incident() {
     let (candidate, stable) = (Simulator::start().await, Simulator::start().await);

@@ -41,7 +41,12 @@ pub struct Finished {
 impl Program {
     /// Starts the binary with variables and arguments.
     pub fn start(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+        Self::start_as(env!("CARGO_BIN_EXE_bellwether"), variables, arguments)
+    }
+
+    /// The same by a program that becomes the binary.
+    pub fn start_as(program: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
         FOREIGN.iter().for_each(|name| {
             command.env_remove(name);
         });
