@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use reqwest::{Method, RequestBuilder};
@@ -220,6 +221,85 @@ async fn off_loopback_nothing_changes_without_credentials() {
     assert_eq!(exchange(client().post(rollback)).await.status, 403);
     let metrics = exchange(client().get(format!("http://{own}:{port}/metrics"))).await;
     assert_eq!(metrics.status, 200);
+}
+
+/// A network of its own, in which the machine has an address that is not its loopback: whoever calls
+/// from there has come from elsewhere.
+const ELSEWHERE: &str = "192.0.2.1";
+const NETWORK: &str = "ip link set lo up && ip address add 192.0.2.1/32 dev lo && exec \"$@\"";
+
+#[tokio::test]
+async fn a_rollback_by_nobody_from_elsewhere_is_refused_and_logged_without_secrets() {
+    let tried = Command::new("unshare").args(["-rn", "sh", "-c", NETWORK, "sh", "true"]).output();
+    let may_try = tried.is_ok_and(|tried| tried.status.success());
+    assert!(may_try || !cfg!(feature = "peers"), "unshare and ip are needed");
+    if !may_try {
+        println!("left out: no network of its own can be had here");
+        return;
+    }
+    let scratch = Scratch::new("access-elsewhere");
+    let file = scratch.path("weights");
+    let rollback = format!(
+        "- {{name: old, provider: sim, model: m, interval: 1h, budget_daily: unlimited}}\n\
+         rollbacks:\n- name: chat\n  matchers: ['a=b']\n  candidate: [t]\n  stable: [old]\n  \
+         steps:\n  - {{name: weights, file: {{path: '{file}', content: moved}}}}\n  \
+         - {{name: verify, verify: true}}\n"
+    );
+    let path = scratch.write("bellwether.yml", &format!("{CONFIG}{rollback}"));
+    let data = scratch.path("data");
+    let (binary, listen) = (env!("CARGO_BIN_EXE_bellwether"), "--web.listen-address=0.0.0.0:0");
+    let run = [binary, "run", "-c", &path, listen, "--storage.path", &data];
+    let within = ["-rn", "sh", "-c", NETWORK, "sh"];
+    let program = Program::start_as("unshare", &[], &[&within[..], &run].concat());
+    let address = program.err.word_after("listening address=").await;
+    let port = address.rsplit_once(':').unwrap().1;
+    let process = program.id().to_string();
+    let enter = ["-t", &process, "-U", "-n", "--preserve-credentials"];
+    let ask = async |words: &[&str]| {
+        let mut asking = Program::start_as("nsenter", &[], &[&enter[..], words].concat());
+        let code = asking.ended().await;
+        (code, asking.out.whole().await, asking.err.whole().await)
+    };
+    let url = |at: &str| format!("http://{at}:{port}");
+    let elsewhere = url(ELSEWHERE);
+    for who in ["", "alice:hush@"] {
+        let url = elsewhere.replace("http://", &format!("http://{who}"));
+        let (code, _, said) = ask(&[binary, "rollback", "chat", "--url", &url]).await;
+        assert_ne!(code, 0, "{said}");
+        assert!(said.contains("403") && !said.contains("hush"), "{said}");
+    }
+    // Headers, and an address, that want to be somebody.
+    let target = format!("{elsewhere}/api/v1/releases/chat/rollback?token=hush");
+    for header in [
+        "Authorization: Bearer hush",
+        "X-Forwarded-For: 127.0.0.1",
+        "Forwarded: for=127.0.0.1",
+        "Host: localhost",
+    ] {
+        let words =
+            ["curl", "-s", "-o", "-", "-w", " %{http_code}", "-X", "POST", "-H", header, &target];
+        let (code, answer, said) = ask(&words).await;
+        assert_eq!(code, 0, "{said}");
+        assert!(answer.ends_with(" 403"), "{header}: {answer}");
+    }
+    // Nothing has begun, though anybody may look.
+    let (code, log, said) = ask(&[binary, "release", "log", "chat", "--url", &elsewhere]).await;
+    assert_eq!((code, log.as_str()), (0, ""), "{said}");
+    assert!(!Path::new(&file).exists());
+    let log = program.err.text();
+    let refused = "call refused peer=192.0.2.1 path=\"/api/v1/releases/chat/rollback\"";
+    assert_eq!(log.matches(refused).count(), 6, "{log}");
+    assert!(!log.contains("hush"), "{log}");
+
+    // The same call by loopback, in the same network, begins.
+    let (code, begun, said) = ask(&[binary, "rollback", "chat", "--url", &url("127.0.0.1")]).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(begun.starts_with("under way as rollback_by_hand_"), "{begun}");
+    until(async || match std::fs::read_to_string(&file) {
+        Ok(content) if content == "moved" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }
 
 /// A client that trusts the tests' authority, with or without a certificate of its own.
