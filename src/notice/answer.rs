@@ -25,7 +25,7 @@ pub fn read_answer(
     match protocol {
         Protocol::Slack if (200..=299).contains(&code) => (slack(code, retry_after, body), said),
         Protocol::Slack | Protocol::PagerDuty { .. } => (status, said),
-        Protocol::Webhook { .. } | Protocol::Alertmanager => (status, None),
+        Protocol::Webhook { .. } | Protocol::Alertmanager | Protocol::Ping => (status, None),
     }
 }
 

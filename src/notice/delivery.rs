@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alertmanager, Guard, Heartbeat, Integration, PagerDuty, Policy, Receiver, Slack, Webhook,
+    Alertmanager, BeatMethod, Guard, Heartbeat, Integration, PagerDuty, Policy, Receiver, Slack,
+    Webhook,
 };
 use crate::model::{HttpSettings, SecretSource, Timestamp, UrlSource};
 
@@ -107,6 +108,8 @@ pub enum Protocol {
     Slack,
     /// Alertmanager's API v2, which knows alerts by their labels and needs no more.
     Alertmanager,
+    /// A `GET` without a body: that it comes is all it says.
+    Ping,
 }
 
 impl Endpoint {
@@ -161,7 +164,10 @@ impl Endpoint {
             hook: HookId::heartbeat(position),
             url: heartbeat.url.clone(),
             timeout: heartbeat.timeout,
-            protocol: Protocol::Webhook { signing_secrets: Vec::new() },
+            protocol: match heartbeat.method {
+                BeatMethod::Post => Protocol::Webhook { signing_secrets: Vec::new() },
+                BeatMethod::Get => Protocol::Ping,
+            },
             http: heartbeat.http.clone(),
             policy: Policy::Once,
             guard: None,

@@ -40,8 +40,8 @@ pub use letter::{Letter, LetterState};
 pub use pagerduty::{KeyError, PAGERDUTY_URL, with_routing_key};
 pub use retry::{Attempt, GiveUp, Policy, Retry, next_attempt, parse_retry_after};
 pub use settings::{
-    Alertmanager, Heartbeat, ImageTexts, Integration, LinkTexts, PagerDuty, PagerDutyTexts,
-    Receiver, Route, Slack, SlackTexts, Webhook,
+    Alertmanager, BeatMethod, Heartbeat, ImageTexts, Integration, LinkTexts, PagerDuty,
+    PagerDutyTexts, Receiver, Route, Slack, SlackTexts, Webhook,
 };
 pub use severity::Severity;
 pub use signature::{Signed, SigningError, TOLERANCE, VerifyError, sign, verify};

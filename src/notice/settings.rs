@@ -226,8 +226,20 @@ pub struct Heartbeat {
     pub interval: Duration,
     /// For one attempt; 10 s by default.
     pub timeout: Duration,
+    /// How it is told; by a post unless the configuration says otherwise.
+    pub method: BeatMethod,
     /// Authorization, TLS, proxy.
     pub http: HttpSettings,
+}
+
+/// How a heartbeat is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BeatMethod {
+    /// A `POST` with a few words about what is alive.
+    #[default]
+    Post,
+    /// A `GET` with nothing, for services that take no post.
+    Get,
 }
 
 /// One Alertmanager that is sent every alert by its API v2.

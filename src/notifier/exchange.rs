@@ -137,7 +137,8 @@ pub(super) fn rehearse(
     now: Timestamp,
 ) -> Result<String, String> {
     let prepared = prepare(endpoint, delivery, now).map_err(|error| chain(&error))?;
-    let mut text = format!("POST {}\n", prepared.url.origin().ascii_serialization());
+    let method = if prepared.protocol == Protocol::Ping { "GET" } else { "POST" };
+    let mut text = format!("{method} {}\n", prepared.url.origin().ascii_serialization());
     for (name, value) in upstream::redacted(&prepared.headers) {
         text.push_str(&format!("{name}: {value}\n"));
     }
@@ -150,8 +151,11 @@ async fn exchange(
     timeout: Duration,
     clock: Clock,
 ) -> Answer {
-    let request =
-        client.post(prepared.url).headers(prepared.headers).body(prepared.body.to_string());
+    let request = match prepared.protocol {
+        Protocol::Ping => client.get(prepared.url),
+        _ => client.post(prepared.url).body(prepared.body.to_string()),
+    };
+    let request = request.headers(prepared.headers);
     let transport = |why| Answer { attempt: notice::Attempt::Transport, why };
     let response = match tokio::time::timeout(timeout, request.send()).await {
         Ok(Ok(response)) => response,
@@ -214,6 +218,9 @@ fn prepare(
             hidden.push(key);
         }
         Protocol::Slack | Protocol::Alertmanager => {}
+        Protocol::Ping => {
+            headers.remove(CONTENT_TYPE);
+        }
     }
     Ok(Prepared { url, headers, body, protocol: endpoint.protocol.clone(), hidden })
 }

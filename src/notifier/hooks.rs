@@ -125,6 +125,7 @@ impl Notifier {
         let (hook, id) = (&delivery.hook, &delivery.id);
         tracing::error!(%hook, id, "a delivery was dropped: its hook is gone or its queue full");
         self.telemetry.delivery_done(hook.as_str(), DeliveryResult::Dropped, Duration::ZERO);
+        self.telemetry.beat_done(hook.as_str(), false, self.clock.now());
         let report = Report {
             hook: hook.clone(),
             id: id.clone(),

@@ -286,6 +286,8 @@ impl Queue {
         };
         if let Some(result) = result {
             self.telemetry.delivery_done(hook.as_str(), result, took);
+            let is_sent = result == DeliveryResult::Delivered;
+            self.telemetry.beat_done(hook.as_str(), is_sent, at);
         }
         match &ending {
             Ending::Delivered { status } => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// One request as a receiver saw it.
 struct Received {
     at: Instant,
+    method: Method,
     headers: HeaderMap,
     body: String,
 }
@@ -70,10 +71,11 @@ impl Receiver {
 
 async fn answer(
     State(receiver): State<Receiver>,
+    method: Method,
     headers: HeaderMap,
     body: String,
 ) -> (StatusCode, HeaderMap) {
-    receiver.received.lock().unwrap().push(Received { at: Instant::now(), headers, body });
+    receiver.received.lock().unwrap().push(Received { at: Instant::now(), method, headers, body });
     let scripted = receiver.script.lock().unwrap().pop_front();
     let (status, retry_after) = scripted.unwrap_or((200, None));
     let mut headers = HeaderMap::new();
@@ -141,13 +143,17 @@ struct Bench {
     notifier: Notifier,
     reports: mpsc::Receiver<Report>,
     clock: Clock,
+    telemetry: Telemetry,
 }
 
 impl Bench {
     fn new(endpoints: Vec<Endpoint>) -> Self {
         let clock = Clock::start();
-        let (notifier, reports) = Notifier::spawn(endpoints, clock, Telemetry::default());
-        Self { notifier, reports, clock }
+        let telemetry = Telemetry::default();
+        let hooks: Vec<_> = endpoints.iter().map(|endpoint| endpoint.hook.to_string()).collect();
+        telemetry.configure_actions(&hooks, &[], &[]);
+        let (notifier, reports) = Notifier::spawn(endpoints, clock, telemetry.clone());
+        Self { notifier, reports, clock, telemetry }
     }
 
     fn send(&self, name: &str, id: &str, order: &str) {
@@ -355,8 +361,8 @@ async fn a_stop_delivers_what_it_can_and_reports_the_rest() {
         endpoint("hung", &hung().await, Policy::Notice),
         endpoint("well", &url, Policy::Notice),
     ];
-    let Bench { notifier, mut reports, clock } = Bench::new(endpoints);
-    let bench = Bench { notifier, reports: mpsc::channel(1).1, clock };
+    let Bench { notifier, mut reports, clock, telemetry } = Bench::new(endpoints);
+    let bench = Bench { notifier, reports: mpsc::channel(1).1, clock, telemetry };
     bench.send("hung", "h1", "");
     bench.send("well", "w1", "");
     let start = Instant::now();
@@ -534,5 +540,28 @@ async fn a_message_is_signed_by_the_old_and_the_new_secret() {
     let now = Timestamp::from_millis(timestamp.parse::<i64>().unwrap() * 1000);
     for secret in [SECRET, other] {
         assert_eq!(verify(&Secret::new(secret.to_owned()), signed, b"\"m1\"", now), Ok(()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_by_get_says_nothing_and_is_counted_apart() {
+    let (receiver, url) = Receiver::start(&[(200, None), (503, None)]).await;
+    let hook = HookId::heartbeat(0);
+    let ping = Endpoint { protocol: Protocol::Ping, ..endpoint("a", &url, Policy::Once) };
+    let mut bench = Bench::new(vec![Endpoint { hook: hook.clone(), ..ping }]);
+    for id in ["m1", "m2"] {
+        bench.notifier.send(Delivery { hook: hook.clone(), ..bench.delivery("a", id, "") });
+        bench.report().await;
+    }
+    assert_eq!(receiver.bodies(), ["", ""]);
+    assert_eq!(receiver.received.lock().unwrap()[0].method, Method::GET);
+    for name in ["content-type", "webhook-id", "webhook-timestamp"] {
+        assert_eq!(receiver.header(0, name), "", "{name}");
+    }
+    let exposition = crate::telemetry::encode(&bench.telemetry.gather());
+    for result in ["sent", "failed"] {
+        let line =
+            format!("bellwether_heartbeats_total{{hook=\"heartbeat/0\",result=\"{result}\"}} 1");
+        assert!(exposition.contains(&line), "{line}");
     }
 }

@@ -157,6 +157,8 @@ families! {
     WEBHOOK_DEPTH = process("bellwether_webhook_queue_depth", Gauge, ["hook"], "Notices that wait.");
     WEBHOOK_OLDEST = process("bellwether_webhook_oldest_pending_seconds", Gauge, ["hook"], "How long the oldest of them has waited.");
     WEBHOOK_CIRCUIT = process("bellwether_webhook_circuit_open", Gauge, ["hook"], "Whether a receiver failed so often that one delivery at a time probes it: 1, or 0.");
+    HEARTBEATS = process("bellwether_heartbeats_total", Counter, ["hook", "result"], "Heartbeats by whether they were taken: `sent` or `failed`.");
+    HEARTBEAT_LAST_SUCCESS = process("bellwether_heartbeat_last_success_timestamp_seconds", Gauge, ["hook"], "When a heartbeat was last taken; 0 where none was.");
     NOTICE_TEMPLATE_ERRORS = process("bellwether_notice_template_errors_total", Counter, ["hook"], "Templates of notices that could not be filled in, and bodies that were no JSON; the notices went out.");
     NOTICE_GROUPS_MUTED = process("bellwether_notice_groups_muted", Gauge, [], "Groups of alerts of which nobody is told at this time, for the sake of a time interval.");
     HTTP_REFUSED = process("bellwether_http_refused_total", Counter, ["reason"], "Calls of the API that were refused: not known, not allowed, or not to be trusted.");
@@ -226,7 +228,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.
     let process = ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3;
-    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 4;
+    // Every hook might be a heartbeat, which has three more.
+    let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 4 + 3;
     targets.len() * per_target + process + hooks * per_hook + rollbacks * 11 + groups * 5
 }
 

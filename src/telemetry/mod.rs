@@ -7,6 +7,7 @@
 
 mod calls;
 mod exposition;
+mod heartbeats;
 mod instruments;
 mod logs;
 pub mod metrics;

@@ -10,6 +10,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
 use tokio::time::Instant;
 
 use super::calls::{CallRefused, PostResult};
+use super::heartbeats::Heartbeats;
 use super::instruments::{counter, gauge, histogram};
 use super::metrics;
 use super::recorder::{DeliveryResult, PlanEnded};
@@ -62,6 +63,7 @@ pub(super) struct Process {
     depth: GaugeVec,
     oldest: GaugeVec,
     pub(super) circuit: GaugeVec,
+    pub(super) heartbeats: Heartbeats,
     pub(super) template_errors: IntCounterVec,
     pub(super) groups_muted: prometheus::Gauge,
     pub(super) http_refused: IntCounterVec,
@@ -140,6 +142,7 @@ impl Process {
             depth: gauge(registry, &metrics::WEBHOOK_DEPTH),
             oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
             circuit: gauge(registry, &metrics::WEBHOOK_CIRCUIT),
+            heartbeats: Heartbeats::new(registry),
             template_errors: counter(registry, &metrics::NOTICE_TEMPLATE_ERRORS),
             groups_muted: single(&metrics::NOTICE_GROUPS_MUTED),
             http_refused: counter(registry, &metrics::HTTP_REFUSED),
@@ -190,6 +193,7 @@ impl Process {
                 let _was_there = family.remove_label_values(&[group]).is_ok();
             }
         }
+        self.heartbeats.configure(hooks);
         for hook in hooks {
             for result in DeliveryResult::ALL {
                 self.deliveries.with_label_values(&[hook.as_str(), result.as_str()]);
@@ -263,6 +267,7 @@ impl Process {
     }
 
     fn forget_hook(&self, hook: &str) {
+        self.heartbeats.forget(hook);
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(hook);
         for result in DeliveryResult::ALL {
             let labels = [hook, result.as_str()];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench::{Bench, settings};
 use crate::engine::{Event, Settings};
 use crate::model::{HttpSettings, UrlSource};
-use crate::notice::Heartbeat;
+use crate::notice::{BeatMethod, Heartbeat};
 
 fn group(name: &str) -> String {
     format!("- name: {name}\n  interval: 15s\n  rules:\n  - {{record: x, expr: vector(1)}}\n")
@@ -17,6 +17,7 @@ fn bench(groups: &[&str]) -> Bench {
         url: UrlSource::Plain("http://127.0.0.1:1".to_owned()),
         interval: Duration::from_secs(seconds),
         timeout: Duration::from_secs(1),
+        method: BeatMethod::Post,
         http: HttpSettings::default(),
     };
     let rules = format!("groups:\n{groups}");
