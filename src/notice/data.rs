@@ -161,6 +161,17 @@ mod tests {
             ("{{ .CommonLabels.Remove \"a\" }}", "needs a list of texts"),
             ("{{ .Alerts.Firing 1 }}", "no method `Firing` of 1 arguments"),
             ("{{ tz \"Nowhere\" now }}", "no time zone"),
+            ("{{ append \"x\" 1 }}", "it needs a list, not a string"),
+            ("{{ (list 1 2) | append 3 }}", "it needs a list, not a int"),
+            ("{{ dict \"a\" }}", "a value for each key"),
+            ("{{ dict 1 2 }}", "a key must be a text"),
+            ("{{ eq (list 1) (list 1) }}", "can't compare a list"),
+            ("{{ mustToDate \"2006\" \"soon\" }}", "`soon` is no time as `2006` writes them"),
+            (
+                "{{ $d := list }}{{ range $.Alerts }}{{ range list 1 2 3 4 5 6 7 8 9 }}\
+                 {{ $d = list $d $d }}{{ end }}{{ end }}{{ $d }}",
+                "more than 16 lists within each other",
+            ),
         ] {
             let error = filled(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
@@ -182,6 +193,12 @@ mod tests {
             (
                 "{{ range .Alerts.Firing }}{{ toJson .StartsAt }}{{ toJson .EndsAt }}{{ end }}",
                 r#""2026-11-22T10:27:16.678Z""0001-01-01T00:00:00Z""#,
+            ),
+            ("{{ (toDate \"2006-01-02\" \"2026-11-22\").Unix }}", "1795305600"),
+            ("{{ (toDate \"2006-01-02\" \"soon\").IsZero }}", "true"),
+            (
+                "{{ mustToDate \"2006-01-02 15:04 -0700\" \"2026-11-22 12:00 +0200\" }}",
+                "2026-11-22 12:00:00 +0200 +0200",
             ),
             ("{{ .NotificationReason }} {{ .TruncatedAlerts }}", "first notification 0"),
         ] {

@@ -328,7 +328,11 @@ impl Run<'_> {
     }
 
     fn call(&mut self, function: &Function, arguments: &[Value]) -> Result<Value, String> {
-        self.step(function.weight + arguments.iter().map(Value::weight).sum::<usize>())?;
+        self.step(function.weight)?;
+        // One by one: what is nested and shared weighs many times what it takes.
+        for argument in arguments {
+            self.step(argument.weight())?;
+        }
         let count = arguments.len();
         let fits = match function.arity {
             Arity::Exactly(number) => count == number,

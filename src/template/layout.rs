@@ -48,9 +48,7 @@ pub(super) fn format(layout: &str, at: Timestamp, zone: &TimeZone) -> String {
         if let Some((written, length)) = fraction(rest, &moment) {
             out.push_str(&written);
             rest = &rest[length..];
-        } else if let Some((part, meaning)) =
-            PARTS.iter().find(|(part, _)| rest.starts_with(part) && !is_word_on(rest, part))
-        {
+        } else if let Some((part, meaning)) = part_at(rest) {
             out.push_str(&written(meaning, &moment));
             rest = &rest[part.len()..];
         } else {
@@ -59,6 +57,12 @@ pub(super) fn format(layout: &str, at: Timestamp, zone: &TimeZone) -> String {
         }
     }
     out
+}
+
+/// The part that a layout begins with, and what it means.
+pub(super) fn part_at(layout: &str) -> Option<(&'static str, &'static str)> {
+    let begins = |part: &str| layout.starts_with(part) && !is_word_on(layout, part);
+    PARTS.iter().find(|(part, _)| begins(part)).copied()
 }
 
 /// Go takes `Jan` in `January` and not in `Janus`.
@@ -73,6 +77,10 @@ fn written(meaning: &str, moment: &Zoned) -> String {
         "Z:" | "Z" if is_utc => "Z".to_owned(),
         "Z:" => moment.strftime("%:z").to_string(),
         "Z" => moment.strftime("%z").to_string(),
+        // A zone that is nothing but its offset has no letters.
+        "%Z" if !is_utc && moment.time_zone().to_fixed_offset().is_ok() => {
+            moment.strftime("%z").to_string()
+        }
         "-07" => moment.strftime("%z").to_string().chars().take(3).collect(),
         meaning => moment.strftime(meaning).to_string(),
     }

@@ -6,6 +6,7 @@
 //! a template is expanded never silences an alert: the error takes the place of the text. Output and
 //! work are bounded, so that a template can't stop rules.
 
+mod dates;
 mod execute;
 mod functions;
 mod humanize;

@@ -1,10 +1,12 @@
 //! What templates of notices have beside Go's own functions: Alertmanager's functions, and the
 //! methods of its data.
 //!
-//! Not here: `list`, `append` and `dict`, which would make values of any depth, and `toDate`.
+//! `list`, `append` and `dict` make values of values: no deeper than [`DEPTH_MAX`], so that neither
+//! printing nor dropping one can run away. `routeLabels` is not here: routes have no labels.
 
 use std::sync::Arc;
 
+use super::dates;
 use super::functions::{Function, at_least, exactly, text};
 use super::json;
 use super::layout;
@@ -37,7 +39,10 @@ pub(super) const OF_RULES: [&str; 22] = [
     "call",
 ];
 
-pub(super) static FUNCTIONS: [Function; 11] = [
+/// Lists and maps within each other.
+const DEPTH_MAX: usize = 16;
+
+pub(super) static FUNCTIONS: [Function; 16] = [
     exactly("title", 1, |_, arguments| Ok(Value::text(title(text(&arguments[0])?)))),
     exactly("trimSpace", 1, |_, arguments| Ok(Value::text(text(&arguments[0])?.trim()))),
     exactly("join", 2, |_, arguments| {
@@ -67,7 +72,47 @@ pub(super) static FUNCTIONS: [Function; 11] = [
         let Value::Time(at, zone) = &arguments[1] else { return Err(no_time(&arguments[1])) };
         Ok(Value::text(layout::format(text(&arguments[0])?, *at, zone)))
     }),
+    exactly("toDate", 2, |_, arguments| {
+        let read = dates::parse(text(&arguments[0])?, text(&arguments[1])?);
+        let (at, zone) = read.unwrap_or((ZERO_TIME, jiff::tz::TimeZone::UTC));
+        Ok(Value::Time(at, zone))
+    }),
+    exactly("mustToDate", 2, |_, arguments| {
+        let (layout, shown) = (text(&arguments[0])?, text(&arguments[1])?);
+        let read = dates::parse(layout, shown);
+        let (at, zone) = read
+            .ok_or_else(|| format!("`{shown:.100}` is no time as `{layout:.100}` writes them"))?;
+        Ok(Value::Time(at, zone))
+    }),
+    at_least("list", 0, |_, arguments| made(Value::Array(Arc::from(arguments)))),
+    at_least("append", 1, |_, arguments| {
+        let before: &[Value] = match &arguments[0] {
+            Value::Absent => &[],
+            Value::Array(items) => items,
+            other => return Err(format!("it needs a list, not a {}", other.kind())),
+        };
+        made(Value::Array(before.iter().chain(&arguments[1..]).cloned().collect()))
+    }),
+    at_least("dict", 0, |_, arguments| {
+        let (pairs, rest) = arguments.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err("it needs a value for each key".to_owned());
+        }
+        let entry = |[key, value]: &[Value; 2]| match key {
+            Value::Text(key) => Ok((key.to_string(), value.clone())),
+            other => Err(format!("a key must be a text, not a {}", other.kind())),
+        };
+        made(Value::Map(Arc::new(pairs.iter().map(entry).collect::<Result<_, _>>()?)))
+    }),
 ];
+
+/// A value of values, unless it is too deep.
+fn made(value: Value) -> Result<Value, String> {
+    if value.depth() > DEPTH_MAX {
+        return Err(format!("it makes more than {DEPTH_MAX} lists within each other"));
+    }
+    Ok(value)
+}
 
 /// Finds one.
 pub(super) fn find(name: &str) -> Option<&'static Function> {

@@ -1,8 +1,8 @@
 //! What a template's expressions evaluate to.
 //!
-//! No template can make a value of its own depth: a list holds samples only, and a map never holds
-//! a map. Arrays and records nest as deep as the data of a notice does and no deeper, so that neither
-//! printing nor dropping a value can run away.
+//! No value is deep, so that neither printing nor dropping one can run away. A list holds samples
+//! only. What is nested in arrays, maps and records is the data of a notice, or was made by a
+//! function that bounds its depth.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub enum Value {
     Sample(Labels, f64),
     /// The results of `query`.
     List(Arc<[(Labels, f64)]>),
-    /// What `args` makes.
+    /// What `args` and `dict` make.
     Map(Arc<BTreeMap<String, Value>>),
     /// The template's own data: `.` at the top, and `$`.
     Root,
@@ -102,7 +102,7 @@ impl Value {
             Self::Text(text) => text.len() / 64,
             Self::Labels(labels) => labels.len(),
             Self::List(samples) => samples.len(),
-            Self::Map(entries) => entries.values().map(Self::weight).sum(),
+            Self::Map(entries) => entries.len() + entries.values().map(Self::weight).sum::<usize>(),
             Self::Absent
             | Self::Bool(_)
             | Self::Int(_)
@@ -114,6 +114,16 @@ impl Value {
             Self::Array(items) => items.len() + items.iter().map(Self::weight).sum::<usize>(),
             Self::Record(record) => record.fields().map(|(.., value)| value.weight()).sum(),
         }
+    }
+
+    /// How deep arrays and maps are nested in it; the data of a notice counts as one.
+    pub(super) fn depth(&self) -> usize {
+        let deepest = match self {
+            Self::Array(items) => items.iter().map(Self::depth).max(),
+            Self::Map(entries) => entries.values().map(Self::depth).max(),
+            _ => return usize::from(matches!(self, Self::Record(_))),
+        };
+        1 + deepest.unwrap_or_default()
     }
 
     /// Whether `if` and `with` take it: not zero and not empty.
