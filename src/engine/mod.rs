@@ -24,6 +24,7 @@ mod aside;
 mod early;
 mod event;
 mod groups;
+mod held;
 mod history;
 mod memory;
 mod outside;

@@ -19,6 +19,7 @@ use crate::series::{Scrape, Store, Written};
 use crate::slo;
 
 use super::groups::{self, Scheduled};
+use super::held::Held;
 use super::outside::Outside;
 use super::outward::outward;
 use super::pulse::Pulse;
@@ -67,6 +68,7 @@ pub struct Engine {
     health: Health,
     targets: BTreeMap<TargetId, TargetStatus>,
     decisions: VecDeque<Arc<Decision>>,
+    held: Held,
     slos: Vec<SloStatus>,
     releases: Releases,
     /// When it was last said what is told of releases.
@@ -120,6 +122,7 @@ impl Engine {
             decisions: VecDeque::new(),
             releases: Releases::new(&settings.releases),
             releases_said_at: now,
+            held: Held::default(),
             unseen: None,
             expiry_due: now + EXPIRY_INTERVAL,
             refused: 0,
@@ -246,11 +249,12 @@ impl Engine {
     /// Notices may be due. What fired before a restart is said at once to those who forget an alert
     /// that nobody asserts, and to the grouping of notices.
     fn tick(&mut self, now: Timestamp) -> Vec<Action> {
-        let mut actions = Vec::new();
+        let (mut actions, mut active) = (Vec::new(), Vec::new());
         if self.outside.take_turn(now, self.settings.evaluation_interval) {
             actions = self.ask_for_outside(now);
+            active = self.held(now);
+            actions.extend(self.say(self.settings.evaluation_interval, &active, now));
         }
-        let mut active = Vec::new();
         if std::mem::take(&mut self.is_restored) {
             for position in 0..self.groups.len() {
                 let interval = self.groups[position].group.interval();
@@ -391,9 +395,16 @@ impl Engine {
             }
             active.push(notified);
         }
+        active.extend(self.held(now));
         actions.extend(self.say(interval, &active, now));
         actions.extend(self.dispatch(&active, now));
         actions
+    }
+
+    /// Rollbacks that wait for planned maintenance.
+    fn held(&mut self, now: Timestamp) -> Vec<notice::Alert> {
+        let valid_for = 4 * self.settings.evaluation_interval.max(RESEND_DELAY);
+        self.held.step(&self.rollbacks, valid_for, now)
     }
 
     /// Reads anew where the objectives of an evaluated group stand.
@@ -428,6 +439,7 @@ impl Engine {
         let mut actions = Vec::new();
         for decision in consider(&mut self.rollbacks, now, alert, &evidence) {
             let (rollback, verdict) = (decision.rollback.clone(), decision.verdict);
+            self.held.note(&decision, &self.settings);
             actions.extend(self.decide(decision, breach));
             if releases::takes_back(verdict) {
                 actions.extend(self.went_back(&rollback, alert.name(), now));

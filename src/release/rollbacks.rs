@@ -196,6 +196,12 @@ impl Rollbacks {
             .collect()
     }
 
+    /// The verdict that stands for a rollback and an incident.
+    pub fn verdict(&self, rollback: &str, incident: &str) -> Option<Verdict> {
+        let entry = self.entries.iter().find(|entry| entry.settings.name == rollback)?;
+        entry.incidents.get(incident)?.said
+    }
+
     /// Whether any rollback would listen to an alert.
     pub fn is_asked(&self, alert: &Alert) -> bool {
         self.entries.iter().any(|entry| entry.is_asked(alert))

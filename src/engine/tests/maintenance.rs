@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, RULES, at, settings, target};
+use serde_json::Value;
+
+use crate::engine::Event;
 use crate::model::{ProviderId, TargetId};
 use crate::probe::{Planned, Target, planned_windows};
 use crate::provider::{Provider, SloClass};
@@ -45,6 +48,41 @@ fn a_rollback_is_held_while_either_side_is_in_maintenance_and_fires_after_it() {
         bench.evaluate(slot + 30_000);
         assert!(bench.take().contains(&"record fired".to_owned()));
     }
+}
+
+#[test]
+fn what_waits_for_maintenance_is_told_by_a_notice_of_its_own_until_it_waits_no_more() {
+    let (mut bench, slot) = bench("stable", -1000, 20_000);
+    bench.sample(slot, &[("candidate", 1.0)]);
+    bench.evaluate(slot);
+    let told = |bench: &mut Bench, now: i64| -> Vec<(String, String)> {
+        bench.evaluate(now);
+        bench.handle(Event::Tick, now);
+        let deliveries = std::mem::take(&mut bench.deliveries);
+        let bodies = deliveries.iter().filter(|one| !one.hook.is_rollback());
+        let bodies = bodies.map(|one| serde_json::from_str::<Value>(&one.body).unwrap());
+        let alerts = bodies.flat_map(|body| body["alerts"].as_array().unwrap().clone());
+        let held = alerts
+            .filter(|alert| alert["labels"]["alertname"] == "BellwetherMaintenanceHoldsRollback");
+        held.map(|alert| {
+            assert_eq!(alert["labels"]["rollback"], "r");
+            assert_eq!(alert["labels"]["held_alertname"], "Broken");
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&alert["status"]), text(&alert["annotations"]["summary"]))
+        })
+        .collect()
+    };
+    let summary = format!(
+        "r: a rollback is due and waits for planned maintenance until {}",
+        at(slot + 20_000)
+    );
+    assert_eq!(told(&mut bench, slot + 1000), [("firing".to_owned(), summary.clone())]);
+    bench.evaluate(slot + 15_000);
+    assert_eq!(told(&mut bench, slot + 16_000), [], "nothing new");
+    bench.evaluate(slot + 30_000);
+    assert_eq!(told(&mut bench, slot + 31_000), [("resolved".to_owned(), summary)]);
+    bench.evaluate(slot + 45_000);
+    assert_eq!(told(&mut bench, slot + 46_000), []);
 }
 
 #[test]
