@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellwether::model::{TargetId, Timestamp};
 use bellwether::release::gate::{Arms, Block, Gate, Gates, Reading, Ruling, Stakes, Subject, Unit};
 use bellwether::release::machine::{
-    AdvanceOn, Basis, Command, Evidence, Plan, Stage, State, Trigger,
+    AdvanceOn, Basis, Command, Evidence, Moved, Plan, Stage, State, Trigger,
 };
 use bellwether::statistics::{Restarts, Tick, Totals};
 
@@ -140,8 +140,10 @@ fn start() -> Timestamp {
 
 fn by_machine(stream: Stream) -> End {
     let plan = plan().seal().expect("the plan can be carried out");
-    let command = Some(Command::Start(plan));
-    let (mut state, ..) = State::Idle.step(&Evidence { command, ..Evidence::none() }, start());
+    let command = Some(Command::Start { plan, by: "somebody".to_owned(), force: true });
+    let (state, ..) = State::Idle.step(&Evidence { command, ..Evidence::none() }, start());
+    let moved = Some(Moved { stage: 1, failure: None });
+    let (mut state, ..) = state.step(&Evidence { moved, ..Evidence::none() }, start());
     for (number, tick) in stream.enumerate() {
         let block = block(number as u64, tick);
         let now = block.end;
@@ -186,7 +188,8 @@ fn plan() -> Plan {
         bake: hour,
         rollback_deadline: Duration::from_secs(60),
         rollbacks_daily_max: 3,
-        freezes: Vec::new(),
+        drill_above: 100,
+        approval_above: None,
     }
 }
 
