@@ -28,6 +28,7 @@ pub mod upstream;
 
 // Doers: they own sockets, tasks and time, and never import each other.
 pub mod archive;
+pub mod datasource;
 pub mod driver;
 pub mod executor;
 pub mod journal;

@@ -236,6 +236,13 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!((plan.drill_above, plan.approval_above), (5, Some(50)));
     let drill = (millis(release.drill_age_max), millis(release.drill_took_max));
     assert_eq!((release.route.as_deref(), drill), (Some("chat"), (172_800_000, 30_000)));
+    let datasource = release.datasource.as_ref().unwrap();
+    assert_eq!(
+        (datasource.url.as_str(), datasource.timeout.as_secs()),
+        ("http://prometheus:9090", 5)
+    );
+    let stable = plan.gates[0].counters.as_ref().unwrap().stable.as_ref().unwrap();
+    assert_eq!(stable.bad, r#"sum(gw_failed_total{arm="old"})"#);
     let Traffic::Steps(moves) = &release.traffic else { panic!("its traffic has steps") };
     let names = |plan: &bellwether::release::Plan| -> Vec<String> {
         plan.steps.iter().map(|step| step.name.clone()).collect()
@@ -299,6 +306,7 @@ fn a_full_file_becomes_what_it_says() {
             "alertmanager `https://am-1:9093/alerts`, basic_auth: file:keys/am",
             "alertmanager `https://am-2:9093/alerts`, basic_auth: file:keys/am",
             "rollback `back`, signing_secret: file:keys/rollback",
+            "release `sonnet-next`, datasource, authorization: file:/run/secrets/prometheus",
         ]
     );
 }

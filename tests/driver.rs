@@ -183,6 +183,7 @@ impl House {
             delivered: ended,
             posts: mpsc::channel(1).1,
             orders: mpsc::channel(1).1,
+            answers: mpsc::channel(1).1,
             samples: asked,
             reloads: renewed,
         };
@@ -192,6 +193,7 @@ impl House {
                 sending.try_send(delivery).expect("the test reads what is sent")
             }),
             shift: Box::new(|_| panic!("no share is to be set")),
+            questions: mpsc::channel(1).0,
             splits: watch::channel(Default::default()).0,
             // Nobody archives here: what is handed over is counted as lost.
             written: mpsc::channel(1).0,

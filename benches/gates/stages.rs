@@ -109,6 +109,7 @@ fn errors() -> Gate {
     Gate {
         name: "errors".to_owned(),
         weight: 1,
+        counters: None,
         subject: Subject::Errors { allowed: number(ALLOWED) },
     }
 }

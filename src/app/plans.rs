@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::driver::Splits;
-use crate::engine::{self, Ended, Engine, Order};
+use crate::engine::{self, Ended, Engine, Order, ReleaseStatus};
 use crate::executor::{Executor, Planned, Reach};
-use crate::model::Timestamp;
+use crate::model::{TargetId, Timestamp};
 use crate::notice::{Delivery, Endpoint, Guard, HookId, Sending};
 use crate::notifier::call_once;
 use crate::prober::probe_once;
@@ -109,6 +109,35 @@ pub(super) fn done(log: &[LogEntry]) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     done
+}
+
+/// Fails where a release under way would lose what it needs: it runs its sealed plan to the end.
+pub(super) fn check_running(
+    releases: &[ReleaseStatus],
+    config: &Config,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    for status in releases {
+        let name = &status.settings.plan.name;
+        let Some(plan) = status.state.plan() else { continue };
+        if !status.state.is_armed(now) && status.state.as_str() != "rolling_back" {
+            continue;
+        }
+        let remedy = "roll it back, or let its bake end, before that";
+        anyhow::ensure!(
+            config.releases.iter().any(|release| release.settings.plan.name == *name),
+            "release `{name}` is {} and would be gone: {remedy}",
+            status.state.as_str()
+        );
+        let is_there = |id: &&TargetId| config.targets.iter().any(|target| target.id == **id);
+        if let Some(gone) = plan.candidate.iter().chain(&plan.stable).find(|id| !is_there(id)) {
+            anyhow::bail!(
+                "release `{name}` is {} and goes by `{gone}`, which would be gone: {remedy}",
+                status.state.as_str()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// How the router shares out each route that a release moves.

@@ -20,6 +20,7 @@ use crate::access::Token;
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::datasource::{Datasources, QUESTIONS_MAX};
 use crate::driver::{Driver, Feeds, Hands, Reload};
 use crate::engine::{Engine, Happening, Snapshot};
 use crate::executor::Executor;
@@ -80,7 +81,9 @@ pub struct App {
     server: Server,
     recorder: JoinHandle<()>,
     settled: oneshot::Receiver<()>,
+    shown: watch::Receiver<Arc<Snapshot>>,
     archive: Archive,
+    datasources: Datasources,
     renewals: mpsc::Sender<Reload>,
     happenings: broadcast::Sender<Happening>,
     config_text: watch::Sender<Arc<str>>,
@@ -146,8 +149,12 @@ impl App {
         let (outcomes, finished) = mpsc::channel(OUTCOMES_MAX);
         let (health, examined) = watch::channel(Health::green(clock.now()));
         let (snapshot, shown) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
+        let watching = shown.clone();
         let (samples, asked) = mpsc::channel(16);
         let (posts, posted) = mpsc::channel(16);
+        let (asking, asks) = mpsc::channel(QUESTIONS_MAX);
+        let (answers, answered) = mpsc::channel(QUESTIONS_MAX);
+        let datasources = Datasources::spawn(wiring::datasources(&loaded.config), asks, answers);
         let (orders, ordered) = mpsc::channel(plans::REQUESTS_MAX);
         let (tokens, known) = watch::channel(Arc::from(loaded.config.tokens.as_slice()));
         let (renewals, renewed) = mpsc::channel(1);
@@ -232,6 +239,7 @@ impl App {
             delivered,
             posts: posted,
             orders: ordered,
+            answers: answered,
             samples: asked,
             reloads: renewed,
         };
@@ -239,6 +247,7 @@ impl App {
             records: decisions,
             send: wiring::sending(&notifier, &executor),
             shift: wiring::shifting(&executor),
+            questions: asking,
             splits,
             written: archive.batches(),
             snapshot,
@@ -303,7 +312,9 @@ impl App {
             server,
             recorder,
             settled: is_settled,
+            shown: watching,
             archive,
+            datasources,
             renewals,
             happenings,
             config_text,
@@ -361,6 +372,7 @@ impl App {
         let path = self.path.clone().context("the configuration is built in")?;
         let loaded = tokio::task::spawn_blocking(move || load(&path)).await??;
         check_secrets(&loaded)?;
+        plans::check_running(&self.shown.borrow().releases, &loaded.config, self.clock.now())?;
         let door = self.doorkeeper.read().await?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         // Only one thing can fail from here on, so it comes first: a reload is taken up whole.
@@ -375,6 +387,7 @@ impl App {
         }
         self.current.send_replace(Arc::new(loaded.config.clone()));
         self.executor.reload(plans::planned(&loaded.config, &[], self.clock.now())).await;
+        self.datasources.reload(wiring::datasources(&loaded.config));
         self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());

@@ -1,5 +1,6 @@
 //! From the configuration to the settings of each part.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,13 +11,13 @@ use tokio::task::JoinHandle;
 use super::load::Loaded;
 use crate::archive::{Archive, ArchiveError};
 use crate::clock::Clock;
-use crate::config::{Config, Global};
+use crate::config::{self, Config, Global};
 use crate::driver::{Cadence, Reload, Sending, Shifting};
 use crate::engine;
 use crate::executor::Executor;
 use crate::notice::{Endpoint, Guard, endpoints as all_endpoints};
 use crate::notifier::Notifier;
-use crate::release::Does;
+use crate::release::{Datasource, Does};
 use crate::rules;
 use crate::series;
 use crate::slo;
@@ -157,6 +158,15 @@ pub(super) type Post = Mutex<Option<Notifier>>;
 pub(super) fn sending(post: &Arc<Post>, executor: &Executor) -> Sending {
     let (post, executor) = (Arc::clone(post), executor.clone());
     Box::new(move |delivery| pass_on(&post, &executor, delivery))
+}
+
+/// The datasources of the releases, by their names.
+pub(super) fn datasources(config: &Config) -> BTreeMap<String, Datasource> {
+    let named = |release: &config::Release| {
+        let settings = &release.settings;
+        Some((settings.plan.name.clone(), settings.datasource.clone()?))
+    };
+    config.releases.iter().filter_map(named).collect()
 }
 
 /// Hands shares to the executor.

@@ -10,21 +10,21 @@ use super::scalar::{choice, name, number, raw, refuse};
 use super::slos::objective;
 use crate::model::Mistake;
 use crate::promql::{self, ValueType};
-use crate::release::gate::{Bound, Gate, Latency, Subject};
+use crate::release::gate::{Bound, Counter, Counters, Gate, Latency, Subject};
 use crate::statistics::Proportion;
 use crate::yaml::Node;
 
 /// The indicators, and the fields that each has beside `name`, `indicator` and `weight`.
 const INDICATORS: [(&str, &[&str]); 7] = [
-    ("errors", &["objective"]),
-    ("latency", &["objective", "threshold"]),
-    ("ttft", &["objective", "threshold"]),
-    ("content", &["objective"]),
-    ("against_stable", &[]),
+    ("errors", &["objective", "counters"]),
+    ("latency", &["objective", "threshold", "counters"]),
+    ("ttft", &["objective", "threshold", "counters"]),
+    ("content", &["objective", "counters"]),
+    ("against_stable", &["counters"]),
     ("cost", &["mean_max", "ceiling"]),
     ("expression", &["expr", "pass", "fail", "failures_in_a_row"]),
 ];
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
     "indicator",
     "weight",
@@ -36,6 +36,7 @@ const KEYS: [&str; 11] = [
     "pass",
     "fail",
     "failures_in_a_row",
+    "counters",
 ];
 const THRESHOLD: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 
@@ -71,7 +72,11 @@ fn gate(reader: &mut Reader, fields: &Fields<'_>, names: &mut Vec<String>) -> Op
             reader.report(Mistake::new(node.place.clone(), message).remedy("remove it"));
         }
     }
-    Some(Gate { subject: subject(reader, fields, word)?, name: name?, weight })
+    let counters = match fields.get("counters").filter(|_| own.contains(&"counters")) {
+        Some(node) => Some(counters(reader, fields, node)?),
+        None => None,
+    };
+    Some(Gate { subject: subject(reader, fields, word)?, name: name?, weight, counters })
 }
 
 fn subject(reader: &mut Reader, fields: &Fields<'_>, word: &str) -> Option<Subject> {
@@ -90,6 +95,25 @@ fn subject(reader: &mut Reader, fields: &Fields<'_>, word: &str) -> Option<Subje
             Subject::Slow { latency, threshold: threshold?, allowed: allowed? }
         }
     })
+}
+
+/// Who counts the outcomes of traffic that somebody else carries.
+fn counters(reader: &mut Reader, gate: &Fields<'_>, node: &Node) -> Option<Counters> {
+    let fields = reader.fields(node, gate.part("counters"), &["candidate", "stable"])?;
+    let remedy = "write `{bad: EXPR, finished: EXPR}`, each a counter";
+    if !fields.has("candidate") {
+        reader.missing(&fields, "candidate", remedy);
+    }
+    let mut arm = |key: &str| {
+        let inner = reader.fields(fields.get(key)?, fields.part(key), &["bad", "finished"])?;
+        let remedy = "write a PromQL expression of a counter, such as `sum(requests_total)`";
+        let bad = reader.required(&inner, "bad", remedy, expr);
+        let finished = reader.required(&inner, "finished", remedy, expr);
+        Some(Counter { bad: bad?, finished: finished? })
+    };
+    let (candidate, stable) = (arm("candidate"), arm("stable"));
+    let is_whole = stable.is_some() || !fields.has("stable");
+    Some(Counters { candidate: candidate?, stable }).filter(|_| is_whole)
 }
 
 /// What an objective leaves.

@@ -22,9 +22,10 @@ use crate::release::{self, Does, Rollback, STEPS_MAX};
 use crate::statistics::Proportion;
 use crate::yaml::Node;
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "name",
     "route",
+    "datasource",
     "traffic",
     "rollback",
     "drill",
@@ -118,6 +119,7 @@ fn release(
     let requests =
         reader.optional(fields, "requests_per_minute", |node| number(node, 1..=100_000_000_u64));
     let plan = plan(reader, fields, (candidate, stable), requests.is_some(), probes);
+    let datasource = traffic::datasource(reader, fields);
     let freezes = named(reader, fields, "freeze_time_intervals", known);
     let (name, mut plan, (traffic, steps)) = (name?, plan?, traffic?);
     let is_moved = has_route || !steps.is_empty();
@@ -143,6 +145,7 @@ fn release(
         plan,
         route,
         traffic,
+        datasource: datasource?,
         freezes,
         drill_age_max: drill.age_max,
         drill_took_max: drill.took_max,

@@ -47,6 +47,12 @@ pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
     for rollback in &config.rollbacks {
         of_rollback(rollback, &mut found);
     }
+    for release in &config.releases {
+        if let Some(datasource) = &release.settings.datasource {
+            let what = format!("release `{}`, datasource", release.settings.plan.name);
+            of_connection(&what, &datasource.http, &mut found);
+        }
+    }
     found
 }
 

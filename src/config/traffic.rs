@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::duration;
+use super::http;
 use super::reader::{Fields, Reader, prefixed};
-use super::scalar::{boolean, matcher, number};
+use super::scalar::{boolean, matcher, number, url};
 use super::steps;
 use crate::model::{Mistake, TargetId};
-use crate::release::{Does, Mode, Plan, Rollback, Step, Traffic};
+use crate::release::{Datasource, Does, Mode, Plan, Rollback, Step, Traffic};
 
 const ROLLBACK_KEYS: [&str; 7] =
     ["matchers", "steps", "deadline", "drill_every", "cooldown", "max_per_day", "force"];
@@ -17,6 +18,9 @@ const DRILL_KEYS: [&str; 3] = ["above", "max_age", "max_duration"];
 const WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86_400);
 const DRILLS: RangeInclusive<Duration> =
     Duration::from_secs(3600)..=Duration::from_secs(90 * 86_400);
+/// A block may not wait for longer than the next one takes.
+const ANSWER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const ANSWER_DEFAULT: Duration = Duration::from_secs(10);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Going back is worth nothing once it takes longer.
 const DRILL_TOOK_MAX: Duration = Duration::from_secs(60);
@@ -114,4 +118,16 @@ pub(super) fn drill(reader: &mut Reader, release: &Fields<'_>) -> Drill {
         age_max: age_max.unwrap_or(usual.age_max),
         took_max: took_max.unwrap_or(usual.took_max),
     }
+}
+
+/// Reads `datasource:` of a release.
+pub(super) fn datasource(reader: &mut Reader, release: &Fields<'_>) -> Option<Option<Datasource>> {
+    let Some(node) = release.get("datasource") else { return Some(None) };
+    let known: Vec<&str> = ["url", "timeout"].into_iter().chain(http::SETTINGS).collect();
+    let fields = reader.fields(node, release.part("datasource"), &known)?;
+    let remedy = "write what stands before `/api/v1`, such as `http://prometheus:9090`";
+    let url = reader.required(&fields, "url", remedy, url);
+    let timeout = reader.optional(&fields, "timeout", |node| duration(node, ANSWER));
+    let http = http::settings(reader, &fields);
+    Some(Some(Datasource { url: url?, timeout: timeout.unwrap_or(ANSWER_DEFAULT), http }))
 }

@@ -14,9 +14,9 @@ use crate::engine::{
 use crate::model::{StateRow, TargetId, Timestamp};
 use crate::notice::Delivery;
 use crate::probe::{Health, Outcome, Planned, Target};
-use crate::release::gate::Standing;
+use crate::release::gate::{Answer, Standing};
 use crate::release::machine::{Report, Run};
-use crate::release::{Decision, Shift, Split, Tick, Verdict};
+use crate::release::{Decision, Question, Shift, Split, Tick, Verdict};
 use crate::series::{Store, Written};
 use crate::slo::window_name;
 use crate::telemetry::{GateReading, ReleaseReading, Sampler, SloReading, Telemetry};
@@ -34,6 +34,8 @@ pub struct Feeds {
     pub posts: mpsc::Receiver<(Post, oneshot::Sender<Vec<Ruling>>)>,
     /// From the server: an operator says what a release is to do, and wants to know what came of it.
     pub orders: mpsc::Receiver<(Order, oneshot::Sender<Result<Report, String>>)>,
+    /// From datasources: what they say to each expression.
+    pub answers: mpsc::Receiver<(Question, Vec<Answer>)>,
     /// From the server: somebody wants to read the samples.
     pub samples: mpsc::Receiver<oneshot::Sender<Arc<Store>>>,
     /// From a reload.
@@ -84,6 +86,8 @@ pub struct Hands {
     pub send: Sending,
     /// The executor, where somebody else than the router carries the traffic.
     pub shift: Shifting,
+    /// Whoever asks datasources.
+    pub questions: mpsc::Sender<Question>,
     /// The router.
     pub splits: watch::Sender<Arc<Splits>>,
     /// The archive: what one turn stored.
@@ -113,7 +117,7 @@ impl Hands {
                 Action::Split(split) if split.share == 0 => self.share_out(split),
                 Action::Split(split) => gives_traffic |= self.is_news(split),
                 Action::Shift(_) => gives_traffic = true,
-                Action::Deliver(_) | Action::Tell(_) => {}
+                Action::Deliver(_) | Action::Ask(_) | Action::Tell(_) => {}
             }
         }
         let is_empty = batch.notices.is_empty() && batch.rows.is_empty() && batch.ticks.is_empty();
@@ -130,6 +134,7 @@ impl Hands {
             match action {
                 Action::Record(_) | Action::Enqueue(_) | Action::Note(_) => {}
                 Action::Deliver(delivery) => (self.send)(delivery),
+                Action::Ask(question) => self.ask(question),
                 Action::Split(split) if split.share == 0 => {}
                 Action::Split(split) if is_on_record || !self.is_news(&split) => {
                     self.share_out(&split);
@@ -143,6 +148,14 @@ impl Hands {
                 ),
                 Action::Tell(happening) => self.tell(happening),
             }
+        }
+    }
+
+    /// Asks a datasource. What it has no room for is lost, as its block is then.
+    fn ask(&self, question: Question) {
+        let release = question.release.clone();
+        if self.questions.try_send(question).is_err() {
+            tracing::warn!(release, "a datasource is not asked: too many questions wait");
         }
     }
 

@@ -18,6 +18,8 @@ use crate::clock::Clock;
 use crate::engine::{Done, Engine, Event, Happening, Job, Order, Post, Ruling};
 use crate::model::{Labels, Timestamp};
 use crate::probe::{Health, Outcome};
+use crate::release::Question;
+use crate::release::gate::Answer;
 use crate::release::machine::Report;
 use crate::series::Store;
 use crate::telemetry::{MetricFamily, Sampler};
@@ -107,6 +109,7 @@ enum Next {
     Delivered(Happening),
     Post(Post, oneshot::Sender<Vec<Ruling>>),
     Order(Order, oneshot::Sender<Result<Report, String>>),
+    Answered(Box<(Question, Vec<Answer>)>),
     Samples(oneshot::Sender<Arc<Store>>),
     Reload(Reload),
     Evaluated(Box<Done>, Duration),
@@ -147,6 +150,9 @@ impl Loop {
                 Next::Delivered(happening) => self.hands.tell(happening),
                 Next::Order(order, answer) => self.obey(order, answer).await,
                 Next::Post(post, answer) => self.rule_on(post, answer).await,
+                Next::Answered(answered) => {
+                    self.handle(Event::Answered(answered), self.clock.now()).await;
+                }
                 Next::Samples(answer) => {
                     // Whoever asked may have gone away.
                     let _is_wanted = answer.send(Arc::new(self.engine.store().clone())).is_ok();
@@ -376,7 +382,7 @@ async fn next(
     beside: &mut JoinSet<(Done, Duration)>,
     deadline: Instant,
 ) -> Next {
-    let Feeds { outcomes, health, delivered, posts, orders, samples, reloads } = feeds;
+    let Feeds { outcomes, health, delivered, posts, orders, answers, samples, reloads } = feeds;
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
@@ -386,6 +392,7 @@ async fn next(
             Some(reload) = reloads.recv() => Next::Reload(reload),
             Some((post, answer)) = posts.recv() => Next::Post(post, answer),
             Some((order, answer)) = orders.recv() => Next::Order(order, answer),
+            Some(answered) = answers.recv() => Next::Answered(Box::new(answered)),
             Some(answer) = samples.recv() => Next::Samples(answer),
             Some(ended) = beside.join_next() => {
                 let (done, took) = done_or_panic(ended);

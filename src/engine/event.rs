@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::model::{Labels, Timestamp};
 use crate::notice::{Alert, Delivery, Muted};
 use crate::probe::{Health, Outcome};
-use crate::release::{Decision, RunEnd, RunMode, Shift, Split, Tick};
+use crate::release::gate::Answer;
+use crate::release::{Decision, Question, RunEnd, RunMode, Shift, Split, Tick};
 use crate::rules::Transition;
 
 use super::aside::Done;
@@ -40,6 +41,8 @@ pub enum Event {
     Ordered(Box<Order>),
     /// A plan that was carried out has ended.
     PlanEnded(Box<Ended>),
+    /// A datasource was asked, and this is what it said to each expression.
+    Answered(Box<(Question, Vec<Answer>)>),
     /// Groups of notices may be due, and blocks of releases over.
     Tick,
     /// A new configuration.
@@ -58,6 +61,8 @@ pub enum Action {
     Enqueue(Delivery),
     /// Put on record, durably, before a share that follows it.
     Note(Arc<Tick>),
+    /// Ask the release's datasource.
+    Ask(Question),
     /// Tell the router: at once where the candidate's share is nothing, otherwise once all that came
     /// with it is on record.
     Split(Split),

@@ -13,9 +13,9 @@ use crate::model::{Labels, Timestamp};
 use crate::notice;
 use crate::probe::Outcome;
 use crate::promql::{self, EvalError, Interrupt, Options, Value};
-use crate::release::gate::{Arm, Block, Gate, Reading, Subject, Tally};
+use crate::release::gate::{Answer, Arm, Block, Counting, Gate, Tally};
 use crate::release::machine::{Notice, Report, Run, State, Told, Urgency};
-use crate::release::{Drilled, Release, Split, Tick, mark};
+use crate::release::{Drilled, Question, Release, Split, Tick, mark};
 use crate::series::Store;
 
 /// As long as something that happened, and does not last, is told.
@@ -45,10 +45,22 @@ pub(super) struct Entry {
     /// The share that was asked for last, until its outcome is known.
     pub(super) asked: Option<(String, Timestamp)>,
     tally: Tally,
+    counting: Counting,
+    /// A block that is over but for the answers of its datasource.
+    open: Option<Open>,
+    /// What the datasource is to be asked.
+    question: Option<Question>,
     /// What is told, and when it ended.
     told: BTreeMap<Notice, (Told, Option<Timestamp>)>,
     /// What the last step on record said, to tell news.
     said: Option<(&'static str, Option<usize>, Option<&'static str>)>,
+}
+
+/// A block that waits for answers.
+#[derive(Debug)]
+struct Open {
+    block: Block,
+    asked: usize,
 }
 
 /// A release as the page and the API show it.
@@ -74,6 +86,9 @@ impl Entry {
             drilled: None,
             asked: None,
             tally: Tally::default(),
+            counting: Counting::default(),
+            open: None,
+            question: None,
             told: BTreeMap::new(),
             said: None,
         }
@@ -130,30 +145,60 @@ impl Entry {
         self.tally.observe(&plan.gates, arm, outcome);
     }
 
-    /// The block that ended by now, if one did since the last step.
-    pub(super) fn close_block(&mut self, store: &Store, now: Timestamp) -> Option<Block> {
-        let run = self.state.run()?;
+    /// The blocks that ended by now and about which all is known that will be. A datasource is
+    /// waited for until the next block ends, and what it has not said by then is lost.
+    pub(super) fn close_blocks(&mut self, store: &Store, now: Timestamp) -> Vec<Block> {
+        let Some(run) = self.state.run() else { return Vec::new() };
         if self.block_end(run, run.stepped_at()) > now {
-            return None;
+            return Vec::new();
         }
         let number = block_number(run, now, self.unit()).saturating_sub(1);
-        let end = self.block_end(
-            run,
-            run.began_at() + self.unit().saturating_mul(u32::try_from(number).unwrap_or(u32::MAX)),
-        );
+        let start = self.unit().saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
+        let end = self.block_end(run, run.began_at() + start);
         let gates = self.gates().to_vec();
-        let mut readings = self.tally.take(&gates);
-        for gate in &gates {
-            if let Subject::Expression { expr, .. } = &gate.subject {
-                readings.insert(gate.name.clone(), evaluated(expr, store, now));
-            }
+        let asked: Vec<&str> = gates.iter().flat_map(Gate::questions).collect();
+        let block = Block { number, end, readings: self.tally.take(&gates) };
+        let mut closed = Vec::new();
+        if let Some(late) = self.open.take() {
+            closed.push(self.with(late.block, &vec![Answer::Lost; late.asked]));
         }
-        Some(Block { number, end, readings })
+        if asked.is_empty() || self.settings.datasource.is_none() {
+            let answers: Vec<Answer> =
+                asked.iter().map(|expr| evaluated(expr, store, now)).collect();
+            closed.push(self.with(block, &answers));
+        } else {
+            self.question = Some(Question {
+                release: self.name().to_owned(),
+                block: number,
+                at: end,
+                exprs: asked.iter().map(|expr| (*expr).to_owned()).collect(),
+            });
+            self.open = Some(Open { block, asked: asked.len() });
+        }
+        closed
+    }
+
+    /// Takes in what the datasource says of a block; `None` where nobody waits for it any more.
+    pub(super) fn answered(&mut self, block: u64, answers: &[Answer]) -> Option<Block> {
+        let open = self.open.take_if(|open| open.block.number == block)?;
+        Some(self.with(open.block, answers))
+    }
+
+    /// What the datasource is to be asked.
+    pub(super) fn take_question(&mut self) -> Option<Question> {
+        self.question.take()
+    }
+
+    fn with(&mut self, mut block: Block, answers: &[Answer]) -> Block {
+        let gates = self.gates().to_vec();
+        block.readings.extend(self.counting.read(&gates, answers));
+        block
     }
 
     /// Forgets what came before the release began.
     pub(super) fn begin(&mut self) {
         self.tally = Tally::default();
+        (self.open, self.question) = (None, None);
         self.number = 0;
         self.said = None;
     }
@@ -329,10 +374,9 @@ fn block_number(run: &Run, at: Timestamp, unit: Duration) -> u64 {
     u64::try_from(passed).unwrap_or(u64::MAX)
 }
 
-/// The value of a gate's expression. It is lost where the expression fails, and nothing where it
-/// gives no value, or several.
-fn evaluated(expr: &str, store: &Store, now: Timestamp) -> Reading {
-    let Ok(expr) = promql::parse(expr) else { return Reading::Lost };
+/// The value of an expression over our own samples.
+fn evaluated(expr: &str, store: &Store, now: Timestamp) -> Answer {
+    let Ok(expr) = promql::parse(expr) else { return Answer::Lost };
     let asked = std::cell::Cell::new(0_u64);
     let question = || {
         asked.set(asked.get() + 1);
@@ -341,11 +385,11 @@ fn evaluated(expr: &str, store: &Store, now: Timestamp) -> Reading {
     };
     let options = Options { interrupt: Interrupt::new(&question), ..Options::default() };
     match promql::instant(&expr, store, now, &options).map(|answer| answer.value) {
-        Ok(Value::Scalar(value)) => Reading::Value(Some(value)),
+        Ok(Value::Scalar(value)) => Answer::Value(value),
         Ok(Value::Vector(points)) => match &points[..] {
-            [point] => Reading::Value(Some(point.value)),
-            _ => Reading::Value(None),
+            [point] => Answer::Value(point.value),
+            _ => Answer::Nothing,
         },
-        Ok(Value::String(_) | Value::Matrix(_)) | Err(_) => Reading::Lost,
+        Ok(Value::String(_) | Value::Matrix(_)) | Err(_) => Answer::Lost,
     }
 }

@@ -187,6 +187,7 @@ impl Engine {
             Event::Inbound(post) => self.told(*post, now),
             Event::Ordered(order) => self.ordered(*order, now),
             Event::PlanEnded(ended) => self.plan_ended(&ended, now),
+            Event::Answered(answered) => self.answered(&answered.0, &answered.1, now),
             Event::Tick => {
                 let mut actions = self.turn_releases(now);
                 actions.extend(self.tick(now));
@@ -536,6 +537,7 @@ fn is_carried_out(action: &Action) -> bool {
         Action::Record(_)
         | Action::Enqueue(_)
         | Action::Note(_)
+        | Action::Ask(_)
         | Action::Split(_)
         | Action::Shift(_)
         | Action::Tell(_) => false,

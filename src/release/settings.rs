@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::machine::Sealed;
 use super::{Effect, Plan};
-use crate::model::{Matcher, TargetId, TimeInterval, Timestamp, format_duration};
+use crate::model::{HttpSettings, Matcher, TargetId, TimeInterval, Timestamp, format_duration};
 use crate::notice::Webhook;
 
 /// An entry of `rollbacks:`: which alerts fire it, and what it calls.
@@ -60,6 +60,8 @@ pub struct Release {
     pub route: Option<String>,
     /// How traffic is moved that somebody else carries.
     pub traffic: Traffic,
+    /// Whose samples its expressions and counters are; our own where none is named.
+    pub datasource: Option<Datasource>,
     /// When no stage passes.
     pub freezes: Vec<Arc<TimeInterval>>,
     /// A drill counts for this long.
@@ -68,6 +70,30 @@ pub struct Release {
     pub drill_took_max: Duration,
     /// Names what its rollback does: a drill of something else does not count.
     pub rollback_mark: String,
+}
+
+/// Somebody who answers Prometheus's query API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datasource {
+    /// What stands before `/api/v1`.
+    pub url: String,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How to connect.
+    pub http: HttpSettings,
+}
+
+/// What a datasource is asked at the end of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The release.
+    pub release: String,
+    /// Its block.
+    pub block: u64,
+    /// At which time the expressions are evaluated.
+    pub at: Timestamp,
+    /// The expressions, in order.
+    pub exprs: Vec<String>,
 }
 
 /// How traffic is moved that the router does not carry.

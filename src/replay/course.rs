@@ -91,7 +91,11 @@ impl Course {
         for action in actions {
             match action {
                 // The decision itself is told, too.
-                Action::Record(_) | Action::Note(_) | Action::Split(_) | Action::Shift(_) => {}
+                Action::Record(_)
+                | Action::Note(_)
+                | Action::Ask(_)
+                | Action::Split(_)
+                | Action::Shift(_) => {}
                 Action::Deliver(delivery) | Action::Enqueue(delivery) => self.deliver(delivery),
                 Action::Tell(happening) => self.tell(at, happening),
             }

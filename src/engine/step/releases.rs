@@ -15,11 +15,12 @@ use super::super::{Action, Happening};
 use super::{Engine, RESEND_DELAY};
 use crate::model::{Labels, TargetId, Timestamp};
 use crate::notice;
+use crate::release::gate::Answer;
 use crate::release::machine::{
     self, Command, Evidence, Hold, Moved, Notice, Outcome, Report, State, Trigger,
 };
 use crate::release::{
-    Drilled, Health, RunEnd, RunMode, Shift, Split, Tick, Traffic, Verdict, played_again,
+    Drilled, Health, Question, RunEnd, RunMode, Shift, Split, Tick, Traffic, Verdict, played_again,
 };
 
 /// How long an unanswered request for a share is waited for before it is made again.
@@ -140,6 +141,19 @@ impl Engine {
         }
     }
 
+    /// A datasource has answered.
+    pub(super) fn answered(
+        &mut self,
+        question: &Question,
+        answers: &[Answer],
+        now: Timestamp,
+    ) -> Vec<Action> {
+        let Some(position) = self.releases.position(&question.release) else { return Vec::new() };
+        let entry = &mut self.releases.entries[position];
+        let Some(block) = entry.answered(question.block, answers) else { return Vec::new() };
+        self.move_release(position, Evidence { blocks: vec![block], ..Evidence::none() }, now)
+    }
+
     /// Moves every release whose time has come, and says what is to be told.
     pub(super) fn turn_releases(&mut self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -235,7 +249,8 @@ impl Engine {
                 machine::Action::Tell { .. } => {}
             }
         }
-        let entry = &self.releases.entries[position];
+        let entry = &mut self.releases.entries[position];
+        actions.extend(entry.take_question().map(Action::Ask));
         actions.extend(entry.split().map(Action::Split));
         actions
     }
@@ -247,13 +262,14 @@ impl Engine {
         let entry = &mut self.releases.entries[position];
         let plan = entry.state.plan().unwrap_or(&entry.settings.plan).clone();
         let is_armed = entry.state.is_armed(now);
-        let block = if is_armed { entry.close_block(&self.store, now) } else { None };
+        let mut blocks = if is_armed { entry.close_blocks(&self.store, now) } else { Vec::new() };
+        blocks.extend(evidence.blocks);
         let targets = self.recent.by_outcomes(now, &plan.stable);
         let in_maintenance = |target: &&TargetId| planned.contains_key(*target);
         let maintenance = plan.candidate.iter().chain(&plan.stable).find(in_maintenance);
         let freeze = entry.settings.freezes.iter().find(|freeze| freeze.holds(now));
         Evidence {
-            blocks: block.into_iter().collect(),
+            blocks,
             stable: Health::of_side(&targets),
             doubt,
             maintenance: maintenance.map(ToString::to_string),

@@ -199,6 +199,7 @@ impl Bench {
                     continue;
                 }
                 Action::Split(split) => format!("{} has {} %", split.route, split.share),
+                Action::Ask(question) => format!("ask {}", question.exprs.join(", ")),
                 Action::Shift(shift) => format!("ask for {} %", shift.share),
                 Action::Tell(Happening::Released { state, why, .. }) => format!("{state}: {why}"),
                 Action::Tell(Happening::Decided { breach, .. }) => {

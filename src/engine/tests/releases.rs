@@ -7,10 +7,10 @@ use super::bench::{Bench, at, errors, settings};
 use crate::engine::{Ended, Engine, Event, Order, Settings, What};
 use crate::model::{Matcher, TargetId};
 use crate::provider::SloClass;
-use crate::release::gate::{Bound, Gate, Subject, Unit};
+use crate::release::gate::{Answer, Bound, Counter, Counters, Gate, Subject, Unit};
 use crate::release::machine::{AdvanceOn, Plan, Sealed, Stage};
 use crate::release::{
-    self, Does, Effect, OnError, Release, Rollback, RunEnd, RunMode, Step, Tick, Traffic,
+    self, Does, Effect, OnError, Question, Release, Rollback, RunEnd, RunMode, Step, Tick, Traffic,
     played_again,
 };
 
@@ -39,6 +39,7 @@ fn plan(generation: u64) -> Sealed {
         gates: vec![Gate {
             name: "errors".to_owned(),
             weight: 1,
+            counters: None,
             subject: Subject::Errors { allowed: number("0.01") },
         }],
         advance_on: AdvanceOn::Either,
@@ -74,6 +75,7 @@ fn with(traffic: Traffic, route: Option<&str>) -> Settings {
         plan: plan(1),
         route: route.map(str::to_owned),
         traffic,
+        datasource: None,
         freezes: Vec::new(),
         drill_age_max: 3600 * SECOND,
         drill_took_max: 60 * SECOND,
@@ -301,6 +303,7 @@ fn a_gate_on_an_expression_reads_the_samples_at_the_end_of_each_block() {
     let gate = Gate {
         name: "queue".to_owned(),
         weight: 1,
+        counters: None,
         subject: Subject::Expression {
             expr: "max(errors)".to_owned(),
             pass: Bound::parse("< 1").unwrap(),
@@ -352,4 +355,82 @@ fn a_large_stage_waits_for_a_drill_of_this_very_plan() {
     // An hour later it is too old.
     let old = bench.engine.releases(at(3_700_000)).remove(0).undrilled.unwrap();
     assert!(old.contains("older than 1h"), "{old}");
+}
+
+/// Counters of a gateway, read by its datasource.
+fn counted(datasource: Option<release::Datasource>) -> Bench {
+    let mut settings = with(Traffic::Unattended, Some("chat"));
+    let counter = |arm: &str| Counter { bad: format!("bad_{arm}"), finished: format!("all_{arm}") };
+    let mut plan = Plan::clone(&settings.releases[0].plan);
+    plan.gates[0].counters =
+        Some(Counters { candidate: counter("new"), stable: Some(counter("old")) });
+    settings.releases[0].plan = plan.seal().unwrap();
+    settings.releases[0].datasource = datasource;
+    let mut bench = Bench::new(settings);
+    order(&mut bench, What::Start { force: false }, 10_000).unwrap();
+    bench.take();
+    bench
+}
+
+fn prometheus() -> Option<release::Datasource> {
+    Some(release::Datasource {
+        url: "http://127.0.0.1:1".to_owned(),
+        timeout: SECOND,
+        http: crate::model::HttpSettings::default(),
+    })
+}
+
+fn answer(bench: &mut Bench, block: u64, values: [f64; 4], now: i64) {
+    let question = Question { release: "next".to_owned(), block, at: at(now), exprs: Vec::new() };
+    let answers = values.map(Answer::Value).to_vec();
+    bench.handle(Event::Answered(Box::new((question, answers))), now);
+}
+
+fn finished(bench: &Bench) -> (u64, u64) {
+    let status = bench.engine.releases(at(0)).remove(0);
+    let gate = status.state.run().unwrap().standings().remove(0);
+    (gate.bad, gate.finished)
+}
+
+#[test]
+fn counters_of_a_gateway_are_evidence_once_its_datasource_has_answered() {
+    let mut bench = counted(prometheus());
+    bench.handle(Event::Tick, 11_000);
+    let question = "ask bad_new, all_new, bad_old, all_old".to_owned();
+    assert!(bench.take().contains(&question));
+    answer(&mut bench, 0, [3.0, 50.0, 0.0, 950.0], 11_200);
+    assert_eq!(finished(&bench), (0, 0), "the first reading is where counting begins");
+    bench.handle(Event::Tick, 12_000);
+    answer(&mut bench, 1, [4.0, 150.0, 0.0, 2_850.0], 12_200);
+    assert_eq!(finished(&bench), (1, 100));
+    // One that does not answer loses its block and the next, and decides nothing.
+    bench.handle(Event::Tick, 13_000);
+    bench.handle(Event::Tick, 14_000);
+    answer(&mut bench, 2, [40.0, 160.0, 0.0, 3_000.0], 14_100);
+    assert_eq!((finished(&bench), state(&bench)), ((1, 100), "running"));
+    answer(&mut bench, 3, [40.0, 170.0, 0.0, 3_000.0], 14_200);
+    bench.handle(Event::Tick, 15_000);
+    answer(&mut bench, 4, [80.0, 270.0, 0.0, 4_900.0], 15_100);
+    assert_eq!(state(&bench), "rolling_back", "40 of 100 failed");
+    let record = bench.ticks.clone();
+    assert!(played_again(&record).unwrap().2.is_empty());
+}
+
+#[test]
+fn counters_among_our_own_samples_need_nobody_else() {
+    let mut bench = counted(None);
+    let sample = |name: &str, value: f64| {
+        (crate::model::Labels::from_pairs([(crate::model::Labels::NAME, name)]), value)
+    };
+    for (second, bad, all) in [(11, 3.0, 50.0), (12, 4.0, 150.0), (13, 4.0, 250.0)] {
+        let samples = vec![
+            sample("bad_new", bad),
+            sample("all_new", all),
+            sample("bad_old", 0.0),
+            sample("all_old", 10.0 * all),
+        ];
+        bench.handle(Event::Scraped(samples), second * 1000 - 500);
+        bench.handle(Event::Tick, second * 1000);
+    }
+    assert_eq!(finished(&bench), (1, 200));
 }

@@ -10,6 +10,7 @@
 //! The chance that a healthy candidate is rolled back is shared out among the gates by their
 //! weights. That of advancing a bad one is not: every gate has to pass, so the worst of them decides.
 
+mod asked;
 mod block;
 mod cost;
 mod counted;
@@ -21,8 +22,9 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Answer, Counting};
 pub use block::{Arms, Block, Reading};
 pub use gates::{Gates, Ruling, Stakes, Unit};
-pub use settings::{Bound, Comparison, Gate, Latency, Subject};
+pub use settings::{Bound, Comparison, Counter, Counters, Gate, Latency, Subject};
 pub use standing::{Cause, Standing, Verdict};
 pub use tally::{Arm, Tally};

@@ -17,6 +17,27 @@ pub struct Gate {
     pub weight: u32,
     /// What it looks at.
     pub subject: Subject,
+    /// Who counts, where that is neither the prober nor the router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
+}
+
+/// Counters of traffic that somebody else carries: PromQL expressions of what only grows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// What came of the candidate.
+    pub candidate: Counter,
+    /// What came of stable.
+    pub stable: Option<Counter>,
+}
+
+/// Two counters of one arm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Bad outcomes, as the gate understands bad.
+    pub bad: String,
+    /// All that are finished.
+    pub finished: String,
 }
 
 /// What a gate looks at.
@@ -96,6 +117,21 @@ pub enum Comparison {
     Greater,
     /// `>=`
     GreaterOrEqual,
+}
+
+impl Gate {
+    /// The expressions that are evaluated for it at the end of a block, in order.
+    pub fn questions(&self) -> Vec<&str> {
+        match (&self.subject, &self.counters) {
+            (Subject::Expression { expr, .. }, _) => vec![expr],
+            (_, Some(counters)) => {
+                let arms = [Some(&counters.candidate), counters.stable.as_ref()];
+                let arms = arms.into_iter().flatten();
+                arms.flat_map(|arm| [arm.bad.as_str(), arm.finished.as_str()]).collect()
+            }
+            (_, None) => Vec::new(),
+        }
+    }
 }
 
 impl Subject {

@@ -187,6 +187,7 @@ mod tests {
         let named = |(number, subject): (usize, Subject)| Gate {
             name: number.to_string(),
             weight: 1,
+            counters: None,
             subject,
         };
         let gates: Vec<Gate> = subjects.into_iter().enumerate().map(named).collect();

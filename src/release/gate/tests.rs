@@ -22,7 +22,7 @@ fn stakes(unit: Unit) -> Stakes {
 }
 
 fn gate(name: &str, subject: Subject) -> Gate {
-    Gate { name: name.to_owned(), weight: 1, subject }
+    Gate { name: name.to_owned(), weight: 1, subject, counters: None }
 }
 
 fn errors() -> Gate {

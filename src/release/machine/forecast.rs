@@ -259,6 +259,7 @@ mod tests {
             gates: vec![Gate {
                 name: "errors".to_owned(),
                 weight: 1,
+                counters: None,
                 subject: Subject::Errors { allowed: number(allowed) },
             }],
             advance_on,

@@ -37,6 +37,7 @@ fn plan() -> Plan {
         gates: vec![Gate {
             name: "errors".to_owned(),
             weight: 1,
+            counters: None,
             subject: Subject::Errors { allowed: proportion(0.01) },
         }],
         advance_on: AdvanceOn::Either,
@@ -584,6 +585,7 @@ fn argo_2_errors_are_no_failures_however_many_in_a_row() {
     let expression = Gate {
         name: "queue".to_owned(),
         weight: 1,
+        counters: None,
         subject: Subject::Expression {
             expr: "queue".to_owned(),
             pass: Bound::parse("< 1").unwrap(),
