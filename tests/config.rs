@@ -12,7 +12,7 @@ use bellwether::model::{Mistake, Money, SecretSource};
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::release::gate::{Latency, Subject, Unit};
-use bellwether::release::{Does, Effect, Traffic};
+use bellwether::release::{Does, Effect, Plan, Traffic};
 use bellwether::slo::{Scope, Slo};
 use proptest::prelude::*;
 
@@ -136,6 +136,31 @@ fn no_message_shows_a_secret() {
             assert!(!said.contains("hush"), "{}: {said}", path.display());
         }
     }
+}
+
+/// The long form, written out, is the same.
+#[test]
+fn a_webhook_that_is_verified_is_a_plan_in_short() {
+    let plan = |does: &str| {
+        let text = format!(
+            "providers: [{{name: a, dialect: openai_chat, base_url: 'http://127.0.0.1:1', auth: none}}]\n\
+             probes:\n- {{name: new, provider: a, model: m, budget_daily: unlimited}}\n\
+             - {{name: old, provider: a, model: m, budget_daily: unlimited}}\n\
+             rollbacks:\n- name: chat\n  matchers: ['a=b']\n  candidate: [new]\n  stable: [old]\n  {does}\n"
+        );
+        match &right(&text).rollbacks[0].does {
+            Does::Plan(plan) => Plan::clone(plan),
+            Does::Call(_) => panic!("{text} is no plan"),
+        }
+    };
+    let webhook = "{url: 'http://127.0.0.1:1/', signing_secret: 'env:S'}";
+    let short = plan(&format!("webhook: {webhook}\n  verify: true\n  rehearsal: post"));
+    let long = plan(&format!(
+        "steps:\n  - {{name: webhook, webhook: {webhook}, rehearsal: post, traffic: true}}\n  \
+         - {{name: verify, verify: true}}"
+    ));
+    assert_eq!(short, long);
+    assert_eq!(short.steps.len(), 2);
 }
 
 #[test]

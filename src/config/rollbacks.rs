@@ -1,4 +1,7 @@
 //! `rollbacks:`: which alerts take traffic from which targets, and what is called.
+//!
+//! A `webhook:` is called and no more; with `verify: true` beside it, it is the short form of a plan of
+//! two steps: that call, and whether stable answers.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -8,19 +11,20 @@ use super::amount::duration;
 use super::probes::{Probes, known_name};
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
-use super::receivers::rollback_webhook;
 use super::scalar::{boolean, matcher, name, number, refuse};
-use super::steps::plan;
+use super::steps::{called, called_and_verified, plan};
 use crate::model::{Mistake, TargetId};
 use crate::release::{Does, Mode, Rollback};
 use crate::yaml::Node;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "name",
     "matchers",
     "candidate",
     "stable",
     "webhook",
+    "verify",
+    "rehearsal",
     "steps",
     "deadline",
     "drill_every",
@@ -68,7 +72,8 @@ fn rollback(
     let drill_interval = reader.optional(&fields, "drill_every", |node| duration(node, DRILLS));
     if let (Some(node), Some(Does::Call(_))) = (fields.get("drill_every"), &does) {
         let message = prefixed(&fields.what, "`drill_every` rehearses `steps`, and there are none");
-        reader.report(Mistake::new(node.place.clone(), message).remedy("remove it"));
+        let remedy = "remove it, or write `verify: true` beside the webhook";
+        reader.report(Mistake::new(node.place.clone(), message).remedy(remedy));
     }
     let mode = match reader.optional(&fields, "dry_run", boolean) {
         Some(true) => Mode::DryRun,
@@ -89,26 +94,31 @@ fn rollback(
     })
 }
 
-/// What it does: `webhook:` alone, or `steps:` within a `deadline`.
+/// What it does: `webhook:` alone, or with `verify:` or as `steps:` within a `deadline`.
 fn does(reader: &mut Reader, fields: &Fields<'_>) -> Option<Does> {
     if fields.has("steps") {
-        if let Some(webhook) = fields.get("webhook") {
-            let message = prefixed(&fields.what, "`webhook` stands beside `steps`");
-            let mistake = Mistake::new(webhook.place.clone(), message);
-            reader.report(mistake.remedy("make it a step, as `webhook:` below an item of `steps`"));
+        for key in ["webhook", "verify", "rehearsal"] {
+            let Some(node) = fields.get(key) else { continue };
+            let message = prefixed(&fields.what, &format!("`{key}` stands beside `steps`"));
+            let remedy = match key {
+                "rehearsal" => "write it into the item of `steps` that it is about".to_owned(),
+                _ => format!("make it a step, as `{key}:` below an item of `steps`"),
+            };
+            reader.report(Mistake::new(node.place.clone(), message).remedy(remedy));
         }
         return plan(reader, fields).map(|plan| Does::Plan(Arc::new(plan)));
     }
-    if let Some(deadline) = fields.get("deadline") {
-        let message = prefixed(&fields.what, "`deadline` bounds `steps`, and there are none");
-        reader.report(Mistake::new(deadline.place.clone(), message).remedy("remove it"));
+    let is_verified = reader.optional(fields, "verify", boolean) == Some(true);
+    if is_verified {
+        return called_and_verified(reader, fields).map(|plan| Does::Plan(Arc::new(plan)));
     }
-    if !fields.has("webhook") {
-        let remedy = "write what is called, with `url` below it, or write `steps:`";
-        reader.missing(fields, "webhook", remedy);
+    for (key, what) in [("deadline", "bounds"), ("rehearsal", "is for")] {
+        let Some(node) = fields.get(key) else { continue };
+        let message = format!("`{key}` {what} `steps`, and there are none");
+        let mistake = Mistake::new(node.place.clone(), prefixed(&fields.what, &message));
+        reader.report(mistake.remedy("remove it, or write `verify: true` beside the webhook"));
     }
-    let webhook = rollback_webhook(reader, fields.get("webhook")?, fields.part("webhook"));
-    webhook.map(|webhook| Does::Call(Box::new(webhook)))
+    called(reader, fields).map(|webhook| Does::Call(Box::new(webhook)))
 }
 
 /// One side of a rollback: names of probes, none of them on the other side.

@@ -9,6 +9,7 @@ use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::receivers::rollback_webhook;
 use super::scalar::{boolean, choice, refuse, text};
 use crate::model::{Mistake, format_duration};
+use crate::notice::Webhook;
 use crate::release::{DEADLINE_DEFAULT, Effect, OnError, Plan, STEPS_MAX, Step};
 use crate::yaml::Node;
 
@@ -26,6 +27,8 @@ const KEYS: [&str; 10] = [
 ];
 const KINDS: [&str; 4] = ["webhook", "command", "file", "verify"];
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+/// Of a call and a verification: both may take all of their time.
+const SHORT: RangeInclusive<Duration> = Duration::from_secs(35)..=Duration::from_secs(600);
 const ON_ERROR: [(&str, OnError); 2] = [("continue", OnError::Continue), ("stop", OnError::Stop)];
 
 /// Reads `steps:` and `deadline:`.
@@ -129,6 +132,32 @@ fn within_deadline(
         reader.report(Mistake::new(place, message).remedy(remedy));
     }
     Some(Plan { steps, deadline })
+}
+
+/// Reads `webhook:` and `rehearsal:` of a rollback that is verified: the call moves the traffic.
+pub(super) fn called_and_verified(reader: &mut Reader, fields: &Fields<'_>) -> Option<Plan> {
+    let deadline = reader.optional(fields, "deadline", |node| duration(node, SHORT));
+    let is_rehearsed = rehearsed(reader, fields, "`post`, or `skip`");
+    let webhook = called(reader, fields);
+    let call = Effect::Webhook { webhook: Box::new(webhook?), is_rehearsed: is_rehearsed? };
+    let step = |name: &str, effect: Effect, moves_traffic: bool| Step {
+        name: name.to_owned(),
+        timeout: effect.timeout_default(),
+        effect,
+        on_error: OnError::Continue,
+        moves_traffic,
+    };
+    let steps = vec![step("webhook", call, true), step("verify", Effect::Verify, false)];
+    Some(Plan { steps, deadline: deadline.unwrap_or(DEADLINE_DEFAULT) })
+}
+
+/// Reads the `webhook:` of a rollback that has no `steps:`.
+pub(super) fn called(reader: &mut Reader, fields: &Fields<'_>) -> Option<Webhook> {
+    if !fields.has("webhook") {
+        let remedy = "write what is called, with `url` below it, or write `steps:`";
+        reader.missing(fields, "webhook", remedy);
+    }
+    rollback_webhook(reader, fields.get("webhook")?, fields.part("webhook"))
 }
 
 fn step(reader: &mut Reader, node: &Node, what: String, names: &mut Vec<String>) -> Option<Step> {

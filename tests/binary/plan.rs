@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::program::{Program, Scratch};
 use super::receiver::{Manner, Receiver};
-use super::rollback::{RULES, SECRET, config};
+use super::rollback::{RULES, SECRET, config, entry};
 use super::service::{Service, Simulator};
 use super::wait::until;
 
@@ -153,6 +153,38 @@ async fn a_drill_and_an_offline_rollback_by_the_command_line() {
     let calls = receiver.calls("/gateway");
     assert_eq!(calls.len(), 2);
     assert!(calls[1].is_signed(SECRET));
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_verified_is_called_rehearsed_and_recorded_as_a_plan() {
+    let stable = Simulator::start().await;
+    let receiver = Receiver::start(Manner::Takes).await;
+    let scratch = Scratch::new("plan-short");
+    let rollback = entry("chat", "stable", &receiver.url("/gateway"), "verify: true")
+        .replace("verify: true", "verify: true\n  rehearsal: post");
+    let config = config(&stable.url, &stable.url).replace("rule_files: [rules.yml]\n", "");
+    let config = format!("{config}rollbacks:\n{rollback}");
+    let service = Service::start_with(&scratch, &config, &SIGNING, &[]).await;
+    let url = format!("--url={}", service.url);
+    let drilled = Program::run(&[], &["release", "drill", "chat", &url]).await;
+    assert_eq!((drilled.code, drilled.out.trim()), (0, "drill_passed"), "{}", drilled.err);
+    service.post("/api/v1/releases/chat/rollback", "").await;
+    until(async || match receiver.calls("/gateway").len() {
+        2 => Ok(()),
+        calls => Err(format!("{calls} calls")),
+    })
+    .await;
+    until(async || {
+        let log = log(&service).await;
+        let last = log.last().unwrap();
+        if last["end"] == "rolled_back" { Ok(()) } else { Err(format!("{last}")) }
+    })
+    .await;
+    let calls = receiver.calls("/gateway");
+    assert!(calls[0].body.contains(r#""type":"rollback.drill""#), "{}", calls[0].body);
+    assert!(calls[1].body.contains(r#""type":"rollback""#), "{}", calls[1].body);
+    assert!(calls[1].header("idempotency-key").ends_with(":webhook"), "{:?}", calls[1]);
+    assert!(calls.iter().all(|call| call.is_signed(SECRET)));
 }
 
 /// It holds its store, and answers nobody.
