@@ -2,8 +2,8 @@
 //! right direction, and verified within a minute.
 //!
 //! Each round runs the binary with a plan of its own: a webhook and a file that move traffic, a
-//! program, a second webhook, a verification. A rollback or a drill is asked for, and a fault comes at
-//! a moment that is drawn: the process is killed as a step begins or when it has ended, and started
+//! program, a second webhook, a verification. An operator asks for a rollback or a drill, or an alert
+//! begins to fire, and a fault comes at a moment that is drawn: the process is killed as a step begins or when it has ended, and started
 //! again as by a supervisor; it is stopped for 20 s; whom it calls is down for 15 s (refuses, takes
 //! the message and loses the answer, or says nothing), and perhaps the process is killed meanwhile;
 //! stable is slow. Every receiver honours `Idempotency-Key`, as a careful one does: a key that it has
@@ -35,6 +35,18 @@ const STOPPED: Duration = Duration::from_secs(20);
 const DOWN: Duration = Duration::from_secs(15);
 /// Longer than any round may take; what takes longer is lost.
 const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Under which an alert fires for good.
+const RULES: &str = "groups: [{name: g, rules: [{alert: Broken, expr: vector(1), \
+                     labels: {severity: rollback}}]}]\n";
+
+/// What is asked for, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Drill,
+    ByOperator,
+    ByAlert,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
@@ -110,7 +122,7 @@ struct Round {
     number: u64,
     draws: u64,
     fault: Fault,
-    is_drill: bool,
+    asked: Asked,
     scratch: Scratch,
     receiver: Receiver,
     config: String,
@@ -119,7 +131,7 @@ struct Round {
 /// What came of a round.
 struct Record {
     fault: Fault,
-    is_drill: bool,
+    asked: Asked,
     /// Whether the fault came before the end.
     is_hit: bool,
     took: Duration,
@@ -141,16 +153,21 @@ async fn rollbacks_and_drills_are_verified_within_a_minute_whatever_fails_meanwh
     // Alone, on a machine that does nothing else for this test.
     let mut alone = Vec::new();
     for number in 0..3 {
-        let round = Round::new(seed, 1_000_000 + number, Fault::Nothing, false, &stables).await;
+        let round =
+            Round::new(seed, 1_000_000 + number, Fault::Nothing, Asked::ByOperator, &stables).await;
         alone.push(round.play().await.took);
     }
     println!("seed {seed}, {rounds} rounds; undisturbed and alone: {alone:?}");
     let playing = (0..rounds).map(|number| {
         let stables = Arc::clone(&stables);
         let fault = FAULTS[usize::try_from(number).unwrap() % FAULTS.len()];
-        let is_drill = (number + number / FAULTS.len() as u64) % 4 == 2;
+        let asked = match (number + number / FAULTS.len() as u64) % 4 {
+            0 | 1 => Asked::ByOperator,
+            2 => Asked::Drill,
+            _ => Asked::ByAlert,
+        };
         async move {
-            let round = Round::new(seed, number, fault, is_drill, &stables).await;
+            let round = Round::new(seed, number, fault, asked, &stables).await;
             round.play().await
         }
     });
@@ -173,19 +190,21 @@ fn table(records: &[Record]) {
     }
     by_fault.insert("all".to_owned(), records.iter().collect());
     println!(
-        "{:<34}{:>10}{:>7}{:>10}{:>12}{:>10}{:>10}{:>10}",
-        "fault", "rollbacks", "drills", "in time", "calls again", "median", "p99", "longest"
+        "{:<34}{:>9}{:>7}{:>7}{:>9}{:>12}{:>10}{:>10}{:>10}",
+        "fault", "by hand", "alert", "drill", "in time", "calls again", "median", "p99", "longest"
     );
     for (name, records) in by_fault {
         let mut took: Vec<Duration> = records.iter().map(|record| record.took).collect();
         took.sort_unstable();
         let at = |part: usize| took[(took.len() * part).div_ceil(100).max(1) - 1].as_secs_f64();
-        let drills = records.iter().filter(|record| record.is_drill).count();
+        let by = |asked: Asked| records.iter().filter(|record| record.asked == asked).count();
         let again: usize = records.iter().map(|record| record.again).sum();
         let hit = records.iter().filter(|record| record.is_hit).count();
         println!(
-            "{name:<34}{:>10}{drills:>7}{hit:>10}{again:>12}{:>8.2} s{:>8.2} s{:>8.2} s",
-            records.len() - drills,
+            "{name:<34}{:>9}{:>7}{:>7}{hit:>9}{again:>12}{:>8.2} s{:>8.2} s{:>8.2} s",
+            by(Asked::ByOperator),
+            by(Asked::ByAlert),
+            by(Asked::Drill),
             at(50),
             at(99),
             at(100)
@@ -194,7 +213,7 @@ fn table(records: &[Record]) {
 }
 
 impl Round {
-    async fn new(seed: u64, number: u64, fault: Fault, is_drill: bool, stables: &Stables) -> Self {
+    async fn new(seed: u64, number: u64, fault: Fault, asked: Asked, stables: &Stables) -> Self {
         let scratch = Scratch::new(&format!("ordeal-{number}"));
         let (stable, manner) = match fault {
             Fault::Nothing => (&stables.quick, Manner::Takes),
@@ -205,11 +224,12 @@ impl Round {
         };
         let receiver = Receiver::start(manner).await;
         scratch.write("weights", "candidate");
+        scratch.write("rules.yml", "groups: []\n");
         std::fs::create_dir_all(scratch.path("effects")).unwrap();
         let config = config(&scratch, &receiver, &stable.url);
         // Far from the state of the round beside it.
         let draws = seed.wrapping_add(number.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        Self { number, draws, fault, is_drill, scratch, receiver, config }
+        Self { number, draws, fault, asked, scratch, receiver, config }
     }
 
     fn draw(&mut self, bound: u64) -> Duration {
@@ -223,13 +243,27 @@ impl Round {
     async fn play(mut self) -> Record {
         let mut service = self.start().await;
         let asked_at = Instant::now();
-        let asking = tokio::spawn(self.request(&service).send());
+        let asking = match self.asked {
+            Asked::Drill | Asked::ByOperator => Some(tokio::spawn(self.request(&service).send())),
+            Asked::ByAlert => {
+                self.scratch.write("rules.yml", RULES);
+                service.program.signal("HUP");
+                None
+            }
+        };
         service = self.suffer(service, asked_at).await;
-        let is_answered = asking.await.unwrap().is_ok_and(|reply| reply.status() == 200);
+        let is_answered = match asking {
+            Some(asking) => asking.await.unwrap().is_ok_and(|reply| reply.status() == 200),
+            None => true,
+        };
         let (end, took, begun) = self.end(&service, is_answered).await;
-        let expected = if self.is_drill { "drill_passed" } else { "rolled_back" };
+        let expected = if self.is_drill() { "drill_passed" } else { "rolled_back" };
         let said = || service.program.err.text();
         assert_eq!(end, expected, "round {}, {:?}: {}", self.number, self.fault, said());
+        if self.asked == Asked::ByAlert {
+            // It goes on firing; some evaluations later nothing more has been called.
+            let_pass(Duration::from_millis(300)).await;
+        }
         let again = self.check();
         let is_hit = match self.fault {
             Fault::Nothing | Fault::StableIsSlow => true,
@@ -237,11 +271,15 @@ impl Round {
             Fault::Stopped => took >= STOPPED,
             Fault::Down(_) | Fault::DownAndKilled => again > 0,
         };
-        Record { fault: self.fault, is_drill: self.is_drill, is_hit, took, again }
+        Record { fault: self.fault, asked: self.asked, is_hit, took, again }
+    }
+
+    fn is_drill(&self) -> bool {
+        self.asked == Asked::Drill
     }
 
     fn request(&self, service: &Service) -> reqwest::RequestBuilder {
-        let word = if self.is_drill { "drill" } else { "rollback" };
+        let word = if self.is_drill() { "drill" } else { "rollback" };
         service.client.post(format!("{}/api/v1/releases/chat/{word}", service.url))
     }
 
@@ -307,7 +345,7 @@ impl Round {
             let log = service.get("/api/v1/releases/chat/log").await.json()["data"]["log"].clone();
             let log = log.as_array().unwrap();
             if let Some(ended) = log.iter().rev().find(|entry| entry["what"] == "ended") {
-                let took_ms = if self.is_drill {
+                let took_ms = if self.is_drill() {
                     ended["took_ms"].as_i64().unwrap()
                 } else {
                     let (_, decided_ms) = ended["run"].as_str().unwrap().rsplit_once(':').unwrap();
@@ -315,12 +353,15 @@ impl Round {
                     at.as_millisecond() - decided_ms.parse::<i64>().unwrap()
                 };
                 let took = Duration::from_millis(u64::try_from(took_ms).unwrap());
+                let runs: BTreeSet<&str> =
+                    log.iter().map(|entry| entry["run"].as_str().unwrap()).collect();
+                assert!(runs.len() == 1 || self.is_drill(), "round {}: {runs:?}", self.number);
                 let begun = log.iter().filter(|entry| entry["what"] == "begun").count();
                 return (ended["end"].as_str().unwrap().to_owned(), took, begun);
             }
             // A drill ends with its process, and is refused while there is one; a rollback that is on
             // record does not end with it.
-            if may_ask && self.is_drill {
+            if may_ask && self.is_drill() {
                 may_ask = false;
                 drop(tokio::spawn(self.request(service).send()));
             } else if may_ask && log.is_empty() {
@@ -337,7 +378,7 @@ impl Round {
     /// many calls were repetitions.
     fn check(&self) -> usize {
         let what = format!("round {}, {:?}", self.number, self.fault);
-        let kind = if self.is_drill { "rollback.drill" } else { "rollback" };
+        let kind = if self.is_drill() { "rollback.drill" } else { "rollback" };
         let mut calls = Vec::new();
         for step in ["gateway", "tell"] {
             let to_step: Vec<Call> = self.receiver.calls(&format!("/{step}"));
@@ -350,7 +391,7 @@ impl Round {
             }
             let taken = to_step.iter().filter(|call| call.manner.is_taken());
             let keys: BTreeSet<&str> = taken.map(|call| call.header("idempotency-key")).collect();
-            match self.is_drill {
+            match self.is_drill() {
                 // Those of a drill that was killed are of an execution of its own.
                 true => assert!(!keys.is_empty(), "{what}: {step}"),
                 false => assert_eq!(keys.len(), 1, "{what}: {step}: {keys:?}"),
@@ -366,7 +407,7 @@ impl Round {
             .map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned())
             .collect();
         let weights = std::fs::read_to_string(self.scratch.path("weights")).unwrap();
-        if self.is_drill {
+        if self.is_drill() {
             assert!(effects.is_empty(), "{what}: {effects:?}");
             assert_eq!(weights, "candidate", "{what}");
             return calls.len() - 2;
@@ -394,24 +435,21 @@ fn config(scratch: &Scratch, receiver: &Receiver, stable: &str) -> String {
         )
     };
     format!(
-        "global: {{evaluation_interval: 1s, sample_interval: 1s, probe_interval: 1h}}\n\
-         providers:\n\
+        "global: {{evaluation_interval: 100ms, sample_interval: 1s, probe_interval: 1h}}\n\
+         rule_files: [rules.yml]\nproviders:\n\
          - {{name: old, dialect: openai_chat, base_url: '{stable}', auth: none}}\n\
          - {{name: new, dialect: openai_chat, base_url: 'http://127.0.0.1:1', auth: none}}\n\
          probes:\n\
          - {{name: candidate, provider: new, model: m, budget_daily: unlimited}}\n\
          - {{name: stable, provider: old, model: m, budget_daily: unlimited}}\n\
          rollbacks:\n- name: chat\n  matchers: ['severity=\"rollback\"']\n  \
-         candidate: [candidate]\n  stable: [stable]\n  steps:\n{}\
-         {}- name: weights\n    file: {{path: '{}', content: stable}}\n    traffic: true\n\
-         {}- name: deploy\n    command: [/bin/sh, -c, '{}']\n    rehearsal: ['true']\n    timeout: 10s\n\
-         {}{}- {{name: verify, verify: true}}\n",
+         candidate: [candidate]\n  stable: [stable]\n  force: true\n  steps:\n{}\
+         \x20 - name: weights\n    file: {{path: '{}', content: stable}}\n    traffic: true\n\
+         \x20 - name: deploy\n    command: [/bin/sh, -c, '{}']\n    rehearsal: ['true']\n    timeout: 10s\n\
+         {}\x20 - {{name: verify, verify: true}}\n",
         webhook("gateway", "    traffic: true\n"),
-        "  ",
         scratch.path("weights"),
-        "  ",
         deploy(scratch),
         webhook("tell", ""),
-        "  ",
     )
 }
