@@ -2,8 +2,8 @@
 //!
 //! A run may hold the directory and be writing at this moment. So nothing here locks, repairs, moves
 //! or makes anything: a torn end is simply the end, and what is damaged is left out and said. Files
-//! are read one at a time, in the order in which they were written. Digests are left alone: they
-//! answer for what is no longer there, and nothing can be played again from them.
+//! are read one at a time, in the order in which they were written. Digests answer for what is no longer
+//! there: nothing can be played again from them, and windows that reach that far back need them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::frame::Kind;
 use super::open::{End, read_log, refuse_newer};
 use super::table::{self, Table};
 use crate::model::Timestamp;
-use crate::series::Chunk;
+use crate::series::{Chunk, Digest};
 
 /// The samples of one data directory, as they were when it was opened.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Reading {
     files: Files,
     /// Each stands for a log, or for the chunks that it became.
     numbers: Vec<u64>,
+    /// The files of digests.
+    digests: Vec<Name>,
 }
 
 /// What one file holds.
@@ -48,12 +50,13 @@ impl Reading {
         };
         let names = list()?;
         refuse_newer(&files, &names)?;
-        let with_samples = names.iter().filter(|name| name.kind != Kind::Digests);
-        let numbers: BTreeSet<u64> = with_samples.map(|name| name.number).collect();
+        let (digests, with_samples): (Vec<Name>, Vec<Name>) =
+            names.into_iter().partition(|name| name.kind == Kind::Digests);
+        let numbers: BTreeSet<u64> = with_samples.iter().map(|name| name.number).collect();
         if numbers.is_empty() {
             return Err(ArchiveError::Absent(storage.to_owned()));
         }
-        Ok(Self { files, numbers: numbers.into_iter().collect() })
+        Ok(Self { files, numbers: numbers.into_iter().collect(), digests })
     }
 
     /// How many files there are to read.
@@ -64,6 +67,26 @@ impl Reading {
     /// Whether there is nothing to read; never so.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
+    }
+
+    /// What is left of samples that are no longer kept, in the order in which it was written, and the
+    /// files of which it could not be read.
+    pub fn digests(&self) -> Result<(Table<Digest>, Vec<Flaw>), ArchiveError> {
+        let (mut series, mut flaws) = (Vec::new(), Vec::new());
+        for name in &self.digests {
+            let path = self.files.path(*name);
+            let file = match fs::read(&path) {
+                Ok(file) => file,
+                // It left when all of it was too old.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(ArchiveError::Unreadable { path, source }),
+            };
+            match table::decode::<Digest>(&file, Timestamp::MIN) {
+                Some(content) => series.extend(content.series),
+                None => flaws.push(Flaw(path)),
+            }
+        }
+        Ok((series, flaws))
     }
 
     /// When the first sample is and when the last; nothing where no file has any.

@@ -13,8 +13,9 @@ use super::run::Run;
 use super::summary::Summary;
 use crate::archive::Reading;
 use crate::engine::Settings;
-use crate::model::{Timestamp, format_duration};
+use crate::model::{Labels, Timestamp, format_duration};
 use crate::rules::RuleFile;
+use crate::series::Digest;
 
 /// How far back a server is asked where nobody says.
 const SPAN: Duration = Duration::from_secs(24 * 3600);
@@ -95,33 +96,34 @@ impl Replay {
             return Err(ReplayError::NothingRead);
         }
         let warm_up = request.warm_up.unwrap_or(plan.warm_up);
-        let mut reading = None;
-        let (first, from, to) = match &origin {
-            Origin::Archive(path) => {
-                let opened = Reading::open(path)?;
-                let (first, last) = opened.span()?.ok_or(ReplayError::Empty)?;
-                reading = Some(opened);
-                (first, request.from.unwrap_or(first), request.to.unwrap_or(last))
-            }
-            Origin::Server(_) => {
-                let to = request.to.unwrap_or(now);
-                (Timestamp::MIN, request.from.unwrap_or(to - SPAN), to)
-            }
-        };
+        let (mut reading, mut past) = (None, Vec::new());
+        let mut remarks = Vec::new();
+        let (first, from, to) =
+            match &origin {
+                Origin::Archive(path) => {
+                    let opened = Reading::open(path)?;
+                    let (first, last) = opened.span()?.ok_or(ReplayError::Empty)?;
+                    let (digests, flaws) = opened.digests()?;
+                    past = digests;
+                    remarks.extend(flaws.into_iter().map(|flaw| {
+                        format!("`{}` is damaged: digests are missing", flaw.0.display())
+                    }));
+                    reading = Some(opened);
+                    (first, request.from.unwrap_or(first), request.to.unwrap_or(last))
+                }
+                Origin::Server(_) => {
+                    let to = request.to.unwrap_or(now);
+                    (Timestamp::MIN, request.from.unwrap_or(to - SPAN), to)
+                }
+            };
         if from >= to {
             return Err(ReplayError::Backward { from, to });
         }
         let wanted = from - warm_up - plan.window;
         let start = wanted.max(first);
         let evaluated = (from - warm_up).max(first);
-        let mut remarks = Vec::new();
         if wanted < first {
-            remarks.push(format!(
-                "the samples begin at {first}, and the rules look back {}: until {} windows hold \
-                 less than they would have, and alerts that were active before are not known",
-                format_duration(plan.window),
-                (first + plan.window + warm_up).min(to),
-            ));
+            remarks.push(short_history(&plan, warm_up, first, known_from(&past, first), to));
         }
         for settings in std::iter::once(&mut settings).chain(&mut against) {
             // A store that forgets what a rule reads would answer for less.
@@ -138,7 +140,7 @@ impl Replay {
             }
         };
         let runs = std::iter::once(settings).chain(against);
-        let runs = runs.map(|settings| Run::new(settings, evaluated, from)).collect();
+        let runs = runs.map(|settings| Run::new(settings, &past, start, evaluated, from)).collect();
         Ok(Self { recording, runs, from, to, start, samples: 0, remarks, is_over: false })
     }
 
@@ -190,6 +192,35 @@ impl Replay {
         let differences = other.map(|other| compare(&run.course, &other.course, self.from));
         Outcome { summary, differences }
     }
+}
+
+/// From when on anything is known: of what lies before the first sample, digests tell.
+fn known_from(past: &[(Labels, Vec<Digest>)], first: Timestamp) -> Timestamp {
+    let begins = past.iter().filter_map(|(_, digests)| digests.first());
+    begins.map(|digest| digest.first.at).min().map_or(first, |begin| begin.min(first))
+}
+
+/// What cannot be known where the rules look back further than samples reach.
+fn short_history(
+    plan: &Plan,
+    warm_up: Duration,
+    first: Timestamp,
+    known_from: Timestamp,
+    to: Timestamp,
+) -> String {
+    let window = format_duration(plan.window);
+    let begin = format!("the samples begin at {first}, and the rules look back {window}");
+    let until = (known_from + plan.window + warm_up).min(to);
+    if known_from >= first {
+        return format!(
+            "{begin}: until {until} windows hold less than they would have, and alerts that were \
+             active before are not known"
+        );
+    }
+    format!(
+        "{begin}: what windows of half an hour or more hold of the time before is put together from \
+         digests, which reach back to {known_from}; alerts that were active before are not known"
+    )
 }
 
 /// What a run would have known, and a recording does not.

@@ -11,7 +11,8 @@ use super::plan::{Read, rule_reads};
 use super::recording::{Round, Stretch};
 use crate::engine::{Engine, Event, Settings};
 use crate::model::{Labels, Timestamp};
-use crate::rules::{Defaults, Group};
+use crate::rules::{self, Defaults, Group};
+use crate::series::{Digest, Restoring, Store};
 
 /// A set of rules on its way through history.
 #[derive(Debug)]
@@ -29,8 +30,15 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Rules are evaluated from `start` on; what is told begins with `from`.
-    pub(super) fn new(settings: Settings, start: Timestamp, from: Timestamp) -> Self {
+    /// Rules are evaluated from `start` on; what is told begins with `from`. Windows that reach back
+    /// before the first sample, at `first`, are put together from digests, as in a run.
+    pub(super) fn new(
+        settings: Settings,
+        past: &[(Labels, Vec<Digest>)],
+        first: Timestamp,
+        start: Timestamp,
+        from: Timestamp,
+    ) -> Self {
         let defaults = Defaults {
             interval: settings.evaluation_interval,
             query_offset: settings.rule_query_offset,
@@ -39,18 +47,17 @@ impl Run {
         let groups: Vec<Group> = specs.map(|spec| Group::new(spec.clone(), &defaults)).collect();
         let stable = settings.rollbacks.iter().flat_map(|rollback| &rollback.stable);
         let longest = groups.iter().map(Group::interval).max().unwrap_or_default();
+        // A slot at this very time is one of them.
+        let before = Timestamp::from_millis(start.millis().saturating_sub(1));
+        let mut engine = Engine::new(settings.clone(), &[], before);
+        engine.resume(history(&settings, past, first), before);
         Self {
             groups,
             is_fed: HashMap::new(),
             evidence: Evidence::new(stable.cloned(), start),
             course: Course::new(from, start + longest),
             unmatched: rule_reads(&settings),
-            // A slot at this very time is one of them.
-            engine: Engine::new(
-                settings.clone(),
-                &[],
-                Timestamp::from_millis(start.millis().saturating_sub(1)),
-            ),
+            engine,
             settings,
         }
     }
@@ -122,7 +129,18 @@ impl Run {
     fn handle(&mut self, event: Event, at: Timestamp) {
         let actions = self.engine.handle(event, at);
         // What a run would keep for a restart.
-        let _kept_by_nobody = self.engine.take_rows();
+        let _kept_by_nobody = (self.engine.take_rows(), self.engine.take_written());
         self.course.take(at, actions);
     }
+}
+
+/// A store that knows digests of what lies before the first sample, and watches what rules ask long
+/// windows of.
+fn history(settings: &Settings, past: &[(Labels, Vec<Digest>)], first: Timestamp) -> Store {
+    let watches = rules::watches(&settings.rules);
+    let mut restoring = Restoring::of_past(settings.store.clone(), watches, first);
+    for (labels, digests) in past {
+        restoring.add_past(labels, digests.iter().copied());
+    }
+    restoring.finish().store
 }

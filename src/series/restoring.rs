@@ -25,6 +25,8 @@ pub struct Restoring {
     settings: Settings,
     watches: Vec<Watch>,
     now: Timestamp,
+    /// Chunks that end before this are told of by digests only.
+    kept_from: Timestamp,
     /// Never iterated: its order is the hash's own.
     places: HashMap<Labels, usize>,
     series: Vec<Gathered>,
@@ -55,10 +57,12 @@ pub struct Restored {
 impl Restoring {
     /// Nothing yet. What left its chunks already is told of where it is watched.
     pub fn new(settings: Settings, watches: Vec<Watch>, now: Timestamp) -> Self {
+        let kept_from = now - settings.retention;
         Self {
             settings,
             watches,
             now,
+            kept_from,
             places: HashMap::new(),
             series: Vec::new(),
             left_out: 0,
@@ -66,10 +70,16 @@ impl Restoring {
         }
     }
 
+    /// Nothing yet, for somebody who will add samples from now on by himself: all that comes before
+    /// is told of by digests.
+    pub fn of_past(settings: Settings, watches: Vec<Watch>, now: Timestamp) -> Self {
+        Self { kept_from: now, ..Self::new(settings, watches, now) }
+    }
+
     /// Adds digests of what is older than a series' chunks, in time order. They come before all
     /// chunks; those that came already are left out.
     pub fn add_past(&mut self, labels: &Labels, digests: impl IntoIterator<Item = Digest>) {
-        let kept_from = self.now - self.settings.retention;
+        let kept_from = self.kept_from;
         let Some(gathered) = self.place(labels).filter(|gathered| !gathered.reach.is_zero()) else {
             return;
         };
@@ -83,7 +93,7 @@ impl Restoring {
 
     /// Adds a series' chunks, which are in time order among themselves.
     pub fn add(&mut self, labels: &Labels, chunks: impl IntoIterator<Item = Chunk>) {
-        let (now, kept_from) = (self.now, self.now - self.settings.retention);
+        let (now, kept_from) = (self.now, self.kept_from);
         let (mut left_out, mut from_future) = (0, 0);
         match self.place(labels) {
             None => left_out = chunks.into_iter().map(|chunk| u64::from(chunk.count())).sum(),

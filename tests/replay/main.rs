@@ -12,7 +12,12 @@ mod stage;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::time::Duration;
 
+use bellwether::archive::Archive;
+use bellwether::model::{Labels, Matcher, Sample, Timestamp};
+use bellwether::series::{Settings, Watch};
+use bellwether::telemetry::Telemetry;
 use incident::{CONFIG, RULES, STRICTER, T0};
 use stage::Stage;
 
@@ -224,4 +229,47 @@ async fn what_cannot_be_read_is_3_and_named() {
         assert!(failed.err.contains(said), "{arguments:?}: {}", failed.err);
         assert!(!failed.err.contains("hidden"), "{}", failed.err);
     }
+}
+
+/// A turn every 15 s for six hours, of which ten minutes are kept as samples: 960 turns are four
+/// hours, and no more than some 120 of them (what is kept, and the chunks and the half hour until
+/// files are looked through) can be told from samples alone.
+#[tokio::test]
+async fn windows_reach_back_before_the_first_sample_by_digests() {
+    let stage = Stage::empty();
+    stage.write(
+        "rules.yml",
+        "groups:\n- name: g\n  interval: 30s\n  rules:\n  \
+         - {alert: Busy, expr: 'increase(turns_total[4h]) > 900'}\n  \
+         - {alert: TooBusy, expr: 'increase(turns_total[4h]) > 970'}\n",
+    );
+    let settings =
+        Settings { retention: Duration::from_secs(600), size_max_bytes: 1 << 30, series_max: 10 };
+    let labels = Labels::from_pairs([("__name__", "turns_total")]);
+    let matcher = Matcher::parse("__name__=turns_total").unwrap();
+    let watch = Watch { matchers: vec![matcher], reach: Duration::from_secs(5 * 3600) };
+    let at = |turn: i64| Timestamp::from_millis(T0 + turn * 15_000);
+    let (path, telemetry) = (stage.path("store"), Telemetry::new());
+    let (archive, mut store) =
+        Archive::open(&path, settings, vec![watch], at(0), telemetry).unwrap();
+    store.note_writes();
+    for turn in 0..1440 {
+        store.append(&labels, Sample { at: at(turn), value: turn as f64 }).unwrap();
+        if turn % 20 == 19 {
+            archive.batches().send(store.take_written()).await.unwrap();
+        }
+    }
+    archive.close(Duration::from_secs(60)).await;
+    let names = fs::read_dir(stage.path("store/samples")).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().any(|name| name.to_string_lossy().ends_with(".digests")), "{names:?}");
+
+    let replayed = stage.replay(&["--rules", "rules.yml", "--source", "store"]);
+    let summary = replayed.summary();
+    let alerts: Vec<_> = summary["alerts"].as_array().unwrap().iter().collect();
+    assert_eq!(alerts.len(), 1, "{}", replayed.out);
+    assert_eq!(alerts[0]["labels"]["alertname"], "Busy");
+    // It fires in the first slot, and as long as anything is played.
+    assert_eq!(alerts[0]["is_firing"], true);
+    assert!(replayed.out.contains("is put together from digests"), "{}", replayed.out);
 }
