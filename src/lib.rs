@@ -10,6 +10,7 @@ pub mod config;
 pub mod engine;
 pub mod model;
 pub mod notice;
+pub mod price;
 pub mod probe;
 pub mod promql;
 pub mod provider;

@@ -8,7 +8,8 @@ use bellwether::access::{self, ClientAuth, PemSource, TlsVersion};
 use bellwether::app::{load, load_web};
 use bellwether::config::{self, Config};
 use bellwether::model::TimeInterval;
-use bellwether::model::{Mistake, Money, SecretSource};
+use bellwether::model::{Mistake, Money, SecretSource, Timestamp};
+use bellwether::price::Service;
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::release::gate::{Latency, Subject, Unit};
@@ -177,7 +178,7 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!(openai.base_url, "https://api.openai.com");
     assert_eq!(openai.auth, Auth::Bearer(SecretSource::Env("OPENAI_API_KEY".to_owned())));
     assert_eq!(openai.upstream_model("fast"), "gpt-4o-mini");
-    let price = openai.price("fast").unwrap();
+    let price = *openai.price("fast", Timestamp::from_millis(0)).unwrap().base();
     assert_eq!(price.input, Money::from_nanos(150_000_000));
     assert_eq!(price.cache_read, Money::from_nanos(75_000_000));
     assert_eq!(price.cache_write, price.input);
@@ -198,7 +199,8 @@ fn a_full_file_becomes_what_it_says() {
 
     let [fast, sonnet, llama] = &config.targets[..] else { panic!("three targets") };
     assert_eq!(fast.id.as_str(), "openai/fast");
-    assert_eq!(fast.budget, Budget::Daily(Money::from_nanos(1_500_000_000)));
+    let daily = Some(Money::from_nanos(1_500_000_000));
+    assert_eq!(fast.budget, Budget::Limited { daily, monthly: None });
     assert_eq!(millis(fast.interval), 30_000);
     assert_eq!(fast.class(ErrorType::RateLimited), SloClass::Bad);
     assert!(matches!(fast.check, Check::Nonce));
@@ -342,7 +344,7 @@ fn an_estimate_is_dollars_series_disk_and_memory() {
     // By hand: 2,880 probes a day × (40 × $0.15 + 32 × $0.60) / 1,000,000 = $0.072576. The second:
     // its prompt adds 13 tokens; 8,640 × (53 × $3 + 256 × $15) / 1,000,000 = $34.55, which its
     // budget of $2 ends. Samples: 1,000 series × 5,760 a day × 2 bytes.
-    let estimate = config::estimate(&config, 900, 100);
+    let estimate = config::estimate(&config, 900, 100, Timestamp::from_millis(0));
     assert_eq!(estimate.targets[0].cost_daily, Some(Money::from_nanos(72_576_000)));
     assert_eq!(
         estimate.to_string(),
@@ -522,4 +524,98 @@ proptest! {
         }
         mistakes(&lines.join("\n"));
     }
+}
+
+#[test]
+fn prices_hold_from_their_day_and_become_dollars() {
+    let config = right(
+        "prices: {currencies: {EUR: 1.0837}}
+providers:
+  - name: main
+    dialect: anthropic_messages
+    base_url: https://a.example
+    auth: none
+    models:
+      m:
+        price:
+          - {input: 3, output: 15}
+          - from: 2026-12-01
+            currency: EUR
+            input: 2.50
+            output: 10
+            cache_read: 0.25
+            request: 0.001
+            tiers: [{above: 200000, input: 5, output: 20}]
+            batch: {input: 1, output: 4}
+probes:
+  - {name: both, provider: main, model: m, budget_daily: 1, budget_monthly: 20}
+  - {name: month, provider: main, model: m, budget_monthly: 20}
+  - {name: free, provider: main, model: m, budget_daily: unlimited, budget_monthly: unlimited}
+global: {probe_budget_monthly: 100}
+",
+    );
+    // By `date -u -d 2026-12-01 +%s`.
+    let december = 1_796_083_200_000;
+    let price = |millis| config.providers[0].price("m", Timestamp::from_millis(millis)).unwrap();
+    assert_eq!(price(december - 1).base().input, Money::from_nanos(3_000_000_000));
+    let price = price(december);
+    // By hand: 2.50, 10, 0.25, 0.001, 5 and 4 times 1.0837.
+    let rates = price.base();
+    assert_eq!(rates.input.nanos(), 2_709_250_000);
+    assert_eq!(rates.output.nanos(), 10_837_000_000);
+    assert_eq!(rates.cache_read.nanos(), 270_925_000);
+    assert_eq!((rates.cache_write, rates.reasoning), (rates.input, rates.output));
+    assert_eq!(price.request().nanos(), 1_083_700);
+    assert_eq!(price.rates(Service::Standard, 200_001).input.nanos(), 5_418_500_000);
+    assert_eq!(price.rates(Service::Batch, 1).output.nanos(), 4_334_800_000);
+
+    let dollars = |dollars: u64| Some(Money::from_nanos(dollars * 1_000_000_000));
+    let budgets: Vec<Budget> = config.targets.iter().map(|target| target.budget).collect();
+    assert_eq!(budgets[0], Budget::Limited { daily: dollars(1), monthly: dollars(20) });
+    assert_eq!(budgets[1], Budget::Limited { daily: None, monthly: dollars(20) });
+    assert_eq!(budgets[2], Budget::Unlimited);
+    let together = Budget::Limited { daily: None, monthly: dollars(100) };
+    assert_eq!(config.global.probe_budget, together);
+}
+
+#[test]
+fn a_file_of_prices_fills_in_what_is_not_written() {
+    let directory = std::env::temp_dir().join(format!("bellwether-prices-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).unwrap();
+    write(
+        "prices.json",
+        r#"{"gpt-x": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05},
+            "azure/gpt-x": {"input_cost_per_token": 3e-06, "output_cost_per_token": 1.2e-05}}"#,
+    );
+    write(
+        "bellwether.yml",
+        "prices: {files: [prices.json]}
+providers:
+  - name: main
+    dialect: openai_chat
+    base_url: https://a.example
+    auth: none
+    models:
+      plain: {name: gpt-x}
+      as: {price_as: azure/gpt-x}
+      own: {name: gpt-x, price: {input: 7, output: 8}}
+      none: {}
+probes:
+  - {provider: main, model: plain, budget_daily: 1}
+",
+    );
+    let loaded = load(&directory.join("bellwether.yml")).unwrap();
+    let input = |model| {
+        let price = loaded.config.providers[0].price(model, Timestamp::from_millis(0))?;
+        Some(price.base().input.nanos())
+    };
+    assert_eq!(input("plain"), Some(2_500_000_000));
+    assert_eq!(input("as"), Some(3_000_000_000));
+    assert_eq!(input("own"), Some(7_000_000_000));
+    assert_eq!(input("none"), None);
+    write("prices.json", "[]");
+    let error = load(&directory.join("bellwether.yml")).unwrap_err().to_string();
+    assert!(error.contains("no table of prices as LiteLLM publishes them"), "{error}");
+    std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -247,7 +247,7 @@ fn error_type(name: &str) -> ErrorType {
 
 fn usage(usage: Option<Usage>) -> String {
     usage.map_or("-".to_owned(), |usage| {
-        let Usage { input, output, cache_read, cache_write, reasoning } = usage;
+        let Usage { input, output, cache_read, cache_write, reasoning, .. } = usage;
         format!("{input} {output} {cache_read} {cache_write} {reasoning}")
     })
 }

@@ -51,13 +51,13 @@ fn every_configuration_in_the_readme_is_valid() {
     let blocks = blocks();
     let (rule_files, configs): (Vec<_>, Vec<_>) =
         blocks.iter().partition(|block| block.starts_with("groups:"));
-    assert_eq!((rule_files.len(), configs.len()), (1, 6));
+    assert_eq!((rule_files.len(), configs.len()), (1, 7));
     for block in rule_files {
         rules::parse("README.md", block).unwrap();
     }
-    // The next are about releases and notices and lean on the targets of the first two; another adds
-    // a rollback; the last says who may call.
-    for block in &configs[..2] {
+    // The third is about prices. The next are about releases and notices and lean on the targets of the
+    // first two; another adds a rollback; the last says who may call.
+    for block in &configs[..3] {
         config::parse("README.md", block).unwrap();
     }
     let section = |block: &str, name: &str, next: &str| {
@@ -70,10 +70,10 @@ fn every_configuration_in_the_readme_is_valid() {
         section(configs[1], "providers:\n", "probes:\n"),
         section(configs[0], "probes:\n", "rule_files:"),
         section(configs[1], "probes:\n", "\0"),
-        configs[2],
         configs[3],
-        configs[4].trim_start_matches("rollbacks:\n"),
-        configs[5]
+        configs[4],
+        configs[5].trim_start_matches("rollbacks:\n"),
+        configs[6]
     );
     config::parse("README.md", &whole).unwrap();
 }

@@ -11,6 +11,8 @@ use crate::template::Library;
 
 // What the YAML reader takes at most, and one byte more, so that it can say so.
 const BYTES_MAX: u64 = (4 << 20) + 1;
+/// Tables of prices are larger than anything written by hand.
+const PRICE_BYTES_MAX: u64 = 64 << 20;
 /// More files than that are not read.
 const FILES_MAX: usize = 1_000;
 
@@ -56,6 +58,13 @@ pub(super) fn unreadable(field: &str, path: &Path, error: &io::Error, place: &Pl
 pub(super) fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The text of a table of prices, as far as any is read.
+pub(super) fn read_prices(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(PRICE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -10,9 +10,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::{TemplateFiles, matching, no_match, read, unreadable};
+use super::files::{TemplateFiles, matching, no_match, read, read_prices, unreadable};
 use crate::config::{self, Config, Pattern};
 use crate::model::{Mistake, Place};
+use crate::price::Table;
 use crate::rules::{self, RuleFile};
 use crate::slo;
 
@@ -103,7 +104,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut templates = TemplateFiles::default();
     patterns.iter().for_each(|pattern| templates.add(directory, pattern));
     let library = templates.finish(&mut files.mistakes, &mut files.warnings);
-    match config::parse_with(&file, &text, &library) {
+    let prices = price_table(directory, &config::price_files(&file, &text), &mut files);
+    match config::parse_with(&file, &text, &library, &prices) {
         Ok(config) if files.mistakes.is_empty() => {
             files.generated(&config, &file);
             if !files.mistakes.is_empty() {
@@ -117,6 +119,37 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
             Err(LoadError::Mistakes(mistakes))
         }
     }
+}
+
+/// The files of `prices`, read in order; a later one's prices win.
+fn price_table(directory: &Path, patterns: &[Pattern], files: &mut RuleFiles) -> Table {
+    const FIELD: &str = "prices: files";
+    let mut table = Table::default();
+    for pattern in patterns {
+        let paths = match matching(FIELD, directory, pattern) {
+            Ok(paths) => paths,
+            Err(mistake) => {
+                files.mistakes.push(mistake);
+                continue;
+            }
+        };
+        if paths.is_empty() {
+            files.warnings.push(no_match(FIELD, pattern));
+        }
+        for path in paths {
+            match read_prices(&path).map(|text| Table::parse(&text)) {
+                Ok(Ok(read)) => table.extend(read),
+                Ok(Err(error)) => {
+                    let message = format!("`{FIELD}` names `{}`: {error}", path.display());
+                    files.mistakes.push(Mistake::new(pattern.place.clone(), message));
+                }
+                Err(error) => {
+                    files.mistakes.push(unreadable(FIELD, &path, &error, &pattern.place));
+                }
+            }
+        }
+    }
+    table
 }
 
 #[derive(Default)]

@@ -7,6 +7,7 @@ mod plans;
 mod recorded;
 mod records;
 mod service;
+mod spending;
 mod web;
 mod wiring;
 

@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::plans;
+use super::spending::Spending;
 use crate::driver::{self, Sending};
 use crate::engine::{Ended, Happening};
 use crate::journal::{Batch, DeliveryRecord, Journal, JournalError};
@@ -26,6 +27,8 @@ use crate::telemetry::Telemetry;
 pub(super) const REMEMBERED: Duration = Duration::from_secs(14 * 24 * 3600);
 /// As long as a rollback waits for the journal, so do notices.
 const RECORD_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often it is written down what probes spent.
+const SPENDING_INTERVAL: Duration = Duration::from_secs(30);
 /// Batches that wait for the disk at once; a hung one lets none wait longer than the timeout.
 const WAITING_MAX: usize = 256;
 /// Reports that are written down in one go.
@@ -49,6 +52,8 @@ pub(super) struct Desk {
     pub(super) settled: oneshot::Sender<()>,
     /// To the server.
     pub(super) standing: watch::Sender<JournalStanding>,
+    /// What probes spent.
+    pub(super) spending: Spending,
     /// Instruments.
     pub(super) telemetry: Telemetry,
 }
@@ -60,7 +65,8 @@ type Writing = BoxFuture<'static, (Vec<Delivery>, bool, oneshot::Sender<bool>)>;
 pub(super) async fn keep(journal: Journal, desk: Desk) {
     let Desk { mut batches, mut reports, mut entries, mut questions, send, told, settled, .. } =
         desk;
-    let (shown, telemetry) = (desk.standing, desk.telemetry);
+    let (shown, telemetry, mut spending) = (desk.standing, desk.telemetry, desk.spending);
+    let mut count_money = tokio::time::interval(SPENDING_INTERVAL);
     let mut writing: FuturesOrdered<Writing> = FuturesOrdered::new();
     let mut standing = journal.standing();
     standing.mark_changed();
@@ -86,6 +92,7 @@ pub(super) async fn keep(journal: Journal, desk: Desk) {
             }
             Some(entry) = entries.recv() => planned(&journal, &told, entry),
             Some(question) = questions.recv() => answer(&journal, &send, question).await,
+            _ = count_money.tick() => put_spending(&journal, &mut spending),
             Ok(()) = standing.changed() => {
                 let now = *standing.borrow_and_update();
                 telemetry.journal(&now);
@@ -103,7 +110,16 @@ pub(super) async fn keep(journal: Journal, desk: Desk) {
     while let Ok(entry) = entries.try_recv() {
         planned(&journal, &told, entry);
     }
+    put_spending(&journal, &mut spending);
     journal.close().await;
+}
+
+/// Writes down what was spent since the last time; a `kill -9` forgets at most what came since.
+fn put_spending(journal: &Journal, spending: &mut Spending) {
+    let rows = spending.take_rows();
+    if !rows.is_empty() {
+        drop(journal.write(Batch { rows, ..Batch::default() }));
+    }
 }
 
 fn write(journal: &Journal, batch: driver::Batch, answer: oneshot::Sender<bool>) -> Writing {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::load::{Loaded, load};
 use super::plans;
 use super::records::{self, Desk};
+use super::spending::Spending;
 use super::web::Doorkeeper;
 use super::wiring::{self, Names, Post};
 use crate::access::Token;
@@ -138,6 +139,7 @@ impl App {
         let telemetry = Telemetry::new();
         telemetry.configure(&loaded.config.targets);
         wiring::configure_actions(&telemetry, &Names::of(&loaded));
+        telemetry.compare(wiring::comparisons(&loaded.config));
         plans::remember(&log, &pending, &loaded.config, &telemetry);
         telemetry.reloaded(true, clock.now());
         if set_aside.is_some() {
@@ -197,6 +199,8 @@ impl App {
         let (outbox, questions) = mpsc::channel(16);
         let (standing, shown_standing) = watch::channel(JournalStanding::default());
         let (settled, is_settled) = oneshot::channel();
+        let (spending, purses) = Spending::resume(&kept);
+        purses.limit(loaded.config.global.probe_budget);
         let desk = Desk {
             batches,
             reports,
@@ -206,6 +210,7 @@ impl App {
             told,
             settled,
             standing,
+            spending,
             telemetry: telemetry.clone(),
         };
         let recorder = tokio::spawn(records::keep(journal, desk));
@@ -289,10 +294,10 @@ impl App {
         tracing::info!(%address, targets = loaded.config.targets.len(), "listening");
         warmed.await?;
         let targets = loaded.config.targets.clone();
-        let prober = Prober::spawn(targets, clock, telemetry.clone(), outcomes, health);
+        let prober = Prober::spawn(targets, purses, clock, telemetry.clone(), outcomes, health);
         prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
-        let estimate = config::estimate(&loaded.config, loaded.series_bound(), 0);
+        let estimate = config::estimate(&loaded.config, loaded.series_bound(), 0, clock.now());
         tracing::info!(
             cost_daily = %estimate.cost_daily,
             unpriced = estimate.unpriced(),
@@ -381,6 +386,7 @@ impl App {
             tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
         }
         wiring::configure_actions(&self.telemetry, &Names::of(&loaded));
+        self.telemetry.compare(wiring::comparisons(&loaded.config));
         let endpoints = wiring::endpoints(&loaded.config);
         if let Some(notifier) = &mut *self.notifier.lock().unwrap_or_else(PoisonError::into_inner) {
             notifier.reload(endpoints);
@@ -391,6 +397,7 @@ impl App {
         self.archive.watch(rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());
+        self.prober.limit(loaded.config.global.probe_budget);
         self.prober.reload(loaded.config.targets.clone());
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));

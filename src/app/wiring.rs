@@ -17,6 +17,7 @@ use crate::engine;
 use crate::executor::Executor;
 use crate::notice::{Endpoint, Guard, endpoints as all_endpoints};
 use crate::notifier::Notifier;
+use crate::probe::Comparison;
 use crate::release::{Datasource, Does};
 use crate::rules;
 use crate::series;
@@ -66,12 +67,39 @@ impl Loaded {
             names.rollbacks.len(),
             names.groups.len(),
         );
-        own + slos + recorded
+        let compared = metrics::comparison_series(comparisons(&self.config).len());
+        own + compared + slos + recorded
     }
 }
 
 pub(super) fn configure_actions(telemetry: &Telemetry, names: &Names) {
     telemetry.configure_actions(&names.hooks, &names.rollbacks, &names.groups);
+}
+
+/// Whose traffic is repriced by whose prices: the sides of each release and rollback whose candidate
+/// has a price. Of two by one name the release counts.
+pub(super) fn comparisons(config: &Config) -> Vec<Comparison> {
+    let releases = config.releases.iter().map(|release| &release.settings.plan);
+    let releases = releases.map(|plan| (&plan.name, &plan.stable, &plan.candidate));
+    let rollbacks = config.rollbacks.iter();
+    let rollbacks = rollbacks.map(|entry| (&entry.name, &entry.stable, &entry.candidate));
+    let mut found: Vec<Comparison> = Vec::new();
+    for (name, stable, candidates) in releases.chain(rollbacks) {
+        let priced = candidates.iter().find_map(|id| {
+            let target = config.targets.iter().find(|target| target.id == *id)?;
+            target.provider.models.get(&target.model)?.price.is_some().then_some(target)
+        });
+        let is_new = found.iter().all(|known| known.name != *name);
+        if let Some(candidate) = priced.filter(|_| is_new) {
+            found.push(Comparison {
+                name: name.clone(),
+                stable: stable.clone(),
+                candidate: candidate.provider.clone(),
+                model: candidate.model.clone(),
+            });
+        }
+    }
+    found
 }
 
 pub(super) fn endpoints(config: &Config) -> Vec<Endpoint> {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::arguments::loaded;
 use crate::app::{LoadError, load_web};
+use crate::clock::Clock;
 use crate::slo::{self, Slo};
 use crate::{config, upstream};
 
@@ -44,7 +45,7 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
         }
     }
     let (series, recorded) = (loaded.series_bound(), loaded.recorded_least());
-    println!("{}", config::estimate(&loaded.config, series, recorded));
+    println!("{}", config::estimate(&loaded.config, series, recorded, Clock::start().now()));
     loaded.config.slos.iter().for_each(outlook);
     for release in &loaded.config.releases {
         println!("{}", release.forecast);

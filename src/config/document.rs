@@ -1,8 +1,11 @@
 //! The whole file.
 
+use std::sync::Arc;
+
 use super::alertmanagers::alertmanagers;
 use super::global::{global, storage};
 use super::heartbeats::heartbeats;
+use super::prices::currencies;
 use super::probes::probes;
 use super::providers::providers;
 use super::reader::{Fields, Reader};
@@ -16,10 +19,11 @@ use super::slos::slos;
 use super::time_intervals::time_intervals;
 use super::web::tokens;
 use crate::model::Mistake;
+use crate::price::Table;
 use crate::template::Library;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "global",
     "storage",
     "providers",
@@ -36,16 +40,23 @@ const SECTIONS: [&str; 16] = [
     "releases",
     "slos",
     "web",
+    "prices",
 ];
 
 /// Reads a configuration; `file` is its name as the operator knows it, for messages and as the
 /// place that relative paths start from. Every mistake is returned, in the order of the file.
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Mistake>> {
-    parse_with(file, text, &Library::standard())
+    parse_with(file, text, &Library::standard(), &Table::default())
 }
 
-/// The same with the templates that the files of `templates` define.
-pub fn parse_with(file: &str, text: &str, library: &Library) -> Result<Config, Vec<Mistake>> {
+/// The same with the templates that the files of `templates` define, and the prices in the files of
+/// `prices`.
+pub fn parse_with(
+    file: &str,
+    text: &str,
+    library: &Library,
+    prices: &Table,
+) -> Result<Config, Vec<Mistake>> {
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
     if root.is_null() {
         let mistake = Mistake::new(root.place, "the file holds no configuration");
@@ -53,6 +64,7 @@ pub fn parse_with(file: &str, text: &str, library: &Library) -> Result<Config, V
     }
     let mut reader = Reader::new(file);
     reader.library = library.clone();
+    reader.prices = Arc::new(prices.clone());
     root.duplicates().into_iter().for_each(|mistake| reader.report(mistake));
     let config = reader.fields(&root, "", &SECTIONS).map(|fields| read(&mut reader, &fields));
     match (config, reader.finish()) {
@@ -72,13 +84,20 @@ pub fn template_files(file: &str, text: &str) -> Vec<Pattern> {
     patterns(file, text, "templates")
 }
 
+/// The files of prices that it names, likewise.
+pub fn price_files(file: &str, text: &str) -> Vec<Pattern> {
+    let Ok(root) = yaml::parse(file, text) else { return Vec::new() };
+    let files = root.get("prices").and_then(|prices| prices.get("files")).and_then(Node::items);
+    files.unwrap_or_default().iter().filter_map(|item| pattern(item).ok()).collect()
+}
+
 fn patterns(file: &str, text: &str, field: &str) -> Vec<Pattern> {
     let Ok(root) = yaml::parse(file, text) else { return Vec::new() };
     let items = root.get(field).and_then(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| pattern(item).ok()).collect()
 }
 
-fn pattern(node: &Node) -> Result<Pattern, Mistake> {
+pub(super) fn pattern(node: &Node) -> Result<Pattern, Mistake> {
     Ok(Pattern { place: node.place.clone(), text: text(node)? })
 }
 
@@ -86,7 +105,8 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let global = global(reader, root);
     let storage = storage(reader, root);
     let intervals = time_intervals(reader, root);
-    let providers = providers(reader, root, &intervals);
+    let currencies = currencies(reader, root);
+    let providers = providers(reader, root, &intervals, &currencies);
     let probes = probes(reader, root, &global, &providers);
     let rule_files = reader.list(root, "rule_files", pattern);
     // Whoever loads the files has read these already; only what is wrong with the list is found here.

@@ -7,8 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::settings::Config;
-use crate::model::{Money, TargetId, format_duration};
-use crate::probe::{Budget, Target};
+use crate::model::{Money, TargetId, Timestamp, format_duration};
+use crate::probe::{Budget, Target, cost};
+use crate::provider::Usage;
 
 // The built-in question with its nonce and the chat template around it.
 const INPUT_TOKENS: u64 = 40;
@@ -65,10 +66,11 @@ impl Estimate {
     }
 }
 
-/// Estimates what a configuration will cost; `series` is how many its metrics will have, and
+/// Estimates what a configuration will cost at the prices of a time; `series` is how many its metrics will have, and
 /// `recorded` how many its rule files record at least.
-pub fn estimate(config: &Config, series: usize, recorded: usize) -> Estimate {
-    let targets: Vec<TargetEstimate> = config.targets.iter().map(of_target).collect();
+pub fn estimate(config: &Config, series: usize, recorded: usize, now: Timestamp) -> Estimate {
+    let targets = config.targets.iter().map(|target| of_target(target, now));
+    let targets: Vec<TargetEstimate> = targets.collect();
     let cost_daily = targets
         .iter()
         .filter_map(|target| target.cost_daily)
@@ -94,20 +96,24 @@ pub fn estimate(config: &Config, series: usize, recorded: usize) -> Estimate {
     }
 }
 
-fn of_target(target: &Target) -> TargetEstimate {
+fn of_target(target: &Target, now: Timestamp) -> TargetEstimate {
     let probes_daily = times(DAY, target.interval);
     let input_tokens = target.prompt.as_ref().map_or(INPUT_TOKENS, |prompt| {
         let characters = u64::try_from(prompt.chars().count()).unwrap_or(u64::MAX);
         INPUT_TOKENS + characters / CHARACTERS_PER_TOKEN
     });
-    let full = target.provider.price(&target.model).map(|price| {
-        let million = u128::from(price.input.nanos()) * u128::from(input_tokens)
-            + u128::from(price.output.nanos()) * u128::from(target.tokens_max);
-        let nanos = million * u128::from(probes_daily) / 1_000_000;
-        Money::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    let full = target.provider.price(&target.model, now).map(|price| {
+        let output = u64::from(target.tokens_max);
+        let usage = Usage { input: input_tokens, output, ..Usage::default() };
+        let nanos = cost(&usage, price).nanos().saturating_mul(probes_daily);
+        Money::from_nanos(nanos)
     });
     let limit = match target.budget {
-        Budget::Daily(limit) => Some(limit),
+        // A month of thirty days, spent evenly.
+        Budget::Limited { daily, monthly } => {
+            let monthly = monthly.map(|monthly| Money::from_nanos(monthly.nanos() / 30));
+            [daily, monthly].into_iter().flatten().min()
+        }
         Budget::Unlimited => None,
     };
     let is_capped = full.zip(limit).is_some_and(|(full, limit)| full > limit);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::{duration, size};
+use super::probes::{limit, limited};
 use super::reader::{Fields, Reader};
 use super::scalar::{label_name, name, number, raw, refuse, url};
 use super::settings::{Global, Storage};
 use crate::model::{Label, Labels, Mistake, Network};
+use crate::probe::Budget;
 use crate::yaml::Node;
 
 /// What a cadence may be: a day at most, so that a day's cost can be stated.
@@ -25,6 +27,7 @@ impl Default for Global {
     fn default() -> Self {
         Self {
             probe_interval: Duration::from_secs(60),
+            probe_budget: Budget::Unlimited,
             evaluation_interval: Duration::from_secs(15),
             rule_query_offset: Duration::ZERO,
             sample_interval: Duration::from_secs(15),
@@ -58,6 +61,8 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
     let default = Global::default();
     let known = [
         "probe_interval",
+        "probe_budget_daily",
+        "probe_budget_monthly",
         "evaluation_interval",
         "rule_query_offset",
         "sample_interval",
@@ -76,6 +81,7 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         probe_interval: reader
             .optional(&fields, "probe_interval", cadence)
             .unwrap_or(default.probe_interval),
+        probe_budget: budget_of_all(reader, &fields),
         evaluation_interval: reader
             .optional(&fields, "evaluation_interval", cadence)
             .unwrap_or(default.evaluation_interval),
@@ -108,6 +114,11 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         reader.optional(&fields, "rollback_sample_interval", longer);
     }
     global
+}
+
+fn budget_of_all(reader: &mut Reader, fields: &Fields<'_>) -> Budget {
+    let mut read = |name| reader.optional(fields, name, |node| limit(node, None)).flatten();
+    limited(read("probe_budget_daily"), read("probe_budget_monthly"))
 }
 
 fn labels(reader: &mut Reader, fields: &Fields<'_>) -> Labels {

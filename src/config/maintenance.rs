@@ -44,7 +44,7 @@ fn window(reader: &mut Reader, node: &Node, what: String) -> Option<Window> {
 }
 
 /// RFC 3339: a date and a time with its offset, so that nobody has to guess whose clock is meant.
-fn time(node: &Node) -> Result<Timestamp, Mistake> {
+pub(super) fn time(node: &Node) -> Result<Timestamp, Mistake> {
     let text = raw(node, "a time such as `2027-01-31T22:00:00Z`")?;
     // Jiff reads more than RFC 3339: names of zones in brackets, no seconds, a space in the middle.
     let is_strict = matches!(text.as_bytes().get(10), Some(b'T' | b't'))

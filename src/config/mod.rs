@@ -17,6 +17,7 @@ mod heartbeats;
 mod http;
 mod maintenance;
 mod pagerduty;
+mod prices;
 mod probes;
 mod providers;
 mod reader;
@@ -36,7 +37,7 @@ mod traffic;
 mod web;
 mod web_file;
 
-pub use document::{parse, parse_with, rule_files, template_files};
+pub use document::{parse, parse_with, price_files, rule_files, template_files};
 pub use estimate::{Estimate, TargetEstimate, estimate};
 pub use http::http_file;
 pub use releases::Release;

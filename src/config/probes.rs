@@ -17,7 +17,7 @@ use crate::provider::{ErrorType, SharedProvider, SloClass};
 use crate::yaml::Node;
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "provider",
     "model",
@@ -31,6 +31,7 @@ const KEYS: [&str; 14] = [
     "check",
     "new_connection",
     "budget_daily",
+    "budget_monthly",
     "slo_class",
 ];
 
@@ -270,37 +271,59 @@ fn question(reader: &mut Reader, fields: &Fields<'_>) -> (Option<String>, Option
     (prompt, check)
 }
 
+/// One of the two must be written: a day is what most people can state.
 fn budget(
     reader: &mut Reader,
     fields: &Fields<'_>,
     provider: Option<&SharedProvider>,
     model: Option<&str>,
 ) -> Option<Budget> {
+    let model = provider.zip(model);
+    let monthly = reader.optional(fields, "budget_monthly", |node| limit(node, model));
+    if fields.has("budget_monthly") && !fields.has("budget_daily") {
+        return monthly.map(|monthly| limited(None, monthly));
+    }
     let remedy = "write dollars a day such as `budget_daily: 1.00`, or `budget_daily: unlimited`";
-    reader.required(fields, "budget_daily", remedy, |node| {
-        if node.text() == Some("unlimited") {
-            return Ok(Budget::Unlimited);
-        }
-        let budget = money(node).map_err(|mistake| match mistake.remedy {
-            Some(_) => mistake,
-            None => mistake.remedy("write dollars, or `unlimited`"),
-        })?;
-        if budget == Money::ZERO {
-            return Err(refuse(node, "which allows no probe at all").remedy("remove the probe"));
-        }
-        // An amount is a promise, and without a price there is nothing to count.
-        let (Some(provider), Some(model)) = (provider, model) else {
-            return Ok(Budget::Daily(budget));
-        };
-        if provider.price(model).is_none() {
-            let why = format!("but provider `{}` names no price for `{model}`", provider.id);
-            return Err(refuse(node, why).remedy(format!(
-                "write `models: {{{model}: {{price: {{input: …, output: …}}}}}}` there, or \
-                 `budget_daily: unlimited`"
-            )));
-        }
-        Ok(Budget::Daily(budget))
-    })
+    let daily = reader.required(fields, "budget_daily", remedy, |node| limit(node, model))?;
+    if fields.has("budget_monthly") {
+        return monthly.map(|monthly| limited(daily, monthly));
+    }
+    Some(limited(daily, None))
+}
+
+pub(super) fn limited(daily: Option<Money>, monthly: Option<Money>) -> Budget {
+    match (daily, monthly) {
+        (None, None) => Budget::Unlimited,
+        (daily, monthly) => Budget::Limited { daily, monthly },
+    }
+}
+
+/// Dollars, or no limit.
+pub(super) fn limit(
+    node: &Node,
+    model: Option<(&SharedProvider, &str)>,
+) -> Result<Option<Money>, Mistake> {
+    if node.text() == Some("unlimited") {
+        return Ok(None);
+    }
+    let budget = money(node).map_err(|mistake| match mistake.remedy {
+        Some(_) => mistake,
+        None => mistake.remedy("write dollars, or `unlimited`"),
+    })?;
+    if budget == Money::ZERO {
+        return Err(refuse(node, "which allows no probe at all").remedy("remove the probe"));
+    }
+    // An amount is a promise, and without a price there is nothing to count.
+    let Some((provider, model)) = model else { return Ok(Some(budget)) };
+    let is_priced = provider.models.get(model).is_some_and(|model| model.price.is_some());
+    if !is_priced {
+        let why = format!("but provider `{}` names no price for `{model}`", provider.id);
+        return Err(refuse(node, why).remedy(format!(
+            "write `models: {{{model}: {{price: {{input: …, output: …}}}}}}` there, list it under \
+             `models` for a price from `prices: files`, or write `unlimited`"
+        )));
+    }
+    Ok(Some(budget))
 }
 
 fn classes(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<ErrorType, SloClass> {

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::amount::money;
 use super::http;
 use super::maintenance::maintenance;
+use super::prices::{Pricing, price};
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::scalar::{choice, name, refuse, text, url};
 use super::secret::secret;
 use super::time_intervals::TimeIntervals;
 use crate::model::{Mistake, ProviderId};
+use crate::price::Currencies;
 use crate::probe::Calendar;
-use crate::provider::{Auth, Dialect, Model, Price, Provider, SharedProvider};
+use crate::provider::{Auth, Dialect, Model, Provider, SharedProvider};
 use crate::yaml::Node;
 
 const KEYS: [&str; 9] = [
@@ -58,6 +59,7 @@ pub(super) fn providers(
     reader: &mut Reader,
     root: &Fields<'_>,
     intervals: &TimeIntervals,
+    currencies: &Currencies,
 ) -> Providers {
     if !root.has("providers") {
         reader.missing(
@@ -70,7 +72,8 @@ pub(super) fn providers(
         Providers { right: Vec::new(), names: Vec::new(), calendar: Calendar::default() };
     for (index, node) in reader.items(root, "providers").into_iter().enumerate() {
         let what = entry_name("provider", index, node);
-        let provider = provider(reader, node, &what, intervals, &mut found);
+        let known = (intervals, currencies);
+        let provider = provider(reader, node, &what, known, &mut found);
         found.right.extend(provider.map(Arc::new));
     }
     found
@@ -80,7 +83,7 @@ fn provider(
     reader: &mut Reader,
     node: &Node,
     what: &str,
-    intervals: &TimeIntervals,
+    (intervals, currencies): (&TimeIntervals, &Currencies),
     found: &mut Providers,
 ) -> Option<Provider> {
     let known: Vec<&str> = KEYS.into_iter().chain(http::TRANSPORT).collect();
@@ -93,7 +96,8 @@ fn provider(
     let base_url = reader.required(&fields, "base_url", "write `https://…`", base_url);
     let system = reader.optional(&fields, "system", super::scalar::name);
     let auth = auth(reader, &fields, dialect);
-    let models = models(reader, &fields);
+    let default = dialect.map_or("", Dialect::system);
+    let models = models(reader, &fields, system.as_deref().unwrap_or(default), currencies);
     let http = http::transport(reader, &fields);
     let planned = maintenance(reader, &fields, intervals);
     if let (Some(name), Some(planned)) = (&name, planned) {
@@ -176,7 +180,12 @@ fn auth(reader: &mut Reader, fields: &Fields<'_>, dialect: Option<Dialect>) -> O
     Some(if way == Way::ApiKey { Auth::ApiKey(key?) } else { Auth::Bearer(key?) })
 }
 
-fn models(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, Model> {
+fn models(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    system: &str,
+    currencies: &Currencies,
+) -> BTreeMap<String, Model> {
     let Some(node) = fields.get("models") else { return BTreeMap::new() };
     let Some(entries) = node.entries() else {
         let wrong = Mistake::new(node.place.clone(), format!("is {}", node.kind()));
@@ -188,28 +197,12 @@ fn models(reader: &mut Reader, fields: &Fields<'_>) -> BTreeMap<String, Model> {
     for (key, value) in entries {
         let Some(public) = reader.judge(&fields.what, "models", name(key)) else { continue };
         let what = fields.part(&format!("model `{public}`"));
-        let Some(inner) = reader.fields(value, what, &["name", "price"]) else { continue };
-        let model =
-            Model { name: reader.optional(&inner, "name", text), price: price(reader, &inner) };
-        models.insert(public, model);
+        let known = ["name", "price", "price_as"];
+        let Some(inner) = reader.fields(value, what, &known) else { continue };
+        let name = reader.optional(&inner, "name", text);
+        let upstream = name.as_deref().unwrap_or(&public);
+        let price = price(reader, &inner, &Pricing { currencies, system, upstream });
+        models.insert(public, Model { name, price });
     }
     models
-}
-
-fn price(reader: &mut Reader, fields: &Fields<'_>) -> Option<Price> {
-    let node = fields.get("price")?;
-    let known = ["input", "output", "cache_read", "cache_write"];
-    let inner = reader.fields(node, fields.part("price"), &known)?;
-    let remedy = "write US dollars for a million tokens";
-    let input = reader.required(&inner, "input", remedy, money);
-    let output = reader.required(&inner, "output", remedy, money);
-    let cache_read = reader.optional(&inner, "cache_read", money);
-    let cache_write = reader.optional(&inner, "cache_write", money);
-    let input = input?;
-    Some(Price {
-        input,
-        output: output?,
-        cache_read: cache_read.unwrap_or(input),
-        cache_write: cache_write.unwrap_or(input),
-    })
 }

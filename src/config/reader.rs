@@ -4,8 +4,10 @@
 //! with the next field and the next entry, and everything is reported in one go.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::{Mistake, Place, suggest};
+use crate::price::Table;
 use crate::template::Library;
 use crate::yaml::{Node, Yaml};
 
@@ -16,6 +18,8 @@ const ITEMS_MAX: usize = 1_000;
 pub(super) struct Reader {
     /// What templates may name.
     pub(super) library: Library,
+    /// The prices in files.
+    pub(super) prices: Arc<Table>,
     directory: PathBuf,
     mistakes: Vec<Mistake>,
 }
@@ -55,7 +59,8 @@ impl Reader {
     /// A reader of a file, which need not exist.
     pub(super) fn new(file: &str) -> Self {
         let directory = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
-        Self { library: Library::standard(), directory, mistakes: Vec::new() }
+        let (library, prices) = (Library::standard(), Arc::default());
+        Self { library, prices, directory, mistakes: Vec::new() }
     }
 
     /// All that was reported, in the order of the file.

@@ -6,7 +6,7 @@ use super::releases::Release;
 use crate::access::Token;
 use crate::model::{Labels, Network, Place};
 use crate::notice::{Alertmanager, Heartbeat, Receiver, Route};
-use crate::probe::{Calendar, Target};
+use crate::probe::{Budget, Calendar, Target};
 use crate::provider::SharedProvider;
 use crate::release::Rollback;
 use crate::slo::Slo;
@@ -53,6 +53,8 @@ pub struct Global {
     pub evaluation_interval: Duration,
     /// How far in the past rule groups read that say nothing of it; 0 by default.
     pub rule_query_offset: Duration,
+    /// What all probes together may cost; without limit by default.
+    pub probe_budget: Budget,
     /// How often the registry is sampled; 15 s by default.
     pub sample_interval: Duration,
     /// How often the series that a rollback hangs on are sampled; 1 s by default.

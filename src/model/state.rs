@@ -10,11 +10,13 @@ pub enum StateTable {
     RuleGroup,
     /// One group of notices: what its receivers were told.
     NoticeGroup,
+    /// What the probes of one target spent, or of all of them.
+    Spending,
 }
 
 impl StateTable {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Alert, Self::RuleGroup, Self::NoticeGroup];
+    pub const ALL: [Self; 4] = [Self::Alert, Self::RuleGroup, Self::NoticeGroup, Self::Spending];
 
     /// The word for it on disk.
     pub fn as_str(self) -> &'static str {
@@ -22,6 +24,7 @@ impl StateTable {
             Self::Alert => "alert",
             Self::RuleGroup => "rule_group",
             Self::NoticeGroup => "notice_group",
+            Self::Spending => "spending",
         }
     }
 

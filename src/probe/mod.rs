@@ -5,6 +5,7 @@
 mod budget;
 mod canary;
 mod check;
+mod comparison;
 mod cost;
 mod health;
 mod maintenance;
@@ -16,9 +17,10 @@ mod settings;
 mod vantage;
 
 pub use crate::provider::{Anomaly, RateLimits, Usage};
-pub use budget::{Ledger, Reservation};
+pub use budget::{Ledger, Reservation, SpentSoFar};
 pub use canary::{Canary, Sign};
 pub use check::{Shortfall, verify};
+pub use comparison::Comparison;
 pub use cost::{cost, estimate};
 pub use health::Health;
 #[cfg(test)]

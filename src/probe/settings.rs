@@ -37,7 +37,7 @@ pub struct Target {
     pub check: Check,
     /// Whether connections are kept.
     pub connection: Connection,
-    /// What a day of probes may cost.
+    /// What its probes may cost.
     pub budget: Budget,
     /// Classes that differ from the default.
     pub classes: BTreeMap<ErrorType, SloClass>,
@@ -120,11 +120,16 @@ pub enum Connection {
     New,
 }
 
-/// What a day (UTC) of probes may cost.
+/// What probes may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// At most this much.
-    Daily(Money),
+    /// At most this much; at least one of the two is there.
+    Limited {
+        /// In a day (UTC).
+        daily: Option<Money>,
+        /// In a calendar month (UTC).
+        monthly: Option<Money>,
+    },
     /// No limit, as the configuration says in so many words.
     Unlimited,
 }

@@ -41,7 +41,8 @@ pub(super) fn grade(
     let grade = exam.finish();
     let (error_type, detail) = judge(&grade, failure, target, nonce);
     let usage = grade.usage;
-    let price = target.provider.price(&target.model);
+    let finished = clock.at(now);
+    let price = target.provider.price(&target.model, finished);
     let mut anomalies = grade.anomalies;
     if is_lingering && !anomalies.contains(&Anomaly::LingeringSocket) {
         anomalies.push(Anomaly::LingeringSocket);
@@ -53,7 +54,7 @@ pub(super) fn grade(
         target: target.id.clone(),
         sequence: circumstances.sequence,
         due: circumstances.due,
-        finished: clock.at(now),
+        finished,
         lateness: circumstances.lateness,
         error_type,
         class: target.class(error_type),

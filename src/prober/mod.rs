@@ -12,12 +12,14 @@ mod line;
 mod loopback;
 mod once;
 mod pulse;
+mod purses;
 mod record;
 mod reference;
 mod roster;
 mod rounds;
 
 pub use once::{Step, Trace, probe_once};
+pub use purses::Purses;
 pub use roster::Prober;
 
 #[cfg(test)]

@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::pulse::Pulse;
-use super::rounds::{House, Rounds, SharedAccount, lock};
+use super::purses::Purses;
+use super::rounds::{House, Rounds, lock};
 use crate::clock::Clock;
 use crate::model::TargetId;
-use crate::probe::{Calendar, Health, Outcome, Tally, Target};
+use crate::probe::{Budget, Calendar, Health, Outcome, Tally, Target};
 use crate::telemetry::Telemetry;
 
 /// All probing of this process.
@@ -34,9 +35,6 @@ pub struct Prober {
 #[derive(Debug, Default)]
 struct Roster {
     running: BTreeMap<TargetId, Running>,
-    // Kept for targets that went, too: taking one out and in again must not double its budget. As
-    // many as the operator ever named.
-    accounts: BTreeMap<TargetId, SharedAccount>,
     leaving: Vec<JoinHandle<()>>,
 }
 
@@ -48,9 +46,10 @@ struct Running {
 }
 
 impl Prober {
-    /// Starts to probe. Outcomes go to `outcomes`, and each change of our own health to `health`.
+    /// Starts to probe, and spends from these purses. Outcomes go to `outcomes`, and each change of our own health to `health`.
     pub fn spawn(
         targets: Vec<Target>,
+        purses: Purses,
         clock: Clock,
         telemetry: Telemetry,
         outcomes: mpsc::Sender<Outcome>,
@@ -60,7 +59,7 @@ impl Prober {
         let pulse = Arc::new(Pulse::new(start, clock, telemetry.clone(), health));
         let watcher = tokio::spawn(Arc::clone(&pulse).watch());
         let calendar = Mutex::default();
-        let house = Arc::new(House { start, clock, telemetry, pulse, outcomes, calendar });
+        let house = Arc::new(House { start, clock, telemetry, pulse, outcomes, calendar, purses });
         let (roster, reference) = (Mutex::default(), Mutex::default());
         let prober = Self { house, watcher, roster, reference };
         prober.reload(targets);
@@ -78,9 +77,9 @@ impl Prober {
                 Some(running) if *running.target == target => running,
                 Some(changed) => {
                     roster.leaving.push(changed.dismiss());
-                    self.start(&mut roster, target)
+                    self.start(target)
                 }
-                None => self.start(&mut roster, target),
+                None => self.start(target),
             };
             roster.running.insert(id, running);
         }
@@ -88,6 +87,11 @@ impl Prober {
             roster.leaving.push(gone.dismiss());
             self.house.pulse.forget(&id);
         }
+    }
+
+    /// What all targets together may spend from now on.
+    pub fn limit(&self, budget: Budget) {
+        self.house.purses.limit(budget);
     }
 
     /// Goes by this calendar of planned maintenance from now on. No target begins anew for it.
@@ -115,9 +119,8 @@ impl Prober {
 
     /// What became of the due times of all targets there ever were in this process.
     pub fn tallies(&self) -> BTreeMap<TargetId, Tally> {
-        let roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
-        let accounts = roster.accounts.iter();
-        accounts.map(|(id, account)| (id.clone(), lock(account).tally)).collect()
+        let accounts = self.house.purses.accounts().into_iter();
+        accounts.map(|(id, account)| (id, lock(&account).tally)).collect()
     }
 
     /// Cancels and reports what is under way, and waits for that, at most until the deadline.
@@ -136,8 +139,8 @@ impl Prober {
         }
     }
 
-    fn start(&self, roster: &mut Roster, target: Target) -> Running {
-        let account = Arc::clone(roster.accounts.entry(target.id.clone()).or_default());
+    fn start(&self, target: Target) -> Running {
+        let account = self.house.purses.account(&target.id);
         let target = Arc::new(target);
         let (stop, stopping) = watch::channel(false);
         let rounds = Rounds::new(Arc::clone(&self.house), Arc::clone(&target), account, stopping);

@@ -10,11 +10,11 @@ use super::attempt::attempt;
 use super::grading::{Circumstances, booked, excuse};
 use super::line::{Line, LineError};
 use super::pulse::Pulse;
+use super::purses::{Purses, Reserved};
 use crate::clock::Clock;
 use crate::model::Timestamp;
 use crate::probe::{
-    Cadence, Calendar, Due, Ledger, Outcome, Passed, Reservation, SkipReason, Tally, Target,
-    estimate,
+    Cadence, Calendar, Due, Ledger, Outcome, Passed, SkipReason, SpentSoFar, Tally, Target,
 };
 use crate::telemetry::Telemetry;
 
@@ -28,6 +28,7 @@ pub(super) struct House {
     pub outcomes: mpsc::Sender<Outcome>,
     // Read at the end of a probe, changed by a reload; held for a clone.
     pub calendar: Mutex<Arc<Calendar>>,
+    pub purses: Purses,
 }
 
 impl House {
@@ -43,6 +44,16 @@ impl House {
 pub(super) struct Account {
     ledger: Ledger,
     pub tally: Tally,
+}
+
+impl Account {
+    pub(super) fn with(ledger: Ledger) -> Self {
+        Self { ledger, tally: Tally::default() }
+    }
+
+    pub(super) fn so_far(&self) -> SpentSoFar {
+        self.ledger.so_far()
+    }
 }
 
 /// Shared between a target's rounds and its probes, which settle what they cost; held for a sum.
@@ -113,17 +124,18 @@ impl Rounds {
             account.tally.in_flight += 1;
             return telemetry.probe_skipped(&self.target, SkipReason::InFlight);
         }
-        let estimate = estimate(&self.target);
-        let Some(reservation) = account.ledger.reserve(now, self.target.budget, estimate) else {
+        let reserved = self.house.purses.reserve(&mut account.ledger, &self.target, now);
+        telemetry.probe_budget(&self.target, account.ledger.spent());
+        let Some(reserved) = reserved else {
             account.tally.budget_skipped += 1;
             return telemetry.probe_skipped(&self.target, SkipReason::BudgetSkipped);
         };
         account.tally.fired += 1;
         drop(account);
-        self.fire(due, reservation);
+        self.fire(due, reserved);
     }
 
-    fn fire(&mut self, due: Due, reservation: Reservation) {
+    fn fire(&mut self, due: Due, reserved: Reserved) {
         let line = self.line();
         let due_at = self.house.start + due.at;
         let circumstances = Circumstances {
@@ -138,7 +150,7 @@ impl Rounds {
             Arc::clone(&self.house),
             Arc::clone(&self.target),
             line,
-            (Arc::clone(&self.account), reservation),
+            (Arc::clone(&self.account), reserved),
             circumstances,
             self.stop.clone(),
         ));
@@ -166,7 +178,7 @@ async fn probe(
     house: Arc<House>,
     target: Arc<Target>,
     line: Arc<Result<Line, LineError>>,
-    (account, reservation): (SharedAccount, Reservation),
+    (account, reserved): (SharedAccount, Reserved),
     circumstances: Circumstances,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -177,7 +189,12 @@ async fn probe(
     let was_green = house.pulse.was_green(attempt.started);
     let host = attempt.url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
     let mut outcome = attempt.outcome;
-    lock(&account).ledger.settle(reservation, booked(&outcome, was_sent));
+    let spent = {
+        let ledger = &mut lock(&account).ledger;
+        house.purses.settle(ledger, reserved, booked(&outcome, was_sent));
+        ledger.spent()
+    };
+    house.telemetry.probe_budget(&target, spent);
     outcome.is_planned = house.is_planned(&target, house.clock.at(attempt.started), &outcome);
     let is_vantage_suspect = house.pulse.hear(&target, host, &outcome);
     excuse(&mut outcome, was_green, is_vantage_suspect);

@@ -14,22 +14,21 @@ use tokio::net::TcpListener;
 use super::probe_once;
 use crate::clock::Clock;
 use crate::model::{HttpSettings, Money, ProviderId, TargetId};
+use crate::price::{Price, PriceList, Rates};
 use crate::probe::{Budget, Check, Connection, Delivery, Outcome, Target, Thresholds, Timeouts};
-use crate::provider::{Auth, Dialect, Model, Price, Provider};
+use crate::provider::{Auth, Dialect, Model, Provider};
 use crate::simulator::{Behavior, Fault, Injection, Script, Share, Simulator};
 
 const MS: Duration = Duration::from_millis(1);
 
-const PRICE: Price = Price {
-    input: Money::from_nanos(1_000_000_000),
-    output: Money::from_nanos(2_000_000_000),
-    cache_read: Money::from_nanos(1_000_000_000),
-    cache_write: Money::from_nanos(1_000_000_000),
-};
+/// A dollar and two for a million tokens.
+const RATES: Rates =
+    Rates::plain(Money::from_nanos(1_000_000_000), Money::from_nanos(2_000_000_000));
 
 /// A streamed target that is patient.
 fn target(base_url: &str) -> Target {
-    let model = Model { name: None, price: Some(PRICE) };
+    let price = PriceList::always(Price::flat(RATES));
+    let model = Model { name: None, price: Some(price) };
     let provider = Provider {
         id: ProviderId::new("p"),
         dialect: Dialect::OpenaiChat,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::price::Service;
+
 /// Tokens of one answer. `input` includes what was read from or written to a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -11,10 +13,14 @@ pub struct Usage {
     pub output: u64,
     /// Input read from a cache.
     pub cache_read: u64,
-    /// Input written to a cache.
+    /// Input written to a cache, for however long.
     pub cache_write: u64,
+    /// Of that, what is kept for an hour or more.
+    pub cache_write_hour: u64,
     /// Output that was reasoning.
     pub reasoning: u64,
+    /// How it was served.
+    pub service: Service,
 }
 
 /// An oddity that is counted and is no failure.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::json::{Count, Text, Truth};
 use super::reading::{Reading, Step};
 use super::{Anomaly, ErrorType};
+use crate::price::Service;
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -20,7 +21,8 @@ struct Event<'a> {
     content_block: Option<Block<'a>>,
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
-    usage: Option<UsageBody>,
+    #[serde(borrow)]
+    usage: Option<UsageBody<'a>>,
     #[serde(default)]
     error: Truth,
 }
@@ -35,7 +37,8 @@ struct Message<'a> {
     content: Option<Vec<Block<'a>>>,
     #[serde(borrow)]
     stop_reason: Option<Text<'a>>,
-    usage: Option<UsageBody>,
+    #[serde(borrow)]
+    usage: Option<UsageBody<'a>>,
     #[serde(default)]
     error: Truth,
 }
@@ -69,11 +72,19 @@ struct Delta<'a> {
 }
 
 #[derive(Deserialize)]
-struct UsageBody {
+struct UsageBody<'a> {
     input_tokens: Option<Count>,
     cache_creation_input_tokens: Option<Count>,
+    cache_creation: Option<CacheCreation>,
     cache_read_input_tokens: Option<Count>,
     output_tokens: Option<Count>,
+    #[serde(borrow)]
+    service_tier: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct CacheCreation {
+    ephemeral_1h_input_tokens: Option<Count>,
 }
 
 /// The little that is read of an event whose shape is wrong.
@@ -258,6 +269,13 @@ fn use_up(reading: &mut Reading, body: Option<&UsageBody>) -> bool {
         if let Some(Count(count)) = count {
             *field = count;
         }
+    }
+    let hour = body.cache_creation.as_ref().and_then(|written| written.ephemeral_1h_input_tokens);
+    if let Some(Count(hour)) = hour {
+        usage.cache_write_hour = hour;
+    }
+    if let Some(word) = &body.service_tier {
+        usage.service = Service::of(&word.0);
     }
     usage.input = fresh.saturating_add(usage.cache_read).saturating_add(usage.cache_write);
     reading.usage = Some(usage);

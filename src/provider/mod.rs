@@ -31,5 +31,5 @@ pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
 pub use grade::Grade;
 pub use head::Head;
 pub use request::{Ask, Request, request};
-pub use settings::{Auth, Dialect, Model, Price, Provider, SharedProvider};
+pub use settings::{Auth, Dialect, Model, Provider, SharedProvider};
 pub use wait::retry_after;

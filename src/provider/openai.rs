@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::json::{Count, Text, Truth};
 use super::reading::{Reading, Step};
 use super::{Anomaly, ErrorType, Usage};
+use crate::price::Service;
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -21,6 +22,8 @@ struct Chunk<'a> {
     error: Truth,
     #[serde(borrow)]
     object: Option<Text<'a>>,
+    #[serde(borrow)]
+    service_tier: Option<Text<'a>>,
     /// No chunk has it; events of other protocols do.
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
@@ -122,7 +125,7 @@ pub(super) fn event(reading: &mut Reading, name: &str, data: &str) -> Step {
         return Step::default();
     }
     reading.answered_by(Text::of(&chunk.model));
-    let usage = chunk.usage.as_ref().and_then(usage);
+    let usage = used(&chunk);
     let Some(choices) = chunk.choices else {
         let is_foreign = !name.is_empty() || chunk.kind.is_some();
         match (usage, is_foreign) {
@@ -163,7 +166,7 @@ pub(super) fn whole(reading: &mut Reading, body: &str) -> Step {
         return Step::default();
     }
     reading.answered_by(Text::of(&completion.model));
-    if let Some(usage) = completion.usage.as_ref().and_then(usage) {
+    if let Some(usage) = used(&completion) {
         use_up(reading, usage);
     }
     let Some(choices) = completion.choices else {
@@ -240,6 +243,12 @@ fn use_up(reading: &mut Reading, usage: Usage) {
     reading.is_usage_final = true;
 }
 
+/// OpenAI says how a request was served beside its usage.
+fn used(chunk: &Chunk) -> Option<Usage> {
+    let usage = usage(chunk.usage.as_ref()?)?;
+    Some(Usage { service: Service::of(Text::of(&chunk.service_tier)), ..usage })
+}
+
 /// OpenAI's input includes what was cached; its output includes reasoning.
 fn usage(body: &UsageBody) -> Option<Usage> {
     if body.prompt_tokens.is_none() && body.completion_tokens.is_none() {
@@ -254,5 +263,6 @@ fn usage(body: &UsageBody) -> Option<Usage> {
         cache_read: of(prompt.and_then(|details| details.cached_tokens)),
         cache_write: of(prompt.and_then(|details| details.cache_write_tokens)),
         reasoning: of(completion.and_then(|details| details.reasoning_tokens)),
+        ..Usage::default()
     })
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{HttpSettings, Money, ProviderId, SecretSource};
+use crate::model::{HttpSettings, ProviderId, SecretSource, Timestamp};
+use crate::price::{Price, PriceList};
 
 /// Which wire format a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,9 +80,9 @@ impl Provider {
         self.models.get(model).and_then(|entry| entry.name.as_deref()).unwrap_or(model)
     }
 
-    /// What a model costs, where the configuration says.
-    pub fn price(&self, model: &str) -> Option<&Price> {
-        self.models.get(model).and_then(|entry| entry.price.as_ref())
+    /// What a model costs at a time, where the configuration says.
+    pub fn price(&self, model: &str, now: Timestamp) -> Option<&Price> {
+        self.models.get(model)?.price.as_ref()?.at(now)
     }
 }
 
@@ -90,21 +91,8 @@ impl Provider {
 pub struct Model {
     /// What the provider calls it, where that differs from the public name.
     pub name: Option<String>,
-    /// What it costs.
-    pub price: Option<Price>,
-}
-
-/// Prices for a million tokens of each kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// Input that was not cached.
-    pub input: Money,
-    /// Output, reasoning included.
-    pub output: Money,
-    /// Input read from a cache; `input` where the configuration says nothing.
-    pub cache_read: Money,
-    /// Input written to a cache; `input` where the configuration says nothing.
-    pub cache_write: Money,
+    /// What it costs, and from when.
+    pub price: Option<PriceList>,
 }
 
 /// A provider that many targets share.

@@ -4,7 +4,7 @@
 //! Label values come from the configuration or from a closed enum, so the number of series has a
 //! bound that can be computed before the start (see [`series_bound`]).
 
-use crate::probe::{Anomaly, SkipReason, Target};
+use crate::probe::{Anomaly, Budget, SkipReason, Target};
 use crate::provider::{ErrorType, StreamPhase};
 
 /// What kind of metric a family is.
@@ -106,6 +106,11 @@ families! {
     PROBE_TOKENS = target("bellwether_probe_tokens_total", Counter, ["type"], "Tokens that probes used, as the provider counted them.");
     PROBE_COST = target("bellwether_probe_cost_usd_total", Counter, [], "What probes cost, by the configured prices.");
     PROBE_UNPRICED = target("bellwether_probe_unpriced_total", Counter, [], "Probes whose cost is unknown: no price, or no usage.");
+    PROBE_BUDGET = process("bellwether_probe_budget_usd", Gauge, ["target", "period"], "What the probes of a target may cost in a day or a month (UTC), where there is a limit.");
+    PROBE_BUDGET_SPENT = process("bellwether_probe_budget_spent_usd", Gauge, ["target", "period"], "What of that is spent, over restarts; probes under way are not in it.");
+    COST = process("bellwether_cost_usd_total", Counter, ["provider", "model", "purpose"], "What asking a model cost, by the prices of the time: for probes, live traffic and shadows.");
+    COST_UNPRICED = process("bellwether_cost_unpriced_total", Counter, ["provider", "model", "purpose"], "Requests whose cost is unknown: no price, or no usage.");
+    COMPARISON_COST = process("bellwether_comparison_cost_usd_total", Counter, ["comparison", "purpose", "prices"], "What the traffic of a stable side cost (`stable`), and what it would have cost token for token at the prices of its candidate (`candidate`).");
     PROBE_LAG = target("bellwether_probe_schedule_lag_seconds", Histogram, [], "How long after it was due a probe was sent.");
     PROBE_IN_FLIGHT = target("bellwether_probe_in_flight", Gauge, [], "Probes under way.");
     PROBE_LAST_RUN = target("bellwether_probe_last_run_timestamp_seconds", Gauge, [], "When the last probe finished.");
@@ -224,13 +229,28 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + Anomaly::ALL.len()
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
         // counter of 3), ten single ones
-        + 5 + 6 + 4 + 4 + 10;
+        + 5 + 6 + 4 + 4 + 10
+        // What was spent on a model by probes; each may be the only one of its model.
+        + 2;
+    let budgets: usize = targets.iter().map(budget_series).sum();
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.
     let process = ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3;
     // Every hook might be a heartbeat, which has three more.
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 4 + 3;
-    targets.len() * per_target + process + hooks * per_hook + rollbacks * 11 + groups * 5
+    targets.len() * per_target + budgets + process + hooks * per_hook + rollbacks * 11 + groups * 5
+}
+
+fn budget_series(target: &Target) -> usize {
+    match target.budget {
+        Budget::Limited { daily, monthly } => 2 * [daily, monthly].into_iter().flatten().count(),
+        Budget::Unlimited => 0,
+    }
+}
+
+/// In how many series comparisons are exported: two prices for each of three purposes.
+pub fn comparison_series(comparisons: usize) -> usize {
+    6 * comparisons
 }
 
 /// At most how many series an objective is exported in, by its budgets and the windows of each.

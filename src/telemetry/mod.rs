@@ -17,6 +17,7 @@ mod recorder;
 mod releases;
 mod sampling;
 mod slos;
+mod spending;
 #[cfg(test)]
 mod tests;
 
@@ -28,3 +29,4 @@ pub use recorder::{DeliveryResult, PlanEnded, Telemetry};
 pub use releases::{GateReading, RELEASE_STATES, ReleaseReading};
 pub use sampling::Sampler;
 pub use slos::SloReading;
+pub use spending::{Compared, Purpose, Spent, SpentOn};

@@ -14,6 +14,7 @@ use super::heartbeats::Heartbeats;
 use super::instruments::{counter, gauge, histogram};
 use super::metrics;
 use super::recorder::{DeliveryResult, PlanEnded};
+use super::spending::Spending;
 use crate::model::Timestamp;
 
 /// The values of the label `result` of rollback decisions.
@@ -64,6 +65,7 @@ pub(super) struct Process {
     oldest: GaugeVec,
     pub(super) circuit: GaugeVec,
     pub(super) heartbeats: Heartbeats,
+    pub(super) spending: Spending,
     pub(super) template_errors: IntCounterVec,
     pub(super) groups_muted: prometheus::Gauge,
     pub(super) http_refused: IntCounterVec,
@@ -143,6 +145,7 @@ impl Process {
             oldest: gauge(registry, &metrics::WEBHOOK_OLDEST),
             circuit: gauge(registry, &metrics::WEBHOOK_CIRCUIT),
             heartbeats: Heartbeats::new(registry),
+            spending: Spending::new(registry),
             template_errors: counter(registry, &metrics::NOTICE_TEMPLATE_ERRORS),
             groups_muted: single(&metrics::NOTICE_GROUPS_MUTED),
             http_refused: counter(registry, &metrics::HTTP_REFUSED),

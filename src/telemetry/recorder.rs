@@ -86,6 +86,7 @@ impl Telemetry {
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
     /// from nothing because a threshold changed their buckets.
     pub fn configure(&self, targets: &[Target]) -> Vec<&'static str> {
+        self.process.spending.configure(targets);
         self.write().configure(targets)
     }
 
@@ -129,6 +130,7 @@ impl Telemetry {
     /// A result stands.
     pub fn probe_finished(&self, target: &Target, outcome: &Outcome) {
         self.read().finished(target, outcome);
+        self.process.spending.probed(target, outcome);
     }
 
     /// Whether a target's provider is in planned maintenance.

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Sampler, SloReading, Telemetry, encode, metrics};
+use super::{Purpose, Sampler, SloReading, Telemetry, encode, metrics};
 use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
+use crate::price::{Price, PriceList, Rates};
 use crate::probe::{
-    Anomaly, Budget, Check, Connection, Delivery, Outcome, Phases, SkipReason, Target, Thresholds,
-    Timeouts,
+    Anomaly, Budget, Check, Comparison, Connection, Delivery, Outcome, Phases, SkipReason, Target,
+    Thresholds, Timeouts,
 };
 use crate::provider::{
-    Auth, Dialect, ErrorType, Provider, RateLimits, SloClass, StreamPhase, Usage,
+    Auth, Dialect, ErrorType, Model, Provider, RateLimits, SloClass, StreamPhase, Usage,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -443,4 +444,60 @@ async fn the_oldest_notice_grows_older_while_its_queue_sleeps() {
     telemetry.delivery_queue("a", 1, Some(MS));
     telemetry.configure_actions(&hooks[1..], &[], &[]);
     assert_eq!(value(&telemetry, OLDEST, &["hook=\"a\""]), None, "one that is gone stays gone");
+}
+
+#[test]
+fn traffic_is_repriced_request_by_request() {
+    let telemetry = Telemetry::new();
+    let rate = |dollars: u64| Money::from_nanos(dollars * 1_000_000_000);
+    let priced = |input, output| {
+        let price = PriceList::always(Price::flat(Rates::plain(rate(input), rate(output))));
+        let model = Model { name: None, price: Some(price) };
+        let models = BTreeMap::from([("m".to_owned(), model)]);
+        Arc::new(Provider { models, ..Provider::clone(&target("a", 500, 2000).provider) })
+    };
+    let stable = Target { provider: priced(1, 10), ..target("a", 500, 2000) };
+    telemetry.configure(std::slice::from_ref(&stable));
+    telemetry.compare(vec![Comparison {
+        name: "move".to_owned(),
+        stable: vec![stable.id.clone()],
+        candidate: priced(2, 5),
+        model: "m".to_owned(),
+    }]);
+    let cost = "bellwether_comparison_cost_usd_total";
+    let of = |prices: &str| {
+        let prices = format!("prices=\"{prices}\"");
+        value(&telemetry, cost, &["comparison=\"move\"", "purpose=\"live\"", &prices])
+    };
+    assert_eq!((of("stable"), of("candidate")), (Some(0.0), Some(0.0)));
+    // By hand: 1,000 tokens of input and 100 of output are 0.001 + 0.001 dollars there and 0.002 +
+    // 0.0005 here.
+    let usage = Usage { input: 1000, output: 100, ..Usage::default() };
+    let paid = Some(Money::from_nanos(2_000_000));
+    telemetry.spend(&stable, Purpose::Live, Some(&usage), paid, Timestamp::from_millis(0));
+    telemetry.spend(&stable, Purpose::Live, None, None, Timestamp::from_millis(0));
+    assert_eq!((of("stable"), of("candidate")), (Some(0.002), Some(0.0025)));
+    let labels = ["model=\"m\"", "purpose=\"live\""];
+    assert_eq!(value(&telemetry, "bellwether_cost_usd_total", &labels), Some(0.002));
+    assert_eq!(value(&telemetry, "bellwether_cost_unpriced_total", &labels), Some(1.0));
+    telemetry.compare(Vec::new());
+    assert_eq!(of("stable"), None, "a comparison that is gone leaves no series");
+}
+
+#[test]
+fn a_budget_is_exported_where_there_is_one() {
+    let telemetry = Telemetry::new();
+    let limited = Budget::Limited { daily: None, monthly: Some(Money::from_nanos(20_000_000_000)) };
+    let target = Target { budget: limited, ..target("a", 500, 2000) };
+    telemetry.configure(std::slice::from_ref(&target));
+    telemetry.probe_budget(&target, [Money::from_nanos(1), Money::from_nanos(5_000_000_000)]);
+    let of = |name: &str, period: &str| {
+        let period = format!("period=\"{period}\"");
+        value(&telemetry, name, &["target=\"a\"", &period])
+    };
+    assert_eq!(of("bellwether_probe_budget_usd", "month"), Some(20.0));
+    assert_eq!(of("bellwether_probe_budget_spent_usd", "month"), Some(5.0));
+    assert_eq!(of("bellwether_probe_budget_spent_usd", "day"), None);
+    telemetry.configure(&[Target { budget: Budget::Unlimited, ..target }]);
+    assert_eq!(of("bellwether_probe_budget_usd", "month"), None);
 }

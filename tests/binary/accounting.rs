@@ -92,3 +92,35 @@ async fn every_due_time_and_every_probe_is_accounted_for_exactly() {
     let cost = metrics.sum("bellwether_probe_cost_usd_total", &[("target", "thrifty")]);
     assert!(fired >= 1.0 && cost > 0.0 && cost <= 20.0, "{fired} probes for {cost}");
 }
+
+/// A probe costs several dollars, as above; nearly all of the twenty are spent when the budget bars
+/// the next, so that after the restart there is room for none.
+#[tokio::test]
+async fn what_was_spent_stays_spent_over_a_restart() {
+    let simulator = Simulator::start().await;
+    let url = &simulator.url;
+    let config = format!(
+        "global: {{probe_interval: 100ms, probe_budget_monthly: 20}}\n\
+         providers:\n\
+         - name: dear\n  dialect: openai_chat\n  base_url: '{url}'\n  auth: none\n  \
+             models: {{m: {{price: {{input: 100000, output: 100000}}}}}}\n\
+         probes:\n\
+         - {{name: thrifty, provider: dear, model: m, budget_daily: 30}}\n"
+    );
+    let scratch = Scratch::new("spending");
+    let mut service = Service::start(&scratch, &config).await;
+    let skipped = "bellwether_probe_skipped_total";
+    let spent = [("target", "thrifty"), ("reason", "budget_skipped")];
+    let metrics = service.reaches(skipped, &spent, 3.0).await;
+    let budget = [("target", "thrifty"), ("period", "day")];
+    let before = metrics.value("bellwether_probe_budget_spent_usd", &budget).unwrap();
+    assert!(before > 0.0 && before <= 20.0, "{before}");
+    assert_eq!(metrics.value("bellwether_probe_budget_usd", &budget), Some(30.0));
+    service.program.signal("TERM");
+    assert_eq!(service.program.ended().await, 0);
+
+    let service = Service::start(&scratch, &config).await;
+    let metrics = service.reaches(skipped, &spent, 3.0).await;
+    assert_eq!(metrics.sum("bellwether_probe_fired_total", &[("target", "thrifty")]), 0.0);
+    assert_eq!(metrics.value("bellwether_probe_budget_spent_usd", &budget), Some(before));
+}

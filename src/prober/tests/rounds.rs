@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::model::Timestamp;
 use crate::probe::{Health, Tally, planned_windows};
-use crate::prober::Prober;
+use crate::prober::{Prober, Purses};
 use crate::provider::{ErrorType, SloClass};
 use crate::telemetry::Telemetry;
 
@@ -19,7 +19,8 @@ fn bench(targets: Vec<Target>, capacity: usize) -> Bench {
     let clock = Clock::start();
     let (sender, outcomes) = mpsc::channel(capacity);
     let (health_sender, health) = watch::channel(Health::green(clock.now()));
-    let prober = Prober::spawn(targets, clock, Telemetry::default(), sender, health_sender);
+    let (telemetry, purses) = (Telemetry::default(), Purses::default());
+    let prober = Prober::spawn(targets, purses, clock, telemetry, sender, health_sender);
     Bench { prober, outcomes, health }
 }
 
@@ -144,7 +145,7 @@ async fn a_probe_beyond_the_limit_is_skipped_and_a_stop_cancels() {
 async fn a_spent_budget_skips_and_is_never_overdrawn() {
     let simulator = simulator(Behavior::default()).await;
     let limit = Money::from_nanos(250_000);
-    let budget = Budget::Daily(limit);
+    let budget = Budget::Limited { daily: Some(limit), monthly: None };
     let target = Target { interval: 20 * MS, budget, ..target(&simulator.base_url()) };
     let mut bench = bench(vec![target], 1024);
     let tally = bench.until("t", |tally| tally.budget_skipped >= 3).await;
