@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, check_rules, demo, healthcheck, init, notices, notify, probe, query, release, replay,
-    run, simulate, slo, test, token,
+    check, check_rules, cost, demo, healthcheck, init, notices, notify, prices, probe, query,
+    release, replay, run, simulate, slo, test, token,
 };
 use crate::app::{LoadError, Loaded, load};
 use crate::telemetry::{LogFormat, start_logs};
@@ -78,6 +78,11 @@ enum Command {
     Probe(probe::Arguments),
     /// Evaluate a PromQL expression on a running bellwether (or any Prometheus).
     Query(query::Arguments),
+    /// Print what was spent, and what the candidate would have cost for the same traffic.
+    Cost(cost::Arguments),
+    /// What the configured models cost, and prices from LiteLLM's file.
+    #[command(subcommand)]
+    Prices(prices::Command),
     /// List the outbox of a running bellwether, and send again what was given up.
     #[command(subcommand)]
     Notices(notices::Command),
@@ -135,6 +140,8 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
+        Command::Cost(arguments) => cost::run(&arguments),
+        Command::Prices(command) => prices::run(&command),
         Command::Notices(command) => notices::run(&command),
         Command::Release(command) => release::run(&command),
         Command::Rollback(arguments) => release::roll_back(&arguments),

@@ -8,12 +8,14 @@
 mod arguments;
 mod check;
 mod check_rules;
+mod cost;
 mod demo;
 mod healthcheck;
 mod http;
 mod init;
 mod notices;
 mod notify;
+mod prices;
 mod probe;
 mod query;
 mod release;

@@ -12,8 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-pub(super) use self::exchange::Header;
-use self::exchange::Server;
+pub(super) use self::exchange::{Header, Server};
 use self::look::Look;
 pub(super) use self::window::Moment;
 use self::window::{Span, Window};

@@ -8,6 +8,7 @@
 mod admin;
 mod api;
 mod cardinality;
+mod costs;
 mod door;
 mod exposition;
 mod guard;

@@ -14,6 +14,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use super::costs;
 use super::listener::Views;
 use super::slos;
 use crate::clock::Clock;
@@ -22,6 +23,7 @@ use crate::model::{JournalStanding, Timestamp};
 use crate::probe::Planned;
 use crate::provider::SloClass;
 use crate::rules::{Alert, AlertState};
+use crate::telemetry::{Spent, Telemetry};
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; \
      form-action 'none'";
@@ -33,13 +35,14 @@ struct Reader {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     standing: watch::Receiver<JournalStanding>,
     set_aside: Option<Arc<str>>,
+    telemetry: Telemetry,
     clock: Clock,
 }
 
 pub(super) fn routes(views: &Views) -> Router {
     let (snapshot, standing) = (views.snapshot.clone(), views.standing.clone());
-    let reader =
-        Reader { snapshot, standing, set_aside: views.set_aside.clone(), clock: views.clock };
+    let (set_aside, telemetry) = (views.set_aside.clone(), views.telemetry.clone());
+    let reader = Reader { snapshot, standing, set_aside, telemetry, clock: views.clock };
     Router::new().route("/", get(page)).with_state(reader)
 }
 
@@ -48,7 +51,7 @@ async fn page(State(reader): State<Reader>) -> impl IntoResponse {
     let mut troubles = troubles(&reader.standing.borrow(), reader.set_aside.as_deref());
     troubles.extend(muted(&snapshot));
     let headers = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-store")];
-    (headers, Html(render(&snapshot, &troubles, reader.clock.now())))
+    (headers, Html(render(&snapshot, &troubles, &reader.telemetry.spent(), reader.clock.now())))
 }
 
 /// What is wrong with what must outlive the process: notices that nobody got, a disk that takes
@@ -96,7 +99,7 @@ fn muted(snapshot: &Snapshot) -> Option<String> {
 }
 
 /// Writes the page for a state as seen at a time.
-fn render(snapshot: &Snapshot, troubles: &[String], now: Timestamp) -> String {
+fn render(snapshot: &Snapshot, troubles: &[String], spent: &Spent, now: Timestamp) -> String {
     let firing = alerts(snapshot, AlertState::Firing);
     let pending = alerts(snapshot, AlertState::Pending);
     let verdict = verdict(snapshot, &firing);
@@ -115,6 +118,7 @@ fn render(snapshot: &Snapshot, troubles: &[String], now: Timestamp) -> String {
     alert_table(&mut html, "Firing", &firing, now);
     alert_table(&mut html, "Pending", &pending, now);
     decisions(&mut html, snapshot, now);
+    costs::section(&mut html, spent);
     push(
         &mut html,
         format_args!(

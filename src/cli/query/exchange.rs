@@ -16,11 +16,11 @@ const TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Who is asked. Shows itself without what signs in.
 #[derive(Clone, Debug)]
-pub(super) struct Server(Url);
+pub(in crate::cli) struct Server(Url);
 
 /// What was answered, as it came and as it reads.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(in crate::cli) struct Body {
     pub text: String,
     pub answer: Value,
 }
@@ -30,12 +30,12 @@ pub(super) struct Body {
 pub(in crate::cli) struct Header(HeaderName, HeaderValue);
 
 impl Server {
-    pub(super) fn at(address: &str) -> Self {
+    pub(in crate::cli) fn at(address: &str) -> Self {
         address.parse().expect("an address is a server")
     }
 
     /// Sends a form and reads JSON. Where a form is refused, as some proxies do, asks by the address.
-    pub(super) async fn ask(
+    pub(in crate::cli) async fn ask(
         &self,
         path: &str,
         parameters: &[(&'static str, String)],
