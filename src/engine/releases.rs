@@ -13,8 +13,8 @@ use crate::model::{Labels, Timestamp};
 use crate::notice;
 use crate::probe::Outcome;
 use crate::promql::{self, EvalError, Interrupt, Options, Value};
-use crate::release::gate::{Answer, Arm, Block, Counting, Gate, Tally};
-use crate::release::machine::{Notice, Report, Run, State, Told, Urgency};
+use crate::release::gate::{Answer, Arm, Block, Counting, Gate, Seen, Tally};
+use crate::release::machine::{Notice, Report, Run, Sealed, State, Told, Urgency};
 use crate::release::{Drilled, Question, Release, Split, Tick, mark};
 use crate::series::Store;
 
@@ -128,13 +128,9 @@ impl Entry {
         run.began_at() + self.unit().saturating_mul(u32::try_from(passed + 1).unwrap_or(u32::MAX))
     }
 
-    /// Counts an outcome where it is one of an arm of a release under way.
+    /// Counts a probe's outcome where it is one of an arm of the release under way.
     pub(super) fn observe(&mut self, outcome: &Outcome) {
-        let Some(run) = self.state.run() else { return };
-        if !self.state.is_armed(outcome.finished) {
-            return;
-        }
-        let plan = run.plan();
+        let Some(plan) = self.armed(outcome.finished) else { return };
         let arm = if plan.candidate.contains(&outcome.target) {
             Arm::Candidate
         } else if plan.stable.contains(&outcome.target) {
@@ -142,7 +138,12 @@ impl Entry {
         } else {
             return;
         };
-        self.tally.observe(&plan.gates, arm, outcome);
+        self.tally.observe(&plan.gates, arm, &Seen::from(outcome));
+    }
+
+    /// The plan under way, while the candidate has traffic.
+    fn armed(&self, now: Timestamp) -> Option<Sealed> {
+        self.state.is_armed(now).then(|| self.state.plan().cloned()).flatten()
     }
 
     /// The blocks that ended by now and about which all is known that will be. A datasource is

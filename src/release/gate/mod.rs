@@ -27,4 +27,4 @@ pub use block::{Arms, Block, Reading};
 pub use gates::{Gates, Ruling, Stakes, Unit};
 pub use settings::{Bound, Comparison, Counter, Counters, Gate, Latency, Subject};
 pub use standing::{Cause, Standing, Verdict};
-pub use tally::{Arm, Tally};
+pub use tally::{Arm, Seen, Tally};

@@ -23,6 +23,39 @@ pub enum Arm {
     Candidate,
 }
 
+/// What a gate may look at of an outcome, whoever asked: the prober, or a client of the router.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// What it is.
+    pub error_type: ErrorType,
+    /// What it counts as.
+    pub class: SloClass,
+    /// From send to the first content; streams only.
+    pub ttft: Option<Duration>,
+    /// From send to the end.
+    pub total: Duration,
+    /// What it cost, where that is known.
+    pub cost: Option<Money>,
+    /// Whether it paid for a connection that others find open.
+    pub is_cold: bool,
+    /// Whether bellwether was well while it came.
+    pub is_conclusive: bool,
+}
+
+impl From<&Outcome> for Seen {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            error_type: outcome.error_type,
+            class: outcome.class,
+            ttft: outcome.ttft,
+            total: outcome.total,
+            cost: outcome.cost,
+            is_cold: outcome.is_cold,
+            is_conclusive: outcome.is_conclusive,
+        }
+    }
+}
+
 /// What came of a block so far, as each gate counts it; it costs the same however much that is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
@@ -31,7 +64,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts an outcome. Expressions are evaluated elsewhere and have no reading here.
-    pub fn observe(&mut self, gates: &[Gate], arm: Arm, outcome: &Outcome) {
+    pub fn observe(&mut self, gates: &[Gate], arm: Arm, outcome: &Seen) {
         for gate in gates {
             let is_bad = match &gate.subject {
                 Subject::Errors { .. } | Subject::AgainstStable => is_bad(outcome),
@@ -63,7 +96,7 @@ impl Tally {
     }
 
     /// Only what has a known price; a request without one says nothing of the mean.
-    fn spend(&mut self, gate: &str, arm: Arm, outcome: &Outcome) {
+    fn spend(&mut self, gate: &str, arm: Arm, outcome: &Seen) {
         let nothing = || Reading::Cost { spent: Money::ZERO, finished: 0 };
         let reading = self.readings.entry(gate.to_owned()).or_insert_with(nothing);
         if let (Reading::Cost { spent, finished }, Arm::Candidate, Some(cost)) =
@@ -92,7 +125,7 @@ impl Tally {
     }
 }
 
-fn is_bad(outcome: &Outcome) -> Option<bool> {
+fn is_bad(outcome: &Seen) -> Option<bool> {
     match outcome.class {
         _ if !outcome.is_conclusive => None,
         SloClass::Good => Some(false),
@@ -102,7 +135,7 @@ fn is_bad(outcome: &Outcome) -> Option<bool> {
 }
 
 /// Whether it came too late; `None` where it has no such moment, as a whole answer has no first token.
-fn is_late(outcome: &Outcome, latency: Latency, threshold: Duration) -> Option<bool> {
+fn is_late(outcome: &Seen, latency: Latency, threshold: Duration) -> Option<bool> {
     if outcome.is_cold {
         return None;
     }
@@ -117,7 +150,7 @@ fn is_late(outcome: &Outcome, latency: Latency, threshold: Duration) -> Option<b
 }
 
 /// Whether an answer that came is not what was asked for; `None` where none came.
-fn is_wrong(outcome: &Outcome) -> Option<bool> {
+fn is_wrong(outcome: &Seen) -> Option<bool> {
     let is_wrong =
         matches!(outcome.error_type, ErrorType::ContentCheckFailed | ErrorType::SchemaMismatch);
     match is_bad(outcome)? {
@@ -192,7 +225,7 @@ mod tests {
         };
         let gates: Vec<Gate> = subjects.into_iter().enumerate().map(named).collect();
         let mut tally = Tally::default();
-        tally.observe(&gates, Arm::Candidate, outcome);
+        tally.observe(&gates, Arm::Candidate, &Seen::from(outcome));
         let read = tally.take(&gates);
         assert_eq!(read.len(), 6, "an expression has no reading here");
         for (number, (bad, finished)) in expected.into_iter().enumerate() {
