@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::model::{Labels, Sample, StateRow, TargetId, Timestamp};
 use crate::notice::{self, Dispatcher, Notice, Resend};
 use crate::probe::{Health, Outcome};
+use crate::provider::{ErrorType, SloClass};
 use crate::release::{Decision, Doubt, Evidence, Recent, Record, Rollbacks};
 use crate::rules::{self, AlertState, Context};
 use crate::series::{Scrape, Store, Written};
@@ -277,6 +278,9 @@ impl Engine {
         self.unseen.get_or_insert(outcome.finished);
         let (at, class) = (outcome.finished, outcome.class);
         self.recent.observe(at, &outcome.target, class, outcome.is_conclusive);
+        if let Some(is_exhausted) = says_of_limit(&outcome) {
+            self.recent.note_limit(at, &outcome.target, is_exhausted);
+        }
         if let Some(status) = self.targets.get_mut(&outcome.target) {
             status.push(Arc::clone(&outcome));
         }
@@ -527,6 +531,18 @@ impl Engine {
         // Long enough that whoever missed three notices still holds the alert.
         let valid_for = 4 * self.groups[group].group.interval().max(RESEND_DELAY);
         outward(alert, &self.settings, valid_for, now)
+    }
+}
+
+/// Whether an answer says that the rate limit is used up; `None` where it says nothing of it.
+fn says_of_limit(outcome: &Outcome) -> Option<bool> {
+    match outcome.error_type {
+        ErrorType::RateLimited | ErrorType::QuotaExhausted => Some(true),
+        _ => match (outcome.rate_limits.requests_remaining, outcome.class) {
+            (Some(left), _) => Some(left == 0),
+            (None, SloClass::Good) => Some(false),
+            (None, SloClass::Bad | SloClass::Excluded) => None,
+        },
     }
 }
 

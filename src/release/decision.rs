@@ -121,6 +121,7 @@ impl Report {
                 "is_alerting": target.is_alerting,
                 "good": target.good,
                 "bad": target.bad,
+                "is_exhausted": target.is_exhausted,
                 "last_at": target.last_at.map(Timestamp::rfc3339),
             })
         });

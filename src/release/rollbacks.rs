@@ -169,6 +169,12 @@ impl Rollbacks {
         })
     }
 
+    /// Whether a rollback goes on though stable is bad too.
+    pub fn is_forced(&self, name: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.settings.name == name && entry.settings.force)
+    }
+
     /// How many rollbacks of this name there were in the 24 hours before.
     pub fn in_last_day(&self, now: Timestamp, name: &str) -> u32 {
         let entry = self.entries.iter().find(|entry| entry.settings.name == name);

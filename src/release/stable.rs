@@ -3,7 +3,8 @@
 //! A stable target is bad if the same alert fires for it, or if its last three outcomes that
 //! counted are all bad. It is good if one of them was good. Nothing is known of it when none came
 //! within three of its intervals, or too few have come at all. Outcomes that leave the denominator,
-//! and those from while bellwether itself was unwell, say nothing.
+//! and those from while bellwether itself was unwell, say nothing. A target whose last answer says
+//! that no request is left within its limit is bad as well: all that went back to it would be refused.
 //!
 //! The stable side as a whole is bad only if every target of it is: while one may be well, moving
 //! back is better than staying.
@@ -71,6 +72,8 @@ pub struct StableTarget {
     pub good: usize,
     /// How many were bad.
     pub bad: usize,
+    /// Whether its last answer says that its rate limit is used up.
+    pub is_exhausted: bool,
     /// When the last of them came.
     pub last_at: Option<Timestamp>,
 }
@@ -80,6 +83,9 @@ impl fmt::Display for StableTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (target, health) = (&self.target, self.health.as_str());
         write!(formatter, "{target}: {health} ({} good, {} bad", self.good, self.bad)?;
+        if self.is_exhausted {
+            formatter.write_str(", its rate limit is used up")?;
+        }
         formatter.write_str(if self.is_alerting { ", the same alert fires)" } else { ")" })
     }
 }
@@ -96,6 +102,8 @@ struct Last {
     /// Whether each was good, oldest first.
     outcomes: VecDeque<bool>,
     at: Option<Timestamp>,
+    /// When it last said that its rate limit was used up, unless it has said otherwise since.
+    exhausted_at: Option<Timestamp>,
 }
 
 impl Recent {
@@ -135,6 +143,13 @@ impl Recent {
         last.at = Some(last.at.map_or(at, |earlier| earlier.max(at)));
     }
 
+    /// Notes what an answer says of the rate limit, whatever it counts as.
+    pub fn note_limit(&mut self, at: Timestamp, target: &TargetId, is_exhausted: bool) {
+        if let Some(last) = self.targets.get_mut(target) {
+            last.exhausted_at = is_exhausted.then_some(at);
+        }
+    }
+
     /// What is known of each target, given everything that fires and the alert in question.
     pub fn health(
         &self,
@@ -162,10 +177,13 @@ impl Recent {
         let outcomes = last.into_iter().flat_map(|last| last.outcomes.iter());
         let good = outcomes.clone().filter(|is_good| **is_good).count();
         let bad = outcomes.count() - good;
-        let is_fresh = last.is_some_and(|last| {
-            last.at.is_some_and(|at| now.since(at) <= last.interval.saturating_mul(INTERVALS))
-        });
-        let health = match (is_alerting, is_fresh) {
+        let is_young = |at: Option<Timestamp>| {
+            let interval = last.map_or(Duration::ZERO, |last| last.interval);
+            at.is_some_and(|at| now.since(at) <= interval.saturating_mul(INTERVALS))
+        };
+        let is_fresh = is_young(last.and_then(|last| last.at));
+        let is_exhausted = is_young(last.and_then(|last| last.exhausted_at));
+        let health = match (is_alerting || is_exhausted, is_fresh) {
             (true, _) => Health::Bad,
             (false, false) => Health::Unknown,
             (false, true) if good > 0 => Health::Good,
@@ -173,7 +191,15 @@ impl Recent {
             (false, true) => Health::Unknown,
         };
         let last_at = last.and_then(|last| last.at);
-        StableTarget { target: target.clone(), health, is_alerting, good, bad, last_at }
+        StableTarget {
+            target: target.clone(),
+            health,
+            is_alerting,
+            good,
+            bad,
+            is_exhausted,
+            last_at,
+        }
     }
 }
 
@@ -240,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stable_target_without_a_request_left_is_bad_until_it_says_otherwise() {
+        let stable = TargetId::new("stable");
+        let mut recent = Recent::new([(stable.clone(), Duration::from_secs(10))]);
+        let health = |recent: &Recent, now| {
+            recent.by_outcomes(at(now), std::slice::from_ref(&stable)).remove(0)
+        };
+        recent.observe(at(1), &stable, SloClass::Good, true);
+        recent.note_limit(at(1), &stable, true);
+        let found = health(&recent, 2);
+        assert_eq!(found.health, Health::Bad);
+        assert!(found.to_string().contains("its rate limit is used up"), "{found}");
+        recent.note_limit(at(3), &stable, false);
+        assert_eq!(health(&recent, 4).health, Health::Good);
+        // What was said long ago says nothing.
+        recent.note_limit(at(5), &stable, true);
+        recent.observe(at(60), &stable, SloClass::Good, true);
+        assert_eq!(health(&recent, 61).health, Health::Good);
+    }
+
+    #[test]
     fn a_side_is_bad_only_if_all_of_it_is() {
         let side = |healths: &[Health]| {
             let targets: Vec<StableTarget> = healths
@@ -250,6 +296,7 @@ mod tests {
                     is_alerting: false,
                     good: 0,
                     bad: 0,
+                    is_exhausted: false,
                     last_at: None,
                 })
                 .collect();

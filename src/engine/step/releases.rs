@@ -270,7 +270,10 @@ impl Engine {
         let freeze = entry.settings.freezes.iter().find(|freeze| freeze.holds(now));
         Evidence {
             blocks,
-            stable: Health::of_side(&targets),
+            stable: match self.rollbacks.is_forced(&plan.name) {
+                true => Health::Unknown,
+                false => Health::of_side(&targets),
+            },
             doubt,
             maintenance: maintenance.map(ToString::to_string),
             freeze: freeze.map(|freeze| freeze.name.clone()),
