@@ -15,6 +15,7 @@ pub mod probe;
 pub mod promql;
 pub mod provider;
 pub mod release;
+pub mod routing;
 pub mod rules;
 pub mod series;
 pub mod slo;

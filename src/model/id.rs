@@ -46,3 +46,7 @@ identifier! {
     /// A provider's name.
     ProviderId
 }
+identifier! {
+    /// A route's name: what clients ask for, and what a release moves.
+    RouteId
+}

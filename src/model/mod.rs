@@ -20,7 +20,7 @@ mod time;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use http::{Authorization, BasicAuth, HeaderValue, HttpSettings, TlsSettings};
-pub use id::{ProviderId, TargetId};
+pub use id::{ProviderId, RouteId, TargetId};
 pub use interval::{TimeInterval, TimeRule};
 pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, MatcherError, RegexRoom};

@@ -1,0 +1,35 @@
+//! Where live requests go: routes, their arms, shares, and what came of each request.
+//!
+//! Pure: the router carries it out. A [`Table`] says which targets are stable and which candidate, and
+//! what share of the requests the candidate takes; [`assign`] picks the arm of one request; [`retry`]
+//! says whether a failed attempt is followed by another, and where; [`Breaker`] and [`Budget`] keep a
+//! broken arm and a storm of retries from making things worse; [`Served`] is what a release learns.
+
+mod settings;
+mod share;
+mod table;
+
+mod assign;
+mod peek;
+mod surface;
+
+mod breaker;
+mod budget;
+mod retry;
+
+mod refusal;
+mod served;
+
+pub use assign::{Arm, Asking, Assignment, Reason, assign, assignment_key};
+pub use breaker::Breaker;
+pub use budget::Budget;
+pub use peek::{NotReadable, Peek, peek};
+pub use refusal::Refusal;
+pub use retry::{Failure, Next, Place, Wait, retry};
+pub use served::{Served, class};
+pub use settings::{
+    Admission, Credentials, KeySource, Pin, Retries, Route, Settings, TIMEOUTS, Tell,
+};
+pub use share::{Share, ShareError};
+pub use surface::{Surface, Way, way};
+pub use table::{Arms, Split, Table, TableError};
