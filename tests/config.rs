@@ -14,6 +14,7 @@ use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::release::gate::{Latency, Subject, Unit};
 use bellwether::release::{Does, Effect, Plan, Traffic};
+use bellwether::routing::{Admission, Credentials, KeySource, Pin, Retries, Tell};
 use bellwether::slo::{Scope, Slo};
 use proptest::prelude::*;
 
@@ -618,4 +619,58 @@ probes:
     let error = load(&directory.join("bellwether.yml")).unwrap_err().to_string();
     assert!(error.contains("no table of prices as LiteLLM publishes them"), "{error}");
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn routes_become_what_they_say() {
+    use std::time::Duration;
+    let config = right(&std::fs::read_to_string(directory().join("full.yml")).unwrap());
+    let [chat, sonnet] = &config.routes[..] else { panic!("{:?}", config.routes) };
+    assert_eq!(
+        (chat.id.as_str(), &chat.models[..]),
+        ("chat", &["chat".into(), "gpt-4o".into()][..])
+    );
+    assert_eq!(chat.stable[0].as_str(), "openai/fast");
+    let keys = [
+        KeySource::Header("x-conversation".to_owned()),
+        KeySource::MetadataUserId,
+        KeySource::User,
+        KeySource::ApiKey,
+        KeySource::Conversation,
+    ];
+    assert_eq!(chat.keys, keys);
+    let header = |name: &str, value: Option<&str>| Pin::Header {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+    };
+    let pins = [
+        Pin::Client("bank".to_owned()),
+        header("x-tier", Some("gold")),
+        header("x-safe", None),
+        Pin::Key("tenant-7".to_owned()),
+    ];
+    assert_eq!(chat.pins, pins);
+    assert!(chat.testers.contains("qa"));
+    let ms = Duration::from_millis;
+    let retries = Retries { max: 1, pause: ms(100), pause_max: ms(2_000), budget_percent: 10 };
+    assert_eq!(chat.retries, retries);
+    // What is not written keeps within what is: five seconds to connect, a minute of silence.
+    let timeouts = [chat.timeouts.connect, chat.timeouts.first_token, chat.timeouts.idle];
+    assert_eq!(timeouts.map(|wait| wait.as_secs()), [5, 20, 60]);
+    assert_eq!(chat.timeouts.total, Duration::from_secs(300));
+    assert_eq!((chat.body_bytes_max, sonnet.body_bytes_max), (8 << 20, 32 << 20));
+    assert_eq!(chat.tells, [Tell::Arm, Tell::Target].into());
+    // A route without `models` is asked for by its name.
+    assert_eq!((&sonnet.models[0][..], sonnet.tells.len()), ("claude-sonnet", 0));
+    assert_eq!(sonnet.credentials, Credentials::Ours);
+    let usual = [KeySource::MetadataUserId, KeySource::User, KeySource::ApiKey];
+    assert_eq!(sonnet.keys, usual);
+
+    let admission = &config.admission;
+    assert!(admission.may_face_others() && !admission.is_open);
+    assert_eq!(admission.keys.as_ref().map(Vec::len), Some(2));
+    assert_eq!((admission.in_flight_max, admission.held_bytes_max), (500, 128 << 20));
+    assert!(!Admission::default().may_face_others());
+    let open = right("providers: []\nprobes: []\nrouter: {auth: none}\n").admission;
+    assert!(open.is_open && open.keys.is_none() && open.may_face_others());
 }

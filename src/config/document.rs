@@ -13,6 +13,8 @@ use super::receivers::receivers;
 use super::releases::releases;
 use super::rollbacks::rollbacks;
 use super::route::route;
+use super::router::router;
+use super::routes::routes;
 use super::scalar::text;
 use super::settings::{Config, Pattern};
 use super::slos::slos;
@@ -23,7 +25,7 @@ use crate::price::Table;
 use crate::template::Library;
 use crate::yaml::{self, Node};
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 19] = [
     "global",
     "storage",
     "providers",
@@ -38,6 +40,8 @@ const SECTIONS: [&str; 17] = [
     "heartbeats",
     "rollbacks",
     "releases",
+    "routes",
+    "router",
     "slos",
     "web",
     "prices",
@@ -116,6 +120,10 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let alertmanagers = alertmanagers(reader, root);
     let heartbeats = heartbeats(reader, root);
     let mut rollbacks = rollbacks(reader, root, &probes);
+    let admission = router(reader, root);
+    let clients: Vec<String> =
+        admission.keys.iter().flatten().map(|key| key.name.clone()).collect();
+    let routes = routes(reader, root, &probes, &clients);
     let releases = releases(reader, root, &probes, &intervals, &mut rollbacks);
     let slos = slos(reader, root, &global, &probes);
     let tokens = tokens(reader, root);
@@ -132,6 +140,8 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
         heartbeats,
         rollbacks,
         releases,
+        routes,
+        admission,
         slos,
         tokens,
     }

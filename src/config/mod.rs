@@ -25,6 +25,8 @@ mod receivers;
 mod releases;
 mod rollbacks;
 mod route;
+mod router;
+mod routes;
 mod scalar;
 mod secret;
 mod settings;

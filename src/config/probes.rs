@@ -90,7 +90,7 @@ fn probe(
         Some(false) => Delivery::Whole,
         Some(true) | None => Delivery::Streamed,
     };
-    let timeouts = timeouts(reader, &fields);
+    let timeouts = timeouts(reader, &fields, TIMEOUTS);
     let thresholds = thresholds(reader, &fields, delivery, timeouts);
     let (prompt, check) = question(reader, &fields);
     let budget = budget(reader, &fields, provider, model.as_deref());
@@ -171,16 +171,17 @@ fn model(node: &Node, provider: Option<&SharedProvider>) -> Result<String, Mista
     Err(mistake.remedy(remedy.unwrap_or_else(|| "list it under `models`".to_owned())))
 }
 
+/// When a probe gives up, where nothing else is written.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    first_token: Duration::from_secs(30),
+    idle: Duration::from_secs(15),
+    total: Duration::from_secs(60),
+};
+
 /// Each default gives way to a shorter limit that is written around it.
-fn timeouts(reader: &mut Reader, fields: &Fields<'_>) -> Timeouts {
+pub(super) fn timeouts(reader: &mut Reader, fields: &Fields<'_>, default: Timeouts) -> Timeouts {
     const NAMES: [&str; 4] = ["connect", "first_token", "idle", "total"];
-    let seconds = Duration::from_secs;
-    let default = Timeouts {
-        connect: seconds(5),
-        first_token: seconds(30),
-        idle: seconds(15),
-        total: seconds(60),
-    };
     let Some(node) = fields.get("timeouts") else { return default };
     let Some(inner) = reader.fields(node, fields.part("timeouts"), &NAMES) else { return default };
     let mut read = |name| reader.optional(&inner, name, |node| duration(node, TIMEOUT));

@@ -1,5 +1,6 @@
 //! What a configuration file says, as types.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::releases::Release;
@@ -9,6 +10,7 @@ use crate::notice::{Alertmanager, Heartbeat, Receiver, Route};
 use crate::probe::{Budget, Calendar, Target};
 use crate::provider::SharedProvider;
 use crate::release::Rollback;
+use crate::routing;
 use crate::slo::Slo;
 
 /// A configuration without mistakes.
@@ -38,6 +40,10 @@ pub struct Config {
     pub rollbacks: Vec<Rollback>,
     /// `releases:` in the order written.
     pub releases: Vec<Release>,
+    /// `routes:` in the order written.
+    pub routes: Vec<Arc<routing::Route>>,
+    /// `router:`
+    pub admission: routing::Admission,
     /// `slos:` in the order written.
     pub slos: Vec<Slo>,
     /// `web: tokens:`

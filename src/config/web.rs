@@ -34,9 +34,9 @@ fn token(reader: &mut Reader, node: &Node, what: &str, names: &mut Vec<String>) 
     Some(Token { name: name?, hash: hash?, allow })
 }
 
-const HASH_REMEDY: &str = "`bellwether token` prints a new token and its hash";
+pub(super) const HASH_REMEDY: &str = "`bellwether token` prints a new token and its hash";
 
-fn hash(node: &Node) -> Result<Hash, Mistake> {
+pub(super) fn hash(node: &Node) -> Result<Hash, Mistake> {
     let text = raw(node, "`sha256:` and 64 hexadecimal digits")?;
     Hash::parse(text).ok_or_else(|| {
         let why = "is not `sha256:` and 64 hexadecimal digits, perhaps a token in plain text; it \
