@@ -36,6 +36,7 @@ pub mod executor;
 pub mod journal;
 pub mod notifier;
 pub mod prober;
+pub mod router;
 pub mod server;
 pub mod simulator;
 

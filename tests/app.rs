@@ -50,6 +50,7 @@ const RULES: &str = "groups: [{name: g, rules: [{record: x, expr: up}]}]\n";
 fn options(config: &Path, listen: &str) -> Options {
     Options {
         configuration: Configuration::File(config.to_owned()),
+        router: None,
         web: None,
         listen: listen.to_owned(),
         storage: config.with_file_name("data"),

@@ -51,12 +51,12 @@ fn every_configuration_in_the_readme_is_valid() {
     let blocks = blocks();
     let (rule_files, configs): (Vec<_>, Vec<_>) =
         blocks.iter().partition(|block| block.starts_with("groups:"));
-    assert_eq!((rule_files.len(), configs.len()), (1, 7));
+    assert_eq!((rule_files.len(), configs.len()), (1, 8));
     for block in rule_files {
         rules::parse("README.md", block).unwrap();
     }
-    // The third is about prices. The next are about releases and notices and lean on the targets of the
-    // first two; another adds a rollback; the last says who may call.
+    // The third is about prices. The next are about releases, routes and notices and lean on the targets of
+    // the first two; another adds a rollback; the last says who may call.
     for block in &configs[..3] {
         config::parse("README.md", block).unwrap();
     }
@@ -65,15 +65,16 @@ fn every_configuration_in_the_readme_is_valid() {
         rest.split_once(next).map_or(rest, |(section, _)| section).to_owned()
     };
     let whole = format!(
-        "providers:\n{}{}probes:\n{}{}{}{}{}{}",
+        "providers:\n{}{}probes:\n{}{}{}{}{}{}{}",
         section(configs[0], "providers:\n", "probes:\n"),
         section(configs[1], "providers:\n", "probes:\n"),
         section(configs[0], "probes:\n", "rule_files:"),
         section(configs[1], "probes:\n", "\0"),
         configs[3],
         configs[4],
-        configs[5].trim_start_matches("rollbacks:\n"),
-        configs[6]
+        configs[5],
+        configs[6].trim_start_matches("rollbacks:\n"),
+        configs[7]
     );
     config::parse("README.md", &whole).unwrap();
 }

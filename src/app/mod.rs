@@ -6,6 +6,7 @@ mod offline;
 mod plans;
 mod recorded;
 mod records;
+mod routes;
 mod service;
 mod spending;
 mod web;

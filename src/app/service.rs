@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::load::{Loaded, load};
 use super::plans;
 use super::records::{self, Desk};
+use super::routes::{self, Routes};
 use super::spending::Spending;
 use super::web::Doorkeeper;
 use super::wiring::{self, Names, Post};
@@ -60,6 +61,8 @@ pub struct Options {
     pub configuration: Configuration,
     /// Where the server listens, as `host:port`.
     pub listen: String,
+    /// Where the router listens, as `host:port`, if it does.
+    pub router: Option<String>,
     /// Prometheus's web configuration file, if there is one.
     pub web: Option<PathBuf>,
     /// Where state is kept.
@@ -80,6 +83,7 @@ pub struct App {
     executor: Executor,
     current: watch::Sender<Arc<Config>>,
     server: Server,
+    routes: Option<Routes>,
     recorder: JoinHandle<()>,
     settled: oneshot::Receiver<()>,
     shown: watch::Receiver<Arc<Snapshot>>,
@@ -108,6 +112,9 @@ impl App {
         if let Configuration::File(path) = &options.configuration {
             flags.push(("config.file", path.display().to_string()));
         }
+        if let Some(address) = &options.router {
+            flags.push(("router.listen-address", address.clone()));
+        }
         if let Some(path) = &options.web {
             flags.push(("web.config.file", path.display().to_string()));
         }
@@ -135,6 +142,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on `{}`", options.listen))?;
         let address = listener.local_addr()?;
+        let bound = routes::bind(options.router.as_deref(), &loaded.config).await?;
 
         let telemetry = Telemetry::new();
         telemetry.configure(&loaded.config.targets);
@@ -145,6 +153,13 @@ impl App {
         if set_aside.is_some() {
             telemetry.journal_damaged();
         }
+        let routes = match bound {
+            Some(bound) => {
+                let storage = options.storage.clone();
+                Some(Routes::start(bound, storage, clock, telemetry.clone()).await?)
+            }
+            None => None,
+        };
         // Read while the rest is set up.
         let archive = wiring::archive(&loaded, options.storage, clock, telemetry.clone());
 
@@ -315,6 +330,7 @@ impl App {
             executor,
             current,
             server,
+            routes,
             recorder,
             settled: is_settled,
             shown: watching,
@@ -398,6 +414,9 @@ impl App {
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());
         self.prober.limit(loaded.config.global.probe_budget);
+        if let Some(routes) = &self.routes {
+            routes.reload(&loaded.config);
+        }
         self.prober.reload(loaded.config.targets.clone());
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
@@ -416,7 +435,12 @@ impl App {
         };
         let second = STOP_DEADLINE / 10;
         self.ready.send_replace(false);
-        self.prober.stop(2 * second).await;
+        let draining = async {
+            if let Some(routes) = self.routes {
+                routes.stop(5 * second).await;
+            }
+        };
+        tokio::join!(self.prober.stop(2 * second), draining);
         self.driver.stop(second).await;
         // What the driver decided last is on its way to the disk, and then to the notifier.
         if tokio::time::timeout(left(3 * second).min(second), self.settled).await.is_err() {

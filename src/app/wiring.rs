@@ -68,7 +68,12 @@ impl Loaded {
             names.groups.len(),
         );
         let compared = metrics::comparison_series(comparisons(&self.config).len());
-        own + compared + slos + recorded
+        let routes = metrics::router_series(&super::routes::settings(&self.config));
+        let releases = self.config.releases.iter();
+        let releases: usize = releases
+            .map(|release| metrics::release_series(release.settings.plan.gates.len()))
+            .sum();
+        own + compared + slos + recorded + routes + releases
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) struct Arguments {
         value_parser = listen_address
     )]
     listen: String,
+    /// Where clients' requests are taken and routed; no router where it is not given.
+    #[arg(long = "router.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
+    router: Option<String>,
     /// TLS, users and headers, in the format of Prometheus's own web configuration file.
     #[arg(long = "web.config.file", value_name = "FILE")]
     web: Option<PathBuf>,
@@ -37,6 +40,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let options = Options {
             configuration: Configuration::File(arguments.config.path),
             listen: arguments.listen,
+            router: arguments.router,
             web: arguments.web,
             storage: arguments.storage,
             clock: Clock::start(),

@@ -137,6 +137,7 @@ pub async fn play(
     );
     let options = Options {
         configuration: Configuration::Built(Box::new(load(&text)?)),
+        router: None,
         web: None,
         listen: settings.listen.clone(),
         storage: scratch.0.join("data"),

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::model::{Secret, SecretSource};
 use crate::probe::{Connection, Delivery, Target};
-use crate::provider::{Ask, Auth, Provider, request};
+use crate::provider::{Ask, request};
 use crate::upstream::{
     self, ClientError, ClientOptions, Connections, Idle, Reach, SecretError, Stamps,
 };
@@ -70,26 +69,11 @@ pub(super) fn build(
         .collect();
     // What the operator writes wins over what the dialect asks for, and the key over both.
     headers.extend(upstream::headers(&provider.http)?);
-    if let Some((name, value)) = key(provider)? {
+    if let Some((name, value)) = upstream::provider_key(provider)? {
         headers.insert(name, value);
     }
     *request.headers_mut() = headers;
     *request.body_mut() =
         Some(upstream::stamped_body(Bytes::from(question.body), Arc::clone(stamps)));
     Ok(request)
-}
-
-fn key(provider: &Provider) -> Result<Option<(HeaderName, HeaderValue)>, SecretError> {
-    let read =
-        |source: &SecretSource| -> Result<Secret, SecretError> { upstream::read_secret(source) };
-    Ok(match &provider.auth {
-        Auth::Bearer(source) => {
-            Some((AUTHORIZATION, upstream::header_value("Bearer ", &read(source)?, source)?))
-        }
-        Auth::ApiKey(source) => {
-            let name = HeaderName::from_static("x-api-key");
-            Some((name, upstream::header_value("", &read(source)?, source)?))
-        }
-        Auth::None => None,
-    })
 }

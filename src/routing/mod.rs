@@ -23,7 +23,7 @@ mod served;
 pub use assign::{Arm, Asking, Assignment, Reason, assign, assignment_key};
 pub use breaker::Breaker;
 pub use budget::Budget;
-pub use peek::{NotReadable, Peek, peek};
+pub use peek::{Named, NotReadable, Peek, peek};
 pub use refusal::Refusal;
 pub use retry::{Failure, Next, Place, Wait, retry};
 pub use served::{Served, class};

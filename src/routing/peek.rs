@@ -26,15 +26,22 @@ pub enum NotReadable {
 #[derive(Clone, Debug)]
 pub struct Peek<'a> {
     /// The model that is asked for.
-    pub model: String,
+    pub named: Named,
     /// Whether the answer shall be streamed.
     pub is_streamed: bool,
     /// The field `user`.
     pub user: Option<String>,
-    /// Where the model's name stands, quotes included.
-    span: Range<usize>,
     metadata: Option<&'a RawValue>,
     messages: Option<&'a RawValue>,
+}
+
+/// A model's name, and where it stands in the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub model: String,
+    // Quotes included.
+    span: Range<usize>,
 }
 
 #[derive(Deserialize)]
@@ -61,10 +68,9 @@ pub fn peek(body: &[u8]) -> Result<Peek<'_>, NotReadable> {
     // Both point into the same bytes.
     let from = raw.get().as_ptr() as usize - body.as_ptr() as usize;
     Ok(Peek {
-        model,
+        named: Named { model, span: from..from + raw.get().len() },
         is_streamed: fields.stream.is_some_and(|stream| stream.get() == "true"),
         user: fields.user.and_then(text),
-        span: from..from + raw.get().len(),
         metadata: fields.metadata,
         messages: fields.messages.or(fields.input),
     })
@@ -100,7 +106,9 @@ impl Peek<'_> {
         };
         Some(Sha256::digest(said.as_bytes()).into())
     }
+}
 
+impl Named {
     /// The body with another name for the model; `None` where it is the same.
     pub fn renamed(&self, body: &[u8], model: &str) -> Option<Vec<u8>> {
         if model == self.model {
@@ -127,9 +135,9 @@ mod tests {
         let body =
             br#"{ "a":1e400, "model" : "gpt\u002dx","b":[ {"model":"gpt-x"} ],"x":"\ud83d" }"#;
         let peek = peek(body).unwrap();
-        assert_eq!(peek.model, "gpt-x");
-        assert_eq!(peek.renamed(body, "gpt-x"), None);
-        let renamed = String::from_utf8(peek.renamed(body, "a\"b").unwrap()).unwrap();
+        assert_eq!(peek.named.model, "gpt-x");
+        assert_eq!(peek.named.renamed(body, "gpt-x"), None);
+        let renamed = String::from_utf8(peek.named.renamed(body, "a\"b").unwrap()).unwrap();
         let expected = r#"{ "a":1e400, "model" : "a\"b","b":[ {"model":"gpt-x"} ],"x":"\ud83d" }"#;
         assert_eq!(renamed, expected);
     }
@@ -188,8 +196,8 @@ mod tests {
         fn a_renamed_body_says_the_new_name(name in ".{0,30}", other in ".{0,30}") {
             let body = serde_json::json!({"model": name, "x": [1]}).to_string();
             let found = peek(body.as_bytes()).unwrap();
-            prop_assert_eq!(&found.model, &name);
-            let renamed = found.renamed(body.as_bytes(), &other);
+            prop_assert_eq!(&found.named.model, &name);
+            let renamed = found.named.renamed(body.as_bytes(), &other);
             let renamed = renamed.unwrap_or_else(|| body.clone().into_bytes());
             let read: serde_json::Value = serde_json::from_slice(&renamed).unwrap();
             prop_assert_eq!(read, serde_json::json!({"model": other, "x": [1]}));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::Arm;
 use crate::model::{Money, RouteId, TargetId, Timestamp};
 use crate::probe::Target;
-use crate::provider::{ErrorType, SloClass, Usage};
+use crate::provider::{ErrorType, SloClass, StreamPhase, Usage};
 
 /// What came of one request on one arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Served {
     pub error_type: ErrorType,
     /// What it counts as.
     pub class: SloClass,
+    /// Where a stream broke, for failures inside one.
+    pub broke: Option<StreamPhase>,
     /// The status that the provider answered with.
     pub status: Option<u16>,
     /// From send to the first content; streams only.

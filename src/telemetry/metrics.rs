@@ -4,8 +4,11 @@
 //! Label values come from the configuration or from a closed enum, so the number of series has a
 //! bound that can be computed before the start (see [`series_bound`]).
 
+use std::collections::BTreeSet;
+
 use crate::probe::{Anomaly, Budget, SkipReason, Target};
-use crate::provider::{ErrorType, StreamPhase};
+use crate::provider::{ErrorType, SloClass, StreamPhase};
+use crate::routing::{self, Arm, Refusal, Settings, Surface};
 
 /// What kind of metric a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +159,27 @@ families! {
     RELEASE_GATE_OUTCOMES = process("bellwether_release_gate_outcomes", Gauge, ["release", "gate", "result"], "Outcomes of the candidate that a gate has counted in the stage under way: bad ones, and all that finished.");
     RELEASE_GATE_EVIDENCE = process("bellwether_release_gate_evidence_ratio", Gauge, ["release", "gate", "direction"], "The evidence against or for the candidate in the stage under way, as the part of its logarithm that is needed: 1 decides.");
     RELEASE_TRANSITIONS = process("bellwether_release_transitions_total", Counter, ["release", "state"], "How often a release came to a state, or to the next stage.");
+    ROUTER_REQUESTS = process("bellwether_router_requests_total", Counter, ["route", "arm", "error_type", "slo"], "Requests of clients by the arm that they were meant for, what came of them there, and what that counts as.");
+    ROUTER_RESPONSES = process("bellwether_router_responses_total", Counter, ["route", "arm", "api", "code_class"], "What clients were answered, by the arm that answered; `none` where they went away before.");
+    ROUTER_DURATION = process("bellwether_router_request_duration_seconds", Histogram, ["route", "arm"], "From send to the end of the answer; good requests only.");
+    ROUTER_TTFT = process("bellwether_router_time_to_first_token_seconds", Histogram, ["route", "arm"], "From send to the first content; good streamed requests only.");
+    ROUTER_ATTEMPTS = process("bellwether_router_attempts_total", Counter, ["route", "arm", "error_type"], "Attempts at providers by what came of each.");
+    ROUTER_RETRIES = process("bellwether_router_retries_total", Counter, ["route", "reason"], "Attempts that were followed by another on the same arm, by the failure before.");
+    ROUTER_RETRY_WAIT = process("bellwether_router_retry_wait_seconds", Histogram, ["route", "source"], "How long retries waited, by who said so.");
+    ROUTER_FAIL_OVERS = process("bellwether_router_fail_overs_total", Counter, ["route", "result"], "Requests meant for the candidate that went to stable, by what became of them.");
+    ROUTER_OVERHEAD = process("bellwether_router_overhead_seconds", Histogram, ["route"], "How long a request was held by the router itself, waits for client and provider left out.");
+    ROUTER_IN_FLIGHT = process("bellwether_router_in_flight", Gauge, ["route", "arm"], "Requests under way.");
+    ROUTER_CIRCUIT = process("bellwether_router_circuit_open", Gauge, ["route", "arm"], "Whether an arm failed so often in a row that one request at a time tries it: 1, or 0.");
+    ROUTER_STREAM_FAILURES = process("bellwether_router_stream_failures_total", Counter, ["route", "arm", "phase"], "Streams that broke, before or after their first content.");
+    ROUTER_DISCONNECTS = process("bellwether_router_client_disconnects_total", Counter, ["route"], "Clients that went away before their answer was whole: no fault of an arm.");
+    ROUTER_TOKENS = process("bellwether_router_tokens_total", Counter, ["route", "arm", "type"], "Tokens that requests used, as the provider counted them.");
+    ROUTER_COST = process("bellwether_router_cost_usd_total", Counter, ["route", "arm"], "What requests cost, by the configured prices.");
+    ROUTER_UNPRICED = process("bellwether_router_unpriced_total", Counter, ["route", "arm"], "Requests whose cost is unknown: no price, or no usage.");
+    ROUTER_REFUSED = process("bellwether_router_refused_total", Counter, ["reason"], "Requests that the router itself refused or could not pass on.");
+    ROUTER_WEIGHT = process("bellwether_router_weight_ratio", Gauge, ["route", "arm"], "The share of an arm in the requests of its route.");
+    ROUTER_TABLE_VERSION = process("bellwether_router_table_version", Gauge, [], "The version of the routing table; it only grows.");
+    ROUTER_EVIDENCE_LOST = process("bellwether_router_evidence_lost_total", Counter, [], "Results of requests that nobody had time for; releases do not see them.");
+    ROUTER_STORE_FAILURES = process("bellwether_router_table_store_failures_total", Counter, [], "Times that the routing table could not be stored; a restart would find an older one.");
     WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
     WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
     WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");
@@ -200,6 +224,10 @@ pub const PHASE_BUCKETS: &[f64] =
 pub const LAG_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0];
 
+/// Buckets in seconds for what the router adds.
+pub const OVERHEAD_BUCKETS: &[f64] =
+    &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+
 /// Statuses that have a series of their own; any other is counted as `other`.
 pub const STATUSES: [u16; 22] = [
     200, 201, 202, 204, 301, 302, 307, 308, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502,
@@ -235,7 +263,10 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
     let budgets: usize = targets.iter().map(budget_series).sum();
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.
-    let process = ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3;
+    // The router by itself: refusals, the table's version, lost evidence, failures to store.
+    let router = Refusal::REASONS.len() + 3;
+    let process =
+        ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3 + router;
     // Every hook might be a heartbeat, which has three more.
     let per_hook = 3 + 6 + ladder(DURATION_BUCKETS, 0) + 4 + 3;
     targets.len() * per_target + budgets + process + hooks * per_hook + rollbacks * 11 + groups * 5
@@ -252,6 +283,78 @@ fn budget_series(target: &Target) -> usize {
 pub fn comparison_series(comparisons: usize) -> usize {
     6 * comparisons
 }
+
+/// In how many series a release is exported, by how many gates it has: two for each state, two arms,
+/// four single ones, and for each gate its verdicts, outcomes and evidence.
+pub fn release_series(gates: usize) -> usize {
+    2 * super::releases::RELEASE_STATES.len() + 2 + 4 + gates * (3 + 2 + 2)
+}
+
+/// How long the ladders of the router are, and how many results it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouterSeries {
+    /// Bounds for the whole duration.
+    pub duration: usize,
+    /// Bounds for the time to the first token.
+    pub ttft: usize,
+    /// Pairs of error type and class.
+    pub classes: usize,
+}
+
+/// At most how many series the routes lead to.
+pub fn router_series(settings: &Settings) -> usize {
+    let RouterSeries { duration, ttft, classes } = super::routes::series(settings);
+    let per_arm = (duration + 3) + (ttft + 3)
+        + classes
+        + ErrorType::ALL.len()
+        + Surface::ALL.len() * ROUTER_CODES.len()
+        + StreamPhase::ALL.len()
+        // tokens; in flight, circuit, weight, cost, unpriced
+        + 5 + 5;
+    let per_route = Arm::ALL.len() * per_arm
+        + RETRIED.len()
+        + 2 * (DURATION_BUCKETS.len() + 3)
+        + (OVERHEAD_BUCKETS.len() + 3)
+        // fail-overs, disconnects
+        + 3 + 1;
+    settings.routes.len() * per_route
+}
+
+/// What an error type can count as for a request, whichever target an arm names.
+pub(super) fn router_classes(settings: &Settings) -> BTreeSet<(ErrorType, SloClass)> {
+    let targets = settings.targets.values();
+    targets
+        .flat_map(|target| {
+            ErrorType::ALL.into_iter().map(|error| (error, routing::class(target, error)))
+        })
+        .collect()
+}
+
+/// Classes of statuses that clients were answered with.
+pub const ROUTER_CODES: [&str; 6] = ["2xx", "3xx", "429", "4xx", "5xx", "none"];
+
+/// Failures that may be followed by another attempt on the same arm.
+pub const RETRIED: [ErrorType; 19] = [
+    ErrorType::Dns,
+    ErrorType::Connect,
+    ErrorType::ConnectTimeout,
+    ErrorType::Tls,
+    ErrorType::ConnectionReset,
+    ErrorType::TtftTimeout,
+    ErrorType::StalledStream,
+    ErrorType::TruncatedStream,
+    ErrorType::StreamError,
+    ErrorType::Http401,
+    ErrorType::Http403,
+    ErrorType::Http404,
+    ErrorType::RateLimited,
+    ErrorType::QuotaExhausted,
+    ErrorType::Overloaded,
+    ErrorType::ServerError,
+    ErrorType::WrongContentType,
+    ErrorType::MalformedJson,
+    ErrorType::SchemaMismatch,
+];
 
 /// At most how many series an objective is exported in, by its budgets and the windows of each.
 pub fn slo_series(budgets: usize, windows: usize) -> usize {

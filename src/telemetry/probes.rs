@@ -17,7 +17,8 @@ use crate::probe::{Anomaly, Delivery, Outcome, Phases, SkipReason, Target};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 
 const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
-const TOKEN_TYPES: [&str; 5] = ["input", "output", "cache_read", "cache_write", "reasoning"];
+pub(super) const TOKEN_TYPES: [&str; 5] =
+    ["input", "output", "cache_read", "cache_write", "reasoning"];
 const PHASES: [&str; 6] = ["dns", "connect", "tls", "headers", "first_content", "stream"];
 
 /// The label values of a target, in the order of [`metrics::TARGET_LABELS`].
@@ -49,13 +50,13 @@ impl Identity {
 
 /// The histograms whose buckets follow the configured thresholds.
 #[derive(Debug)]
-struct Ladders {
-    duration: Vec<f64>,
-    ttft: Vec<f64>,
+pub(super) struct Ladders {
+    pub(super) duration: Vec<f64>,
+    pub(super) ttft: Vec<f64>,
 }
 
 impl Ladders {
-    fn of(targets: &[Target]) -> Self {
+    pub(super) fn of<'a>(targets: impl Iterator<Item = &'a Target> + Clone) -> Self {
         let with = |ladder: &[f64], thresholds: Vec<Option<Duration>>| {
             let mut bounds = ladder.to_vec();
             bounds.extend(thresholds.into_iter().flatten().map(|bound| bound.as_secs_f64()));
@@ -63,8 +64,8 @@ impl Ladders {
             bounds.dedup();
             bounds
         };
-        let ttft = targets.iter().map(|target| target.thresholds.ttft).collect();
-        let total = targets.iter().map(|target| target.thresholds.total).collect();
+        let ttft = targets.clone().map(|target| target.thresholds.ttft).collect();
+        let total = targets.map(|target| target.thresholds.total).collect();
         Self {
             duration: with(metrics::DURATION_BUCKETS, total),
             ttft: with(metrics::TTFT_BUCKETS, ttft),
@@ -112,7 +113,7 @@ pub(super) struct Probes {
 
 impl Probes {
     pub(super) fn new(registry: &Registry) -> Self {
-        let ladders = Ladders::of(&[]);
+        let ladders = Ladders::of([].iter());
         Self {
             registry: registry.clone(),
             known: BTreeMap::new(),
@@ -165,7 +166,7 @@ impl Probes {
         for identity in &gone {
             self.forget(identity);
         }
-        let renewed = self.renew(Ladders::of(targets));
+        let renewed = self.renew(Ladders::of(targets.iter()));
         for target in targets {
             self.initialise(target, &identities[&target.id]);
         }

@@ -11,6 +11,7 @@ use super::exposition;
 use super::probes::Probes;
 use super::process::Process;
 use super::releases::{ReleaseReading, Releases};
+use super::routes::Routes;
 use super::slos::{SloReading, Slos};
 use crate::model::{JournalStanding, Timestamp};
 use crate::probe::{Outcome, SkipReason, Target};
@@ -64,6 +65,7 @@ pub struct Telemetry {
     pub(super) process: Arc<Process>,
     releases: Arc<Releases>,
     slos: Arc<Slos>,
+    pub(super) routes: Arc<Routes>,
 }
 
 impl Default for Telemetry {
@@ -80,7 +82,8 @@ impl Telemetry {
         let process = Arc::new(Process::new(&registry));
         let slos = Arc::new(Slos::new(&registry));
         let releases = Arc::new(Releases::new(&registry));
-        Self { registry, probes, process, releases, slos }
+        let routes = Arc::new(Routes::new(&registry));
+        Self { registry, probes, process, releases, slos, routes }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
@@ -99,7 +102,7 @@ impl Telemetry {
     /// Everything there is, sorted by name.
     pub fn gather(&self) -> Vec<MetricFamily> {
         // A reload takes families out and puts them in again; nobody sees the time in between.
-        let _no_reload = self.read();
+        let _no_reload = (self.read(), self.routes.hold());
         self.process.refresh();
         self.registry.gather()
     }

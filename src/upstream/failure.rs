@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use hyper_util::client::legacy;
+
+use super::carrier::NoSuchName;
 use crate::provider::ErrorType;
 
 /// How far an exchange had come when it broke.
@@ -82,6 +85,10 @@ impl Signs {
                 signs.dns |= error.is_dns();
                 signs.timeout |= error.is_timeout();
                 signs.connect |= error.is_connect();
+            } else if let Some(error) = cause.downcast_ref::<legacy::Error>() {
+                signs.connect |= error.is_connect();
+            } else if cause.is::<NoSuchName>() {
+                signs.dns = true;
             } else if cause.is::<rustls::Error>() {
                 signs.tls = true;
             } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {

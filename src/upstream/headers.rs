@@ -5,6 +5,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{SecretError, read_secret};
 use crate::model::{HeaderValue as Configured, HttpSettings, Secret, SecretSource};
+use crate::provider::{Auth, Provider};
 
 /// Reads the secrets of the settings and builds their headers. Values that are secrets are marked
 /// sensitive, so that `Debug` prints none of them.
@@ -30,6 +31,20 @@ pub fn headers(settings: &HttpSettings) -> Result<HeaderMap, SecretError> {
         headers.append(header, value);
     }
     Ok(headers)
+}
+
+/// Reads a provider's key, as the header in which it travels; nothing where none is sent.
+pub fn provider_key(provider: &Provider) -> Result<Option<(HeaderName, HeaderValue)>, SecretError> {
+    Ok(match &provider.auth {
+        Auth::Bearer(source) => {
+            Some((AUTHORIZATION, header_value("Bearer ", &read_secret(source)?, source)?))
+        }
+        Auth::ApiKey(source) => {
+            let name = HeaderName::from_static("x-api-key");
+            Some((name, header_value("", &read_secret(source)?, source)?))
+        }
+        Auth::None => None,
+    })
 }
 
 /// A secret as a sensitive header's value behind a prefix such as `Bearer `.

@@ -4,6 +4,7 @@
 //! Plumbing for every doer that opens a connection. A client follows no redirect and repeats
 //! nothing: whoever asks decides what an answer means and whether to ask again.
 
+mod carrier;
 mod client;
 mod failure;
 mod headers;
@@ -11,9 +12,10 @@ mod secret;
 mod stamps;
 mod tls;
 
+pub use carrier::{Carrier, CarrierError, carrier};
 pub use client::{AddressCheck, ClientError, ClientOptions, Idle, Reach, client, guarded_client};
 pub use failure::{Stage, classify, describe};
-pub use headers::{header_value, headers, redacted};
+pub use headers::{header_value, headers, provider_key, redacted};
 pub use secret::{SecretError, read_secret};
 pub use stamps::{Connections, Marks, Stamps, stamped_body};
 pub use tls::warm_up;

@@ -1,0 +1,216 @@
+//! Carries one request: picks its arm, asks, asks again where that may help, and passes the answer on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+
+use super::account::{Account, Opening};
+use super::attempt::{Failed, attempt};
+use super::crew::{Crew, Hall};
+use super::intake::{ARM, Order};
+use super::lane::Lane;
+use super::passing::{Passing, boxed};
+use super::surfaces::{refused, tagged};
+use crate::routing::{
+    Arm, Arms, Asking, Failure, Next, Place, Refusal, Share, Tell, Wait, Way, assign, retry, way,
+};
+use crate::telemetry::WaitSource;
+
+/// Carries a request that was taken in.
+pub(super) async fn carry(hall: &Hall, crew: &Crew, mut order: Order) -> Response {
+    let arms = arms(hall, &order);
+    let header = |name: &str| order.headers.get(name).and_then(|value| value.to_str().ok());
+    let asking =
+        Asking { client: order.client.as_deref(), key: order.key.as_deref(), wish: order.wish };
+    let desk = Arc::clone(&order.desk);
+    let assignment = assign(&desk.route, &arms, asking, header, rand::random());
+    desk.state().budget.pay_in(desk.route.retries.budget_percent);
+    let opening = Opening {
+        desk,
+        surface: order.surface,
+        id: order.id.clone(),
+        client: order.client.clone(),
+        arrived: order.arrived,
+        held: order.held,
+        meant: assignment.arm,
+        reason: assignment.reason,
+        place: order.place.take(),
+    };
+    let account = Account::open(hall.clone(), opening);
+    let trip = Trip { hall, crew, order: &order, arms: &arms, spread: assignment.spread };
+    trip.make(account).await
+}
+
+/// What the table says of the route. One that it does not know yet is all on stable.
+fn arms(hall: &Hall, order: &Order) -> Arms {
+    let route = &order.desk.route;
+    let known = hall.table.borrow().arms(&route.id).cloned();
+    known.unwrap_or_else(|| Arms {
+        stable: route.stable.clone(),
+        candidate: Vec::new(),
+        share: Share::NONE,
+        salt: String::new(),
+    })
+}
+
+/// The attempts for one request.
+struct Trip<'a> {
+    hall: &'a Hall,
+    crew: &'a Crew,
+    order: &'a Order,
+    arms: &'a Arms,
+    spread: u64,
+}
+
+impl Trip<'_> {
+    async fn make(&self, mut account: Account) -> Response {
+        if account.arm == Arm::Candidate && self.admit(Arm::Candidate).is_err() {
+            account.divert();
+        }
+        let mut lanes = self.lanes(account.arm);
+        let mut at = 0;
+        loop {
+            if account.arm == Arm::Stable
+                && account.attempts == 0
+                && let Err(wait) = self.admit(Arm::Stable)
+            {
+                return self.refuse(account, &Refusal::Broken(wait));
+            }
+            let Some(lane) = lanes.get(at) else {
+                return self.refuse(account, &Refusal::NoWay(self.order.surface.path()));
+            };
+            account.attempt(lane);
+            let failed = match attempt(self.order, lane, &self.hall.clock, account.sent).await {
+                Ok(answer) => {
+                    account.held.go_on();
+                    return self.answer(answer, account);
+                }
+                Err(failed) => failed,
+            };
+            account.failed(&failed.observed);
+            match self.next(&account, &failed, at + 1 < lanes.len()) {
+                Next::GiveUp => return self.give_up(account, *failed),
+                Next::Again { place: Place::Stable, .. } => {
+                    account.fail_over(&failed.observed);
+                    (lanes, at) = (self.lanes(Arm::Stable), 0);
+                }
+                Next::Again { place, wait } => {
+                    at += usize::from(place == Place::Another);
+                    self.pause(&mut account, &failed, wait).await;
+                }
+            }
+        }
+    }
+
+    /// Whether an arm is asked, and if not, for how long.
+    fn admit(&self, arm: Arm) -> Result<(), Duration> {
+        let now = self.hall.clock.now();
+        self.order.desk.state().breaker(arm).admit(now)
+    }
+
+    /// The ways to the targets of an arm that answer at this interface.
+    fn lanes(&self, arm: Arm) -> Vec<Arc<Lane>> {
+        let mut lanes = self.crew.lanes(&self.order.desk.route, self.arms, arm, self.spread);
+        lanes.retain(|lane| way(self.order.surface, lane.target.provider.dialect) != Way::Never);
+        lanes
+    }
+
+    /// What follows a failure. Within an arm the budget has a word; to go to stable costs nothing of
+    /// it, since it multiplies nothing.
+    fn next(&self, account: &Account, failed: &Failed, has_another: bool) -> Next {
+        let route = &self.order.desk.route;
+        let failure = Failure {
+            error_type: failed.observed.error_type,
+            retry_after: failed.observed.retry_after,
+            arm: account.arm,
+            attempts: account.attempts_in_all,
+            has_another,
+        };
+        let next = retry(&route.retries, &failure, rand::random());
+        let Next::Again { place, wait } = next else { return next };
+        let pause = match wait {
+            Wait::Not => Duration::ZERO,
+            Wait::Backoff(pause) | Wait::Asked(pause) => pause,
+        };
+        if account.arrived.elapsed() + pause >= route.timeouts.total {
+            return Next::GiveUp;
+        }
+        if place != Place::Stable && !self.order.desk.state().budget.take() {
+            // A candidate without retries left still has stable beside it.
+            let may_leave = account.arm == Arm::Candidate;
+            let to_stable = Next::Again { place: Place::Stable, wait: Wait::Not };
+            return if may_leave { to_stable } else { Next::GiveUp };
+        }
+        next
+    }
+
+    async fn pause(&self, account: &mut Account, failed: &Failed, wait: Wait) {
+        let telemetry = &self.hall.telemetry;
+        let route = &self.order.desk.route.id;
+        let because = failed.observed.error_type;
+        let (source, pause) = match wait {
+            Wait::Not => return telemetry.request_retried(route, because, None),
+            Wait::Backoff(pause) => (WaitSource::Backoff, pause),
+            Wait::Asked(pause) => (WaitSource::RetryAfter, pause),
+        };
+        telemetry.request_retried(route, because, Some((source, pause)));
+        account.held.pause();
+        tokio::time::sleep(pause).await;
+        account.held.go_on();
+    }
+
+    /// Passes an answer on.
+    fn answer(&self, answer: super::attempt::Answer, account: Account) -> Response {
+        let (arm, lane, id) = (account.arm, account.lane.clone(), account.id.clone());
+        let (head, passing) = Passing::new(answer, account);
+        let mut response = Response::from_parts(head, boxed(passing));
+        let target = lane.as_ref().map(|lane| lane.target.id.as_str());
+        self.tag(&mut response, arm, target, &id);
+        response
+    }
+
+    /// The client hears what the provider said, or that it said nothing.
+    fn give_up(&self, account: Account, failed: Failed) -> Response {
+        let Failed { observed, answer } = failed;
+        if let Some(answer) = answer {
+            return self.answer(answer, account);
+        }
+        let refusal = Refusal::NoAnswer(observed.error_type);
+        self.hall.telemetry.request_refused(&refusal);
+        let mut response = refused(&refusal, self.order.surface, &self.order.id);
+        let (arm, lane) = (account.arm, account.lane.clone());
+        account.give_up(&observed, refusal.status());
+        let target = lane.as_ref().map(|lane| lane.target.id.as_str());
+        self.tag(&mut response, arm, target, &self.order.id);
+        response
+    }
+
+    fn refuse(&self, account: Account, refusal: &Refusal) -> Response {
+        self.hall.telemetry.request_refused(refusal);
+        let mut response = refused(refusal, self.order.surface, &self.order.id);
+        self.tag(&mut response, account.arm, None, &self.order.id);
+        account.refuse(refusal.status());
+        response
+    }
+
+    /// Tells what the route lets answers tell.
+    fn tag(&self, response: &mut Response, arm: Arm, target: Option<&str>, id: &str) {
+        let tells = &self.order.desk.route.tells;
+        let headers = response.headers_mut();
+        if tells.contains(&Tell::Arm) {
+            headers.insert(ARM, HeaderValue::from_static(arm.as_str()));
+        }
+        if tells.contains(&Tell::RequestId) {
+            tagged(headers, id);
+        } else {
+            headers.remove(super::surfaces::REQUEST_ID);
+        }
+        if let (true, Some(Ok(target))) =
+            (tells.contains(&Tell::Target), target.map(HeaderValue::from_str))
+        {
+            headers.insert(HeaderName::from_static("x-bellwether-target"), target);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What one configuration makes of the router: routes by model, ways to targets, and room.
+//!
+//! A reload makes a new one. What did not change goes on with its connections, its breakers and its
+//! budget; requests under way keep the crew that they began with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::lane::Lane;
+use crate::access::Token;
+use crate::clock::Clock;
+use crate::model::TargetId;
+use crate::routing::{Arm, Arms, Breaker, Budget, Route, Served, Settings, Table};
+use crate::telemetry::Telemetry;
+
+/// What everything in this room shares.
+#[derive(Clone, Debug)]
+pub(super) struct Hall {
+    pub crew: watch::Receiver<Arc<Crew>>,
+    /// A look at it is one atomic operation; the writer only ever swaps a pointer.
+    pub table: watch::Receiver<Arc<Table>>,
+    pub served: mpsc::Sender<Served>,
+    pub telemetry: Telemetry,
+    pub clock: Clock,
+}
+
+/// Routes, lanes and room.
+#[derive(Debug)]
+pub(super) struct Crew {
+    pub settings: Arc<Settings>,
+    desks: HashMap<String, Arc<Desk>>,
+    lanes: BTreeMap<(TargetId, Duration), Arc<Lane>>,
+    pub gate: Arc<Gate>,
+    /// The largest request that any route takes.
+    pub body_bytes_max: u64,
+}
+
+/// How much may be under way.
+#[derive(Debug)]
+pub(super) struct Gate {
+    limits: (u32, u64),
+    pub in_flight: Arc<Semaphore>,
+    /// In KiB, as a semaphore counts 32 bits.
+    pub held: Arc<Semaphore>,
+}
+
+/// A route and how it does.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub route: Arc<Route>,
+    // Both are held for a few additions: a message would cost each request a turn of the scheduler.
+    state: Mutex<State>,
+}
+
+/// What is kept of a route between requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    pub stable: Breaker,
+    pub candidate: Breaker,
+    pub budget: Budget,
+}
+
+impl State {
+    pub fn breaker(&mut self, arm: Arm) -> &mut Breaker {
+        match arm {
+            Arm::Stable => &mut self.stable,
+            Arm::Candidate => &mut self.candidate,
+        }
+    }
+}
+
+impl Desk {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Crew {
+    /// A crew for these settings, which takes over what it can.
+    pub fn build(settings: Settings, before: Option<&Self>) -> Self {
+        let limits = (settings.admission.in_flight_max, settings.admission.held_bytes_max);
+        let gate = before.map(|before| &before.gate).filter(|gate| gate.limits == limits);
+        let gate = gate.map_or_else(|| Arc::new(Gate::new(limits)), Arc::clone);
+        let mut desks = HashMap::new();
+        let mut lanes = BTreeMap::new();
+        for route in &settings.routes {
+            let known = before.and_then(|before| before.desk_of(route));
+            let state = Mutex::new(known.map(|desk| *desk.state()).unwrap_or_default());
+            let desk = Arc::new(Desk { route: Arc::clone(route), state });
+            for model in &route.models {
+                desks.insert(model.clone(), Arc::clone(&desk));
+            }
+            for target in settings.targets.values() {
+                let key = (target.id.clone(), route.timeouts.connect);
+                lanes.entry(key).or_insert_with_key(|key| {
+                    let same = before.and_then(|before| before.lanes.get(key));
+                    let same = same.filter(|lane| lane.target == *target);
+                    same.map_or_else(|| Arc::new(Lane::new(Arc::clone(target), key.1)), Arc::clone)
+                });
+            }
+        }
+        let body_bytes_max = settings.routes.iter().map(|route| route.body_bytes_max).max();
+        let body_bytes_max = body_bytes_max.unwrap_or_default();
+        Self { settings: Arc::new(settings), desks, lanes, gate, body_bytes_max }
+    }
+
+    fn desk_of(&self, route: &Route) -> Option<&Arc<Desk>> {
+        self.desks.values().find(|desk| desk.route.id == route.id)
+    }
+
+    /// The route that offers a model.
+    pub fn desk(&self, model: &str) -> Option<&Arc<Desk>> {
+        self.desks.get(model)
+    }
+
+    /// The ways to an arm's targets, from the one that a number picks round to the one before it. A
+    /// target that is not known any more is left out.
+    pub fn lanes(&self, route: &Route, arms: &Arms, arm: Arm, spread: u64) -> Vec<Arc<Lane>> {
+        let connect = route.timeouts.connect;
+        let known = arms.targets(arm).iter();
+        let mut found: Vec<Arc<Lane>> =
+            known.filter_map(|id| self.lanes.get(&(id.clone(), connect)).cloned()).collect();
+        if let Some(count) = u64::try_from(found.len()).ok().filter(|count| *count > 1) {
+            let first = usize::try_from(spread % count).unwrap_or_default();
+            found.rotate_left(first);
+        }
+        found
+    }
+
+    /// Whose key a text is: a name, nobody's where none is asked for, or an error.
+    pub fn client(&self, shown: Option<&str>) -> Result<Option<&str>, Unknown> {
+        let Some(keys) = &self.settings.admission.keys else { return Ok(None) };
+        let found = shown.and_then(|shown| Token::find(keys, shown));
+        found.map(|key| Some(key.name.as_str())).ok_or(Unknown)
+    }
+}
+
+/// A key that is missing or that nobody has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unknown;
+
+impl Gate {
+    fn new(limits: (u32, u64)) -> Self {
+        let (in_flight, held) = limits;
+        let held = usize::try_from(held / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            limits,
+            in_flight: Arc::new(Semaphore::new(in_flight as usize)),
+            held: Arc::new(Semaphore::new(held.max(1))),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Binding, serving and stopping.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceExt as _;
+
+use super::crew::{Crew, Hall};
+use super::stored;
+use super::surfaces::application;
+use crate::clock::Clock;
+use crate::routing::{Served, Settings, Table};
+use crate::telemetry::Telemetry;
+
+/// As many clients as keep a connection; more wait until one of them ends.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long a client may take for the head of a request, and how long it may keep an idle connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const HEAD_MAX_BYTES: usize = 64 << 10;
+/// How many requests one HTTP/2 connection may have under way.
+const STREAMS_MAX: u32 = 256;
+/// A server that hears nothing asks whether the client is there.
+const ALIVE: Duration = Duration::from_secs(20);
+/// The pause after a failed accept; without it, a process out of descriptors would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the router gets, and what it gives.
+#[derive(Debug)]
+pub struct Ends {
+    /// The table that holds.
+    pub table: watch::Receiver<Arc<Table>>,
+    /// Takes what came of requests; a full queue is counted and never waited for.
+    pub served: mpsc::Sender<Served>,
+    /// Where the table is stored.
+    pub storage: PathBuf,
+    /// The time.
+    pub clock: Clock,
+    /// Instruments.
+    pub telemetry: Telemetry,
+}
+
+/// A running router.
+#[derive(Debug)]
+pub struct Router {
+    address: SocketAddr,
+    crew: watch::Sender<Arc<Crew>>,
+    telemetry: Telemetry,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+}
+
+impl Router {
+    /// Serves on a bound listener until it is stopped.
+    pub fn spawn(listener: TcpListener, settings: Settings, ends: Ends) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let Ends { table, served, storage, clock, telemetry } = ends;
+        telemetry.configure_routes(&settings);
+        let (crew, watched) = watch::channel(Arc::new(Crew::build(settings, None)));
+        let keeper = tokio::spawn(stored::keep(table.clone(), storage, telemetry.clone()));
+        let hall = Hall { crew: watched, table, served, telemetry: telemetry.clone(), clock };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(serve(listener, application(hall), stopped));
+        Ok(Self { address, crew, telemetry, stop, task, keeper })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes up other routes; requests under way are not touched. The caller's next table is of these.
+    pub fn reload(&self, settings: Settings) {
+        for family in self.telemetry.configure_routes(&settings) {
+            tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
+        }
+        let next = Crew::build(settings, Some(&self.crew.borrow()));
+        self.crew.send_replace(Arc::new(next));
+    }
+
+    /// Takes no new connection and lets answers under way finish within the deadline.
+    pub async fn stop(self, deadline: Duration) {
+        // Nobody listens where the task is over already.
+        let _was_running = self.stop.send(()).is_ok();
+        let mut task = self.task;
+        if tokio::time::timeout(deadline, &mut task).await.is_err() {
+            tracing::warn!("answers that were still under way are cut");
+            // Its connections end with it.
+            task.abort();
+        }
+        self.keeper.abort();
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    application: axum::Router,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (closing, is_closing) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            // A dropped sender stops the router too.
+            _ = &mut stopped => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener, &slots) => {
+                let Some((stream, peer, slot)) = accepted else { continue };
+                let (application, is_closing) = (application.clone(), is_closing.clone());
+                connections.spawn(async move {
+                    converse(stream, peer, application, is_closing).await;
+                    drop(slot);
+                });
+            }
+        }
+    }
+    drop(listener);
+    closing.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Waits for a free slot, then for a connection.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            // Each piece must leave at once; where this fails it only leaves later.
+            let _best_effort = stream.set_nodelay(true).is_ok();
+            Some((stream, peer, slot))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection was not accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    application: axum::Router,
+    mut is_closing: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        application.clone().oneshot(request)
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(ALIVE);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let closed = async {
+        // Whichever it is, an error too: nobody is left to serve for.
+        let _is_closing = is_closing.wait_for(|is_closing| *is_closing).await.is_ok();
+    };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = closed => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a connection broke off");
+    }
+}

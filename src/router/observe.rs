@@ -1,0 +1,328 @@
+//! Watches an answer as it passes: the prober's decoder, and a clock.
+//!
+//! The bytes are looked at and not touched. Those that are compressed are decompressed on the side,
+//! for the decoder alone, up to a bound. Interfaces without a decoder are graded by their status.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use brotli_decompressor::DecompressorWriter;
+use flate2::write::MultiGzDecoder;
+use http::header::{self, HeaderMap};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::provider::{
+    Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, StreamPhase, Terminal, Usage,
+};
+use crate::routing::Surface;
+
+/// More than this is not decompressed: no answer is so long, and a bomb is.
+const INFLATED_BYTES_MAX: usize = 64 << 20;
+
+/// What came of an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Observed {
+    pub error_type: ErrorType,
+    pub detail: String,
+    pub broke: Option<StreamPhase>,
+    pub status: Option<u16>,
+    pub retry_after: Option<Duration>,
+    pub ttft: Option<Duration>,
+    pub total: Duration,
+    pub usage: Option<Usage>,
+    pub request_id: Option<String>,
+}
+
+impl Observed {
+    /// An attempt that brought no answer.
+    pub fn nothing(error_type: ErrorType, detail: String, total: Duration) -> Self {
+        Self {
+            error_type,
+            detail,
+            broke: None,
+            status: None,
+            retry_after: None,
+            ttft: None,
+            total,
+            usage: None,
+            request_id: None,
+        }
+    }
+}
+
+/// The decoder and the clock of one answer.
+pub(super) struct Observer {
+    eye: Eye,
+    sent: Instant,
+    status: u16,
+    is_streamed: bool,
+    /// Whether the answer is a stream, as was asked for.
+    is_stream: bool,
+    is_decoded: bool,
+    is_over: bool,
+    has_finish: bool,
+    failure: Option<ErrorType>,
+    first_content: Option<Instant>,
+    last_content: Option<Instant>,
+    ended: Option<Instant>,
+}
+
+enum Eye {
+    Plain(Sink),
+    Gzip(Box<MultiGzDecoder<Sink>>),
+    Brotli(Box<DecompressorWriter<Sink>>),
+    /// An encoding that is not known, or is broken.
+    Blind(Sink),
+}
+
+/// Where bytes meet the decoder.
+struct Sink {
+    exam: Exam,
+    progress: Progress,
+    inflated: usize,
+}
+
+impl Sink {
+    fn new(exam: Exam) -> Self {
+        Self { exam, progress: Progress::default(), inflated: 0 }
+    }
+}
+
+impl Eye {
+    fn into_exam(self) -> Exam {
+        match self {
+            Self::Plain(sink) | Self::Blind(sink) => sink.exam,
+            // The decoders give their sink back only together with an error.
+            Self::Gzip(mut decoder) => std::mem::replace(&mut decoder.get_mut().exam, fresh()),
+            Self::Brotli(mut decoder) => std::mem::replace(&mut decoder.get_mut().exam, fresh()),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inflated += bytes.len();
+        if self.inflated > INFLATED_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let step = self.exam.bytes(bytes);
+        self.progress.content += step.content;
+        self.progress.is_over = step.is_over;
+        self.progress.has_finish = step.has_finish;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is asked, as far as the answer is held against it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub surface: Surface,
+    pub is_streamed: bool,
+    /// By the provider's own name.
+    pub model: &'a str,
+    pub sent: Instant,
+}
+
+impl Observer {
+    pub fn new(asked: Asked<'_>, status: u16, headers: &HeaderMap, clock: &Clock) -> Self {
+        let decoder = asked.surface.decoder();
+        let dialect = decoder.unwrap_or(if asked.surface.is_anthropic() {
+            Dialect::AnthropicMessages
+        } else {
+            Dialect::OpenaiChat
+        });
+        let mut exam = Exam::new(
+            dialect,
+            Expectation {
+                is_streamed: asked.is_streamed,
+                model: asked.model.to_owned(),
+                terminal: Terminal::Lenient,
+                // Clients decide whether they ask for it.
+                wants_usage: false,
+            },
+        );
+        let text = |name: &str| {
+            let value = headers.get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        exam.head(&Head { status, headers: &text, now: clock.now() });
+        let sink = Sink::new(exam);
+        let eye = match text(header::CONTENT_ENCODING.as_str()).as_deref().map(str::trim) {
+            None | Some("" | "identity") => Eye::Plain(sink),
+            Some("gzip" | "x-gzip") => Eye::Gzip(Box::new(MultiGzDecoder::new(sink))),
+            Some("br") => Eye::Brotli(Box::new(DecompressorWriter::new(sink, 4096))),
+            Some(_) => Eye::Blind(sink),
+        };
+        let is_success = (200..300).contains(&status);
+        let media = text(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
+        Self {
+            eye,
+            sent: asked.sent,
+            status,
+            is_streamed: asked.is_streamed,
+            is_stream: is_success
+                && asked.is_streamed
+                && media.trim_start().starts_with("text/event-stream"),
+            is_decoded: decoder.is_some() || !is_success,
+            is_over: false,
+            has_finish: false,
+            failure: None,
+            first_content: None,
+            last_content: None,
+            ended: None,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn bytes(&mut self, bytes: &[u8], now: Instant) {
+        if !self.is_decoded {
+            return;
+        }
+        let (sink, seen) = match &mut self.eye {
+            Eye::Plain(sink) => {
+                let seen = sink.write_all(bytes);
+                (sink, seen)
+            }
+            // What has come is to be seen now, and not once the window is full.
+            Eye::Gzip(decoder) => {
+                let seen = decoder.write_all(bytes).and_then(|()| decoder.flush());
+                (decoder.get_mut(), seen)
+            }
+            Eye::Brotli(decoder) => {
+                let seen = decoder.write_all(bytes).and_then(|()| decoder.flush());
+                (decoder.get_mut(), seen)
+            }
+            Eye::Blind(_) => return,
+        };
+        let progress = std::mem::take(&mut sink.progress);
+        if progress.content > 0 {
+            self.first_content.get_or_insert(now);
+            self.last_content = Some(now);
+        }
+        self.is_over |= progress.is_over;
+        self.has_finish |= progress.has_finish;
+        if self.is_over {
+            self.ended.get_or_insert(now);
+        }
+        if let Err(error) = seen {
+            self.go_blind(&error);
+        }
+    }
+
+    /// What cannot be read is not graded by what it says. A bomb is no failure of the answer, what was
+    /// cut or garbled is.
+    fn go_blind(&mut self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::FileTooLarge {
+            self.failure.get_or_insert(ErrorType::MalformedJson);
+        }
+        let before = std::mem::replace(&mut self.eye, Eye::Blind(Sink::new(fresh())));
+        self.eye = Eye::Blind(Sink::new(before.into_exam()));
+    }
+
+    /// The body ended in good order. Whether it was all there.
+    pub fn end(&mut self, now: Instant) -> bool {
+        self.ended.get_or_insert(now);
+        if !self.is_stream || !self.is_decoded {
+            return true;
+        }
+        let sink = match &mut self.eye {
+            Eye::Plain(sink) => sink,
+            Eye::Gzip(decoder) => decoder.get_mut(),
+            Eye::Brotli(decoder) => decoder.get_mut(),
+            Eye::Blind(_) => return true,
+        };
+        sink.exam.end();
+        // The end may have completed a last event.
+        let progress = sink.exam.bytes(&[]);
+        self.is_over |= progress.is_over;
+        self.has_finish |= progress.has_finish;
+        self.is_complete()
+    }
+
+    /// The exchange broke off.
+    pub fn broke(&mut self, failure: ErrorType, now: Instant) {
+        if self.ended.is_none() {
+            self.ended = Some(now);
+            self.failure = Some(failure);
+        }
+    }
+
+    /// Whether a stream has the evidence that it is all there, or says that it failed.
+    pub fn is_complete(&self) -> bool {
+        self.is_over || self.has_finish
+    }
+
+    /// Whether nothing of use can follow.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether a stream was asked for, and something else came.
+    pub fn is_something_else(&self) -> bool {
+        self.is_streamed && self.is_decoded && !self.is_stream
+    }
+
+    /// Whether the answer is the stream that was asked for.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    /// Whether any content has come.
+    pub fn has_content(&self) -> bool {
+        self.first_content.is_some()
+    }
+
+    /// When the last sign of progress was.
+    pub fn last_content(&self) -> Option<Instant> {
+        self.last_content
+    }
+
+    /// Grades what was seen.
+    pub fn finish(self) -> Observed {
+        let now = Instant::now();
+        let total = self.ended.unwrap_or(now).saturating_duration_since(self.sent);
+        let is_blind = matches!(self.eye, Eye::Blind(_)) || !self.is_decoded;
+        let mut exam = self.eye.into_exam();
+        if let Some(failure) = self.failure {
+            exam.broke(failure);
+        }
+        let grade: Grade = exam.finish();
+        let (error_type, detail) = if is_blind {
+            let by_status = self.failure.unwrap_or(match self.status {
+                200..=299 => ErrorType::None,
+                _ => grade.error_type,
+            });
+            (by_status, String::new())
+        } else {
+            (grade.error_type, grade.detail)
+        };
+        let ttft = self.first_content.filter(|_| self.is_stream);
+        Observed {
+            error_type,
+            detail,
+            broke: grade.broke.filter(|_| !is_blind),
+            status: Some(self.status),
+            retry_after: grade.rate_limits.retry_after,
+            ttft: ttft.map(|at| at.saturating_duration_since(self.sent)),
+            total,
+            usage: grade.usage,
+            request_id: grade.request_id,
+        }
+    }
+}
+
+/// An exam that nobody looks at.
+fn fresh() -> Exam {
+    let expectation = Expectation {
+        is_streamed: false,
+        model: String::new(),
+        terminal: Terminal::Lenient,
+        wants_usage: false,
+    };
+    Exam::new(Dialect::OpenaiChat, expectation)
+}

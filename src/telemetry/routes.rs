@@ -1,0 +1,448 @@
+//! The instruments of the router.
+//!
+//! As with probes, every series that can appear is there from the start, and latency histograms hold
+//! good requests only. A request counts once in `bellwether_router_requests_total`, for the arm that
+//! it was meant for: one that the candidate failed and stable saved is a failure of the candidate.
+
+use std::collections::BTreeSet;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
+
+use super::instruments::{counter, fraction_counter, gauge, histogram};
+use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
+use super::probes::{Ladders, TOKEN_TYPES};
+use super::recorder::Telemetry;
+use crate::model::RouteId;
+use crate::provider::{ErrorType, SloClass, StreamPhase};
+use crate::routing::{Arm, Refusal, Served, Settings, Surface, Table};
+
+/// What became of a request whose first arm did not answer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOver {
+    /// Stable answered it well.
+    Saved,
+    /// Stable failed too.
+    Failed,
+    /// The candidate was not asked, as it was known to be broken.
+    Diverted,
+}
+
+impl FailOver {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Saved, Self::Failed, Self::Diverted];
+
+    /// The value of the label `result`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Saved => "saved",
+            Self::Failed => "failed",
+            Self::Diverted => "diverted",
+        }
+    }
+}
+
+/// Who said how long a retry waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitSource {
+    /// The provider.
+    RetryAfter,
+    /// We.
+    Backoff,
+}
+
+impl WaitSource {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::RetryAfter, Self::Backoff];
+
+    /// The value of the label `source`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RetryAfter => "retry_after",
+            Self::Backoff => "backoff",
+        }
+    }
+}
+
+/// The instruments, and the routes that they know.
+#[derive(Debug)]
+pub(super) struct Routes {
+    registry: Registry,
+    // A lock and not a message: recording must not wait for a loop, and only a reload writes.
+    latency: RwLock<Latency>,
+    requests: IntCounterVec,
+    responses: IntCounterVec,
+    attempts: IntCounterVec,
+    retries: IntCounterVec,
+    retry_wait: HistogramVec,
+    fail_overs: IntCounterVec,
+    overhead: HistogramVec,
+    in_flight: GaugeVec,
+    circuit: GaugeVec,
+    stream_failures: IntCounterVec,
+    disconnects: IntCounterVec,
+    tokens: IntCounterVec,
+    cost: CounterVec,
+    unpriced: IntCounterVec,
+    refused: IntCounterVec,
+    weight: GaugeVec,
+    version: prometheus::Gauge,
+    evidence_lost: prometheus::IntCounter,
+    store_failures: prometheus::IntCounter,
+}
+
+/// The histograms whose buckets follow the configured thresholds, and what is known.
+#[derive(Debug)]
+struct Latency {
+    ladders: Ladders,
+    duration: HistogramVec,
+    ttft: HistogramVec,
+    known: BTreeSet<RouteId>,
+    classes: BTreeSet<(ErrorType, SloClass)>,
+}
+
+const NO_LABELS: [&str; 0] = [];
+
+impl Routes {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let ladders = Ladders::of([].into_iter());
+        let latency = Latency {
+            duration: histogram(registry, &metrics::ROUTER_DURATION, &ladders.duration),
+            ttft: histogram(registry, &metrics::ROUTER_TTFT, &ladders.ttft),
+            ladders,
+            known: BTreeSet::new(),
+            classes: BTreeSet::new(),
+        };
+        let single = |family| gauge(registry, family).with_label_values(&NO_LABELS);
+        let counted = |family| counter(registry, family).with_label_values(&NO_LABELS);
+        let buckets = metrics::DURATION_BUCKETS;
+        let routes = Self {
+            registry: registry.clone(),
+            latency: RwLock::new(latency),
+            requests: counter(registry, &metrics::ROUTER_REQUESTS),
+            responses: counter(registry, &metrics::ROUTER_RESPONSES),
+            attempts: counter(registry, &metrics::ROUTER_ATTEMPTS),
+            retries: counter(registry, &metrics::ROUTER_RETRIES),
+            retry_wait: histogram(registry, &metrics::ROUTER_RETRY_WAIT, buckets),
+            fail_overs: counter(registry, &metrics::ROUTER_FAIL_OVERS),
+            overhead: histogram(registry, &metrics::ROUTER_OVERHEAD, metrics::OVERHEAD_BUCKETS),
+            in_flight: gauge(registry, &metrics::ROUTER_IN_FLIGHT),
+            circuit: gauge(registry, &metrics::ROUTER_CIRCUIT),
+            stream_failures: counter(registry, &metrics::ROUTER_STREAM_FAILURES),
+            disconnects: counter(registry, &metrics::ROUTER_DISCONNECTS),
+            tokens: counter(registry, &metrics::ROUTER_TOKENS),
+            cost: fraction_counter(registry, &metrics::ROUTER_COST),
+            unpriced: counter(registry, &metrics::ROUTER_UNPRICED),
+            refused: counter(registry, &metrics::ROUTER_REFUSED),
+            weight: gauge(registry, &metrics::ROUTER_WEIGHT),
+            version: single(&metrics::ROUTER_TABLE_VERSION),
+            evidence_lost: counted(&metrics::ROUTER_EVIDENCE_LOST),
+            store_failures: counted(&metrics::ROUTER_STORE_FAILURES),
+        };
+        for reason in Refusal::REASONS {
+            routes.refused.with_label_values(&[reason]);
+        }
+        routes
+    }
+
+    fn latency(&self) -> RwLockReadGuard<'_, Latency> {
+        self.latency.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds a reload off while everything is gathered.
+    pub(super) fn hold(&self) -> impl Drop + '_ {
+        self.latency()
+    }
+
+    fn configure(&self, settings: &Settings) -> Vec<&'static str> {
+        let mut latency = self.latency.write().unwrap_or_else(PoisonError::into_inner);
+        let known: BTreeSet<RouteId> =
+            settings.routes.iter().map(|route| route.id.clone()).collect();
+        let classes = metrics::router_classes(settings);
+        let before = std::mem::replace(&mut latency.known, known.clone());
+        let old_classes = std::mem::replace(&mut latency.classes, classes.clone());
+        let all: BTreeSet<_> = old_classes.union(&classes).copied().collect();
+        before.difference(&known).for_each(|route| self.forget(&latency, route, &all));
+        let renewed = self.renew(&mut latency, settings);
+        known.iter().for_each(|route| self.initialise(&latency, route));
+        renewed
+    }
+
+    fn renew(&self, latency: &mut Latency, settings: &Settings) -> Vec<&'static str> {
+        let ladders = Ladders::of(settings.targets.values().map(|target| &**target));
+        let mut renewed = Vec::new();
+        let mut replace = |vec: &mut HistogramVec, family: &metrics::Family, buckets: &[f64]| {
+            // Unregistering fails only for what was never registered.
+            let _was_registered = self.registry.unregister(Box::new(vec.clone())).is_ok();
+            *vec = histogram(&self.registry, family, buckets);
+            renewed.push(family.name);
+        };
+        if ladders.duration != latency.ladders.duration {
+            replace(&mut latency.duration, &metrics::ROUTER_DURATION, &ladders.duration);
+        }
+        if ladders.ttft != latency.ladders.ttft {
+            replace(&mut latency.ttft, &metrics::ROUTER_TTFT, &ladders.ttft);
+        }
+        latency.ladders = ladders;
+        renewed
+    }
+
+    fn initialise(&self, latency: &Latency, route: &RouteId) {
+        let route = route.as_str();
+        let _observer = self.overhead.with_label_values(&[route]);
+        self.disconnects.with_label_values(&[route]);
+        RETRIED.iter().for_each(|error| {
+            self.retries.with_label_values(&[route, error.as_str()]);
+        });
+        for source in WaitSource::ALL {
+            let _observer = self.retry_wait.with_label_values(&[route, source.as_str()]);
+        }
+        for result in FailOver::ALL {
+            self.fail_overs.with_label_values(&[route, result.as_str()]);
+        }
+        for arm in Arm::ALL.map(Arm::as_str) {
+            for family in [&latency.duration, &latency.ttft] {
+                let _observer = family.with_label_values(&[route, arm]);
+            }
+            for family in [&self.in_flight, &self.circuit, &self.weight] {
+                family.with_label_values(&[route, arm]);
+            }
+            self.cost.with_label_values(&[route, arm]);
+            self.unpriced.with_label_values(&[route, arm]);
+            for (error, class) in &latency.classes {
+                self.requests.with_label_values(&[route, arm, error.as_str(), class.as_str()]);
+            }
+            for error in ErrorType::ALL {
+                self.attempts.with_label_values(&[route, arm, error.as_str()]);
+            }
+            for phase in StreamPhase::ALL {
+                self.stream_failures.with_label_values(&[route, arm, phase.as_str()]);
+            }
+            for kind in TOKEN_TYPES {
+                self.tokens.with_label_values(&[route, arm, kind]);
+            }
+            for surface in Surface::ALL {
+                for code in ROUTER_CODES {
+                    self.responses.with_label_values(&[route, arm, surface.api(), code]);
+                }
+            }
+        }
+    }
+
+    /// Removes every series of a route. A series that was never there is no error.
+    fn forget(
+        &self,
+        latency: &Latency,
+        route: &RouteId,
+        classes: &BTreeSet<(ErrorType, SloClass)>,
+    ) {
+        let route = route.as_str();
+        let uncount = |family: &IntCounterVec, labels: &[&str]| {
+            let _was_there = family.remove_label_values(labels).is_ok();
+        };
+        let forget = |family: &HistogramVec, labels: &[&str]| {
+            let _was_there = family.remove_label_values(labels).is_ok();
+        };
+        forget(&self.overhead, &[route]);
+        uncount(&self.disconnects, &[route]);
+        RETRIED.iter().for_each(|error| uncount(&self.retries, &[route, error.as_str()]));
+        WaitSource::ALL.iter().for_each(|by| forget(&self.retry_wait, &[route, by.as_str()]));
+        FailOver::ALL.iter().for_each(|how| uncount(&self.fail_overs, &[route, how.as_str()]));
+        for arm in Arm::ALL.map(Arm::as_str) {
+            forget(&latency.duration, &[route, arm]);
+            forget(&latency.ttft, &[route, arm]);
+            for family in [&self.in_flight, &self.circuit, &self.weight] {
+                let _was_there = family.remove_label_values(&[route, arm]).is_ok();
+            }
+            let _was_there = self.cost.remove_label_values(&[route, arm]).is_ok();
+            uncount(&self.unpriced, &[route, arm]);
+            for (error, class) in classes {
+                uncount(&self.requests, &[route, arm, error.as_str(), class.as_str()]);
+            }
+            ErrorType::ALL.iter().for_each(|error| {
+                uncount(&self.attempts, &[route, arm, error.as_str()]);
+            });
+            StreamPhase::ALL.iter().for_each(|phase| {
+                uncount(&self.stream_failures, &[route, arm, phase.as_str()]);
+            });
+            TOKEN_TYPES.iter().for_each(|kind| uncount(&self.tokens, &[route, arm, kind]));
+            for surface in Surface::ALL {
+                ROUTER_CODES.iter().for_each(|code| {
+                    uncount(&self.responses, &[route, arm, surface.api(), code]);
+                });
+            }
+        }
+    }
+
+    fn served(&self, served: &Served) {
+        let latency = self.latency();
+        // What came of a route that a reload took away counts nowhere.
+        if !latency.known.contains(&served.route) {
+            return;
+        }
+        let labels = [served.route.as_str(), served.arm.as_str()];
+        let [route, arm] = labels;
+        if !served.is_fail_over {
+            let (error, class) = (served.error_type.as_str(), served.class.as_str());
+            self.requests.with_label_values(&[route, arm, error, class]).inc();
+        }
+        if let Some(phase) = served.broke {
+            self.stream_failures.with_label_values(&[route, arm, phase.as_str()]).inc();
+        }
+        if let Some(usage) = served.usage {
+            let counts =
+                [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
+            for (kind, count) in TOKEN_TYPES.into_iter().zip(counts) {
+                self.tokens.with_label_values(&[route, arm, kind]).inc_by(count);
+            }
+        }
+        match served.cost {
+            Some(cost) => self.cost.with_label_values(&labels).inc_by(cost.usd()),
+            None => self.unpriced.with_label_values(&labels).inc(),
+        }
+        if served.class == SloClass::Good {
+            latency.duration.with_label_values(&labels).observe(served.total.as_secs_f64());
+            if let Some(ttft) = served.ttft {
+                latency.ttft.with_label_values(&labels).observe(ttft.as_secs_f64());
+            }
+        }
+    }
+
+    fn is_known(&self, route: &RouteId) -> bool {
+        self.latency().known.contains(route)
+    }
+}
+
+impl Telemetry {
+    /// Takes up the routes: new ones start at zero, the series of those that are gone vanish. Returns
+    /// the families that start from nothing because a threshold changed their buckets.
+    pub fn configure_routes(&self, settings: &Settings) -> Vec<&'static str> {
+        self.routes.configure(settings)
+    }
+
+    /// A table holds from now on.
+    pub fn routed_by(&self, table: &Table) {
+        self.routes.version.set(table.version() as f64);
+        for (route, arms) in table.routes().filter(|(route, _)| self.routes.is_known(route)) {
+            for arm in Arm::ALL {
+                let labels = [route.as_str(), arm.as_str()];
+                self.routes.weight.with_label_values(&labels).set(arms.weight(arm));
+            }
+        }
+    }
+
+    /// What came of a request on an arm.
+    pub fn request_served(&self, served: &Served) {
+        self.routes.served(served);
+    }
+
+    /// What a client was answered: the class of the status, or nothing where it went away before.
+    pub fn request_answered(
+        &self,
+        route: &RouteId,
+        arm: Arm,
+        surface: Surface,
+        status: Option<u16>,
+    ) {
+        if self.routes.is_known(route) {
+            let class = match status {
+                None => "none",
+                Some(200..=299) => "2xx",
+                Some(300..=399) => "3xx",
+                Some(429) => "429",
+                Some(400..=499) => "4xx",
+                Some(_) => "5xx",
+            };
+            let labels = [route.as_str(), arm.as_str(), surface.api(), class];
+            self.routes.responses.with_label_values(&labels).inc();
+        }
+    }
+
+    /// What came of one attempt.
+    pub fn request_attempted(&self, route: &RouteId, arm: Arm, error_type: ErrorType) {
+        if self.routes.is_known(route) {
+            let labels = [route.as_str(), arm.as_str(), error_type.as_str()];
+            self.routes.attempts.with_label_values(&labels).inc();
+        }
+    }
+
+    /// An attempt is followed by another on the same arm, after this wait if there is one.
+    pub fn request_retried(
+        &self,
+        route: &RouteId,
+        because: ErrorType,
+        wait: Option<(WaitSource, Duration)>,
+    ) {
+        if self.routes.is_known(route) {
+            self.routes.retries.with_label_values(&[route.as_str(), because.as_str()]).inc();
+            if let Some((source, wait)) = wait {
+                let labels = [route.as_str(), source.as_str()];
+                self.routes.retry_wait.with_label_values(&labels).observe(wait.as_secs_f64());
+            }
+        }
+    }
+
+    /// A request that was meant for the candidate went to stable.
+    pub fn request_failed_over(&self, route: &RouteId, result: FailOver) {
+        if self.routes.is_known(route) {
+            self.routes.fail_overs.with_label_values(&[route.as_str(), result.as_str()]).inc();
+        }
+    }
+
+    /// How long a request was held here, waits for others left out.
+    pub fn request_overhead(&self, route: &RouteId, took: Duration) {
+        if self.routes.is_known(route) {
+            let overhead = self.routes.overhead.with_label_values(&[route.as_str()]);
+            overhead.observe(took.as_secs_f64());
+        }
+    }
+
+    /// A request is under way on an arm, or (`-1`) is no more.
+    pub fn request_under_way(&self, route: &RouteId, arm: Arm, change: i8) {
+        if self.routes.is_known(route) {
+            let labels = [route.as_str(), arm.as_str()];
+            self.routes.in_flight.with_label_values(&labels).add(change.into());
+        }
+    }
+
+    /// Whether an arm is known to be broken.
+    pub fn circuit(&self, route: &RouteId, arm: Arm, is_open: bool) {
+        if self.routes.is_known(route) {
+            let labels = [route.as_str(), arm.as_str()];
+            self.routes.circuit.with_label_values(&labels).set(f64::from(u8::from(is_open)));
+        }
+    }
+
+    /// A client went away before its answer was whole.
+    pub fn client_disconnected(&self, route: &RouteId) {
+        if self.routes.is_known(route) {
+            self.routes.disconnects.with_label_values(&[route.as_str()]).inc();
+        }
+    }
+
+    /// The router itself refused a request.
+    pub fn request_refused(&self, refusal: &Refusal) {
+        self.routes.refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// Nobody had time for what came of a request: it is no evidence.
+    pub fn evidence_lost(&self) {
+        self.routes.evidence_lost.inc();
+    }
+
+    /// The table could not be stored.
+    pub fn table_not_stored(&self) {
+        self.routes.store_failures.inc();
+    }
+}
+
+/// How many series the routes lead to.
+pub(super) fn series(settings: &Settings) -> RouterSeries {
+    let ladders = Ladders::of(settings.targets.values().map(|target| &**target));
+    RouterSeries {
+        duration: ladders.duration.len(),
+        ttft: ladders.ttft.len(),
+        classes: metrics::router_classes(settings).len(),
+    }
+}
