@@ -179,6 +179,7 @@ impl House {
         let (told, happenings) = broadcast::channel(64);
         let feeds = Feeds {
             outcomes: finished,
+            served: mpsc::channel(1).1,
             health: examined,
             delivered: ended,
             posts: mpsc::channel(1).1,

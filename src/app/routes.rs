@@ -13,8 +13,10 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::driver::Splits;
+use crate::model::RouteId;
 use crate::router::{Ends, Router, stored};
-use crate::routing::{Served, Settings, Table};
+use crate::routing::{Served, Settings, Share, Split, Table};
 use crate::telemetry::Telemetry;
 
 /// What a few thousand requests a second bring while the engine evaluates a slow group.
@@ -70,9 +72,9 @@ fn may_listen(address: SocketAddr, settings: &Settings) -> bool {
 #[derive(Debug)]
 pub(super) struct Routes {
     router: Router,
-    /// Whoever moves traffic sends the next table here: `table.next(&settings, &splits)`.
-    pub(super) table: watch::Sender<Arc<Table>>,
-    sink: JoinHandle<()>,
+    table: watch::Sender<Arc<Table>>,
+    settings: watch::Sender<Settings>,
+    follower: Option<JoinHandle<()>>,
 }
 
 impl Routes {
@@ -83,7 +85,7 @@ impl Routes {
         storage: PathBuf,
         clock: Clock,
         telemetry: Telemetry,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, mpsc::Receiver<Served>)> {
         let Bound { listener, settings } = bound;
         let directory = storage.clone();
         let stored = tokio::task::spawn_blocking(move || stored(&directory)).await?;
@@ -99,9 +101,31 @@ impl Routes {
         let (served, results) = mpsc::channel(SERVED_MAX);
         let ends = Ends { table: watched, served, storage, clock, telemetry };
         let routes = settings.routes.len();
-        let router = Router::spawn(listener, settings, ends)?;
+        let router = Router::spawn(listener, settings.clone(), ends)?;
         tracing::info!(address = %router.address(), routes, "routing");
-        Ok(Self { router, table, sink: tokio::spawn(set_aside(results)) })
+        let (settings, _) = watch::channel(settings);
+        Ok((Self { router, table, settings, follower: None }, results))
+    }
+
+    /// Where the router listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.router.address()
+    }
+
+    /// Obeys what releases say from now on. Until then the stored table holds.
+    pub(super) fn follow(&mut self, mut splits: watch::Receiver<Arc<Splits>>) {
+        let (table, settings) = (self.table.clone(), self.settings.subscribe());
+        self.follower = Some(tokio::spawn(async move {
+            loop {
+                let said = Arc::clone(&splits.borrow_and_update());
+                table.send_modify(|table| {
+                    *table = Arc::new(table.next(&settings.borrow(), &shares(&said)));
+                });
+                if splits.changed().await.is_err() {
+                    return;
+                }
+            }
+        }));
     }
 
     /// Takes up another configuration.
@@ -114,18 +138,23 @@ impl Routes {
             return;
         }
         self.router.reload(settings.clone());
+        self.settings.send_replace(settings.clone());
         self.table.send_modify(|table| *table = Arc::new(Table::resumed(&settings, table)));
     }
 
     /// Takes no new request and lets answers under way finish.
     pub(super) async fn stop(self, deadline: Duration) {
         self.router.stop(deadline).await;
-        self.sink.abort();
+        self.follower.iter().for_each(JoinHandle::abort);
     }
 }
 
-/// Takes the results of requests off the router's hands. Nothing judges them yet: they count in the
-/// metrics, which rules read.
-async fn set_aside(mut results: mpsc::Receiver<Served>) {
-    while results.recv().await.is_some() {}
+/// What releases say, as the router reads it.
+fn shares(splits: &Splits) -> BTreeMap<RouteId, Split> {
+    let each = splits.values().map(|split| {
+        let share = Share::from_percent(split.share).unwrap_or(Share::NONE);
+        let (candidate, salt) = (split.candidate.clone(), split.salt.clone());
+        (RouteId::new(&split.route), Split { candidate, share, salt })
+    });
+    each.collect()
 }

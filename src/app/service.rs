@@ -153,12 +153,14 @@ impl App {
         if set_aside.is_some() {
             telemetry.journal_damaged();
         }
-        let routes = match bound {
+        let (mut routes, served) = match bound {
             Some(bound) => {
                 let storage = options.storage.clone();
-                Some(Routes::start(bound, storage, clock, telemetry.clone()).await?)
+                let (routes, served) =
+                    Routes::start(bound, storage, clock, telemetry.clone()).await?;
+                (Some(routes), served)
             }
-            None => None,
+            None => (None, mpsc::channel(1).1),
         };
         // Read while the rest is set up.
         let archive = wiring::archive(&loaded, options.storage, clock, telemetry.clone());
@@ -252,9 +254,13 @@ impl App {
         plans::drilled(&log)
             .into_iter()
             .for_each(|(name, last)| engine.remember_drill(&name, last));
-        let (splits, _shares) = watch::channel(Arc::new(plans::splits(&engine)));
+        let (splits, shares) = watch::channel(Arc::new(plans::splits(&engine)));
+        if let Some(routes) = &mut routes {
+            routes.follow(shares);
+        }
         let feeds = Feeds {
             outcomes: finished,
+            served,
             health: examined,
             delivered,
             posts: posted,
@@ -352,6 +358,11 @@ impl App {
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Where the router listens, if there is one.
+    pub fn router_address(&self) -> Option<SocketAddr> {
+        self.routes.as_ref().map(Routes::address)
     }
 
     /// What happens from now on.

@@ -124,7 +124,7 @@ fn read(reader: &mut Reader, root: &Fields<'_>) -> Config {
     let clients: Vec<String> =
         admission.keys.iter().flatten().map(|key| key.name.clone()).collect();
     let routes = routes(reader, root, &probes, &clients);
-    let releases = releases(reader, root, &probes, &intervals, &mut rollbacks);
+    let releases = releases(reader, root, &probes, &intervals, (&routes, &mut rollbacks));
     let slos = slos(reader, root, &global, &probes);
     let tokens = tokens(reader, root);
     Config {

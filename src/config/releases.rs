@@ -3,12 +3,14 @@
 //! A plan that could not end (a stage that passes neither on evidence nor on time, at the cadence of
 //! its probes and the traffic that is expected) is refused.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::duration;
 use super::gates::gates;
-use super::probes::Probes;
+use super::probes::{Probes, known_name};
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::rollbacks::arm;
@@ -19,6 +21,7 @@ use crate::model::{Mistake, Place, TargetId, format_duration};
 use crate::release::gate::{Gate, Unit};
 use crate::release::machine::{AdvanceOn, Forecast, Plan, Rates, Sealed, Stage, forecast};
 use crate::release::{self, Does, Rollback, STEPS_MAX};
+use crate::routing::Route;
 use crate::statistics::Proportion;
 use crate::yaml::Node;
 
@@ -78,10 +81,11 @@ pub(super) fn releases(
     root: &Fields<'_>,
     probes: &Probes,
     known: &TimeIntervals,
-    rollbacks: &mut Vec<Rollback>,
+    (carried, rollbacks): (&[Arc<Route>], &mut Vec<Rollback>),
 ) -> Vec<Release> {
     let taken: Vec<String> = rollbacks.iter().map(|rollback| rollback.name.clone()).collect();
     let (mut names, mut routes) = (Vec::new(), Vec::new());
+    let ids: Vec<String> = carried.iter().map(|route| route.id.to_string()).collect();
     let mut found: Vec<Release> = Vec::new();
     for (index, node) in reader.items(root, "releases").into_iter().enumerate() {
         let what = entry_name("release", index, node);
@@ -94,14 +98,44 @@ pub(super) fn releases(
             }
             unique(node, name, &mut names)
         });
-        let route =
-            reader.optional(&fields, "route", |node| unique(node, text(node)?, &mut routes));
+        let route = reader.optional(&fields, "route", |node| {
+            let route = text(node)?;
+            known_name(node, &route, &ids, "route")?;
+            unique(node, route, &mut routes)
+        });
+        let carried = carried.iter().find(|one| route.as_deref() == Some(one.id.as_str()));
         if let Some((release, rollback)) = release(reader, &fields, (name, route), probes, known) {
+            same_stable(reader, &fields, &release, carried);
             found.push(release);
             rollbacks.push(rollback);
         }
     }
     found
+}
+
+/// What a route goes back to is what it comes from.
+fn same_stable(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    release: &Release,
+    route: Option<&Arc<Route>>,
+) {
+    let Some(route) = route else { return };
+    let named =
+        |ids: &[TargetId]| -> BTreeSet<String> { ids.iter().map(ToString::to_string).collect() };
+    let (own, of_route) = (named(&release.settings.plan.stable), named(&route.stable));
+    if own != of_route {
+        let list =
+            |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join("`, `");
+        let message = format!(
+            "its `stable` is `{}`, that of route `{}` is `{}`",
+            list(&own),
+            route.id,
+            list(&of_route)
+        );
+        let mistake = Mistake::new(fields.place().clone(), prefixed(&fields.what, &message));
+        reader.report(mistake.remedy("let both name the same targets"));
+    }
 }
 
 fn release(

@@ -17,6 +17,7 @@ use crate::probe::{Health, Outcome, Planned, Target};
 use crate::release::gate::{Answer, Standing};
 use crate::release::machine::{Report, Run};
 use crate::release::{Decision, Question, Shift, Split, Tick, Verdict};
+use crate::routing::Served;
 use crate::series::{Store, Written};
 use crate::slo::window_name;
 use crate::telemetry::{GateReading, ReleaseReading, Sampler, SloReading, Telemetry};
@@ -26,6 +27,8 @@ use crate::telemetry::{GateReading, ReleaseReading, Sampler, SloReading, Telemet
 pub struct Feeds {
     /// From the prober.
     pub outcomes: mpsc::Receiver<Outcome>,
+    /// From the router: what came of clients' requests.
+    pub served: mpsc::Receiver<Served>,
     /// From the self-canary.
     pub health: watch::Receiver<Health>,
     /// From the notifier: a delivery ended.

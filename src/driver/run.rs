@@ -21,6 +21,7 @@ use crate::probe::{Health, Outcome};
 use crate::release::Question;
 use crate::release::gate::Answer;
 use crate::release::machine::Report;
+use crate::routing::Served;
 use crate::series::Store;
 use crate::telemetry::{MetricFamily, Sampler};
 
@@ -37,6 +38,8 @@ pub struct Cadence {
 
 /// As many groups are evaluated beside the loop at once.
 const BESIDE_MAX: usize = 4;
+/// Requests that are taken in with one turn: a busy router must not cost a turn each.
+const SERVED_AT_ONCE: usize = 512;
 /// How often readers get a new state at least.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -105,6 +108,7 @@ impl Driver {
 /// The next thing to act on.
 enum Next {
     Outcome(Outcome),
+    Served(Vec<Served>),
     Health(Health),
     Delivered(Happening),
     Post(Post, oneshot::Sender<Vec<Ruling>>),
@@ -142,6 +146,9 @@ impl Loop {
             match next(&mut feeds, &mut stopped, &mut self.beside, deadline).await {
                 Next::Evaluated(done, took) => self.evaluated(done, took).await,
                 Next::Outcome(outcome) => self.finished(outcome).await,
+                Next::Served(served) => {
+                    self.handle(Event::Served(served), self.clock.now()).await;
+                }
                 Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
                 Next::Delivered(Happening::PlanEnded(ended)) => {
                     self.handle(Event::PlanEnded(Box::new(ended.clone())), self.clock.now()).await;
@@ -382,11 +389,16 @@ async fn next(
     beside: &mut JoinSet<(Done, Duration)>,
     deadline: Instant,
 ) -> Next {
-    let Feeds { outcomes, health, delivered, posts, orders, answers, samples, reloads } = feeds;
+    let Feeds { outcomes, served, health, delivered, posts, orders, answers, samples, reloads } =
+        feeds;
+    let mut some = Vec::new();
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
             Some(outcome) = outcomes.recv() => Next::Outcome(outcome),
+            count = served.recv_many(&mut some, SERVED_AT_ONCE), if !served.is_closed() || !served.is_empty() => {
+                if count > 0 { Next::Served(std::mem::take(&mut some)) } else { Next::Timer }
+            }
             () = tokio::time::sleep_until(deadline) => Next::Timer,
             Some(happening) = delivered.recv() => Next::Delivered(happening),
             Some(reload) = reloads.recv() => Next::Reload(reload),

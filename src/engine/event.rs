@@ -8,6 +8,7 @@ use crate::notice::{Alert, Delivery, Muted};
 use crate::probe::{Health, Outcome};
 use crate::release::gate::Answer;
 use crate::release::{Decision, Question, RunEnd, RunMode, Shift, Split, Tick};
+use crate::routing::Served;
 use crate::rules::Transition;
 
 use super::aside::Done;
@@ -18,6 +19,8 @@ use super::{Post, Settings};
 pub enum Event {
     /// A probe's result stands.
     Finished(Box<Outcome>),
+    /// Requests of clients were served.
+    Served(Vec<Served>),
     /// Bellwether's own health was looked at.
     Health(Health),
     /// The whole registry, as a scrape would have read it.

@@ -16,6 +16,7 @@ use crate::promql::{self, EvalError, Interrupt, Options, Value};
 use crate::release::gate::{Answer, Arm, Block, Counting, Gate, Seen, Tally};
 use crate::release::machine::{Notice, Report, Run, Sealed, State, Told, Urgency};
 use crate::release::{Drilled, Question, Release, Split, Tick, mark};
+use crate::routing::{self, Served};
 use crate::series::Store;
 
 /// As long as something that happened, and does not last, is told.
@@ -141,6 +142,30 @@ impl Entry {
         self.tally.observe(&plan.gates, arm, &Seen::from(outcome));
     }
 
+    /// Counts what came of a client's request of the route that the release moves. One that came to
+    /// stable because the candidate failed is evidence for nobody: it counted there already.
+    pub(super) fn serve(&mut self, served: &Served, is_conclusive: bool) {
+        let is_its = self.settings.route.as_deref() == Some(served.route.as_str());
+        if !is_its || served.is_fail_over {
+            return;
+        }
+        let Some(plan) = self.armed(served.finished) else { return };
+        let arm = match served.arm {
+            routing::Arm::Stable => Arm::Stable,
+            routing::Arm::Candidate => Arm::Candidate,
+        };
+        let seen = Seen {
+            error_type: served.error_type,
+            class: served.class,
+            ttft: served.ttft,
+            total: served.total,
+            cost: served.cost,
+            is_cold: false,
+            is_conclusive,
+        };
+        self.tally.observe(&plan.gates, arm, &seen);
+    }
+
     /// The plan under way, while the candidate has traffic.
     fn armed(&self, now: Timestamp) -> Option<Sealed> {
         self.state.is_armed(now).then(|| self.state.plan().cloned()).flatten()
@@ -235,6 +260,7 @@ impl Entry {
             candidate: plan.candidate.clone(),
             stable: plan.stable.clone(),
             share: self.state.share(),
+            salt: format!("{}:{}", plan.name, plan.generation),
         })
     }
 

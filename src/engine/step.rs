@@ -172,6 +172,7 @@ impl Engine {
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
         match event {
             Event::Finished(outcome) => self.finished(*outcome),
+            Event::Served(served) => self.served(&served),
             Event::Health(health) => self.examined(health),
             Event::Scraped(samples) => self.scraped(&samples, now),
             Event::Recorded(samples) => self.recorded(&samples, now),

@@ -105,4 +105,6 @@ pub struct Split {
     pub stable: Vec<TargetId>,
     /// In percent.
     pub share: u8,
+    /// Makes each release draw other clients into its first stages.
+    pub salt: String,
 }

@@ -22,6 +22,7 @@ use crate::release::machine::{
 use crate::release::{
     Drilled, Health, Question, RunEnd, RunMode, Shift, Split, Tick, Traffic, Verdict, played_again,
 };
+use crate::routing::Served;
 
 /// How long an unanswered request for a share is waited for before it is made again.
 const ASKED: Duration = Duration::from_secs(90);
@@ -139,6 +140,16 @@ impl Engine {
                 actions
             }
         }
+    }
+
+    /// Takes in what came of clients' requests. A target that serves is well, whoever asked it.
+    pub(super) fn served(&mut self, served: &[Served]) -> Vec<Action> {
+        let is_conclusive = self.health.is_green && !self.health.is_vantage_suspect;
+        for one in served {
+            self.recent.observe(one.finished, &one.target, one.class, is_conclusive);
+            self.releases.entries.iter_mut().for_each(|entry| entry.serve(one, is_conclusive));
+        }
+        Vec::new()
     }
 
     /// A datasource has answered.

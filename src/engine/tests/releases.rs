@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::bench::{Bench, at, errors, settings};
 use crate::engine::{Ended, Engine, Event, Order, Settings, What};
 use crate::model::{Matcher, TargetId};
-use crate::provider::SloClass;
+use crate::provider::{ErrorType, SloClass};
 use crate::release::gate::{Answer, Bound, Counter, Counters, Gate, Subject, Unit};
 use crate::release::machine::{AdvanceOn, Plan, Sealed, Stage};
 use crate::release::{
     self, Does, Effect, OnError, Question, Release, Rollback, RunEnd, RunMode, Step, Tick, Traffic,
     played_again,
 };
+use crate::routing::{Arm, Served};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -433,4 +434,46 @@ fn counters_among_our_own_samples_need_nobody_else() {
         bench.handle(Event::Tick, second * 1000);
     }
     assert_eq!(finished(&bench), (1, 200));
+}
+
+fn served(arm: Arm, class: SloClass, now: i64) -> Served {
+    let bad = class == SloClass::Bad;
+    Served {
+        route: crate::model::RouteId::new("chat"),
+        arm,
+        target: TargetId::new(if arm == Arm::Stable { "stable" } else { "candidate" }),
+        finished: at(now),
+        error_type: if bad { ErrorType::TruncatedStream } else { ErrorType::None },
+        class,
+        broke: None,
+        status: Some(200),
+        ttft: None,
+        total: SECOND,
+        usage: None,
+        cost: None,
+        attempts: 1,
+        is_fail_over: false,
+    }
+}
+
+#[test]
+fn requests_of_clients_are_evidence_for_the_arm_that_they_were_meant_for() {
+    let mut bench = Bench::new(with(Traffic::Unattended, Some("chat")));
+    order(&mut bench, What::Start { force: false }, 10_000).unwrap();
+    let mut all: Vec<Served> =
+        (0..50).map(|_| served(Arm::Candidate, SloClass::Good, 10_500)).collect();
+    all.push(served(Arm::Candidate, SloClass::Bad, 10_500));
+    all.push(served(Arm::Stable, SloClass::Bad, 10_500));
+    // Saved by stable: it counted where it failed. Excluded: it counts nowhere.
+    all.push(Served { is_fail_over: true, ..served(Arm::Stable, SloClass::Bad, 10_500) });
+    all.push(served(Arm::Candidate, SloClass::Excluded, 10_500));
+    let other = crate::model::RouteId::new("other");
+    all.push(Served { route: other, ..served(Arm::Candidate, SloClass::Bad, 10_500) });
+    bench.handle(Event::Served(all), 10_600);
+    bench.handle(Event::Tick, 11_000);
+    assert_eq!(finished(&bench), (1, 51));
+    let tick: serde_json::Value =
+        serde_json::from_str(&bench.ticks.last().unwrap().evidence).unwrap();
+    let counted = &tick["blocks"][0]["readings"]["errors"]["counts"]["stable"];
+    assert_eq!((&counted["bad"], &counted["finished"]), (&1.into(), &1.into()), "{tick}");
 }
