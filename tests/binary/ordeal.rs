@@ -293,7 +293,9 @@ impl Round {
             Fault::Nothing | Fault::StableIsSlow => service,
             Fault::Killed(step, moment) => {
                 service.program.err.word_after(&mark(step, moment)).await;
-                let_pass(self.draw(20)).await;
+                // The end of all is on record some milliseconds after the last step's.
+                let is_last = (step, moment) == ("verify", Moment::Ended);
+                let_pass(self.draw(if is_last { 3 } else { 20 })).await;
                 self.restart(service).await
             }
             Fault::KilledAnywhere => {
@@ -330,7 +332,7 @@ impl Round {
 
     /// Kills it and starts it again, as soon as a supervisor does.
     async fn restart(&mut self, mut service: Service) -> Service {
-        service.program.signal("KILL");
+        service.program.kill();
         service.program.ended().await;
         let_pass(self.draw(200)).await;
         self.start().await
