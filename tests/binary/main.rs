@@ -10,6 +10,7 @@
 mod access;
 mod accounting;
 mod api;
+mod climb;
 mod commands;
 mod crash;
 mod disk;
