@@ -326,6 +326,11 @@ async fn ordered(config: &Config, orders: &Orders, order: Order) -> Result<Repor
         let known: Vec<String> = releases.map(|name| format!("`{name}`")).collect();
         return Err(format!("no release has the name `{name}`; there are: {}", known.join(", ")));
     }
+    ask(orders, order).await
+}
+
+/// Hands an order to the engine and waits for what comes of it.
+pub(super) async fn ask(orders: &Orders, order: Order) -> Result<Report, String> {
     let (answer, answered) = oneshot::channel();
     let stopping = || "bellwether is stopping".to_owned();
     orders.send((order, answer)).await.map_err(|_| stopping())?;

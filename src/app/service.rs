@@ -24,14 +24,16 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::datasource::{Datasources, QUESTIONS_MAX};
 use crate::driver::{Driver, Feeds, Hands, Reload};
-use crate::engine::{Engine, Happening, Snapshot};
-use crate::executor::Executor;
+use crate::engine::{Engine, Happening, Order, ReleaseStatus, Snapshot};
+use crate::executor::{Executor, Refused};
 use crate::journal::Journal;
 use crate::model::JournalStanding;
 use crate::notice::Delivery;
 use crate::notifier::Notifier;
 use crate::probe::Health;
 use crate::prober::Prober;
+use crate::release::RunEnd;
+use crate::release::machine::Report;
 use crate::rules;
 use crate::server::{Keys, ReloadRequest, Server, Views};
 use crate::telemetry::Telemetry;
@@ -87,6 +89,7 @@ pub struct App {
     recorder: JoinHandle<()>,
     settled: oneshot::Receiver<()>,
     shown: watch::Receiver<Arc<Snapshot>>,
+    orders: plans::Orders,
     archive: Archive,
     datasources: Datasources,
     renewals: mpsc::Sender<Reload>,
@@ -175,6 +178,7 @@ impl App {
         let (answers, answered) = mpsc::channel(QUESTIONS_MAX);
         let datasources = Datasources::spawn(wiring::datasources(&loaded.config), asks, answers);
         let (orders, ordered) = mpsc::channel(plans::REQUESTS_MAX);
+        let ordering = orders.clone();
         let (tokens, known) = watch::channel(Arc::from(loaded.config.tokens.as_slice()));
         let (renewals, renewed) = mpsc::channel(1);
         let (happenings, _) = broadcast::channel(HAPPENINGS_MAX);
@@ -340,6 +344,7 @@ impl App {
             recorder,
             settled: is_settled,
             shown: watching,
+            orders: ordering,
             archive,
             datasources,
             renewals,
@@ -363,6 +368,21 @@ impl App {
     /// Where the router listens, if there is one.
     pub fn router_address(&self) -> Option<SocketAddr> {
         self.routes.as_ref().map(Routes::address)
+    }
+
+    /// Where the releases stand.
+    pub fn releases(&self) -> Vec<ReleaseStatus> {
+        self.shown.borrow().releases.clone()
+    }
+
+    /// Has a release do something; answers what came of it, or why it was refused.
+    pub async fn order(&self, order: Order) -> Result<Report, String> {
+        plans::ask(&self.orders, order).await
+    }
+
+    /// Rehearses a rollback.
+    pub async fn drill(&self, rollback: &str) -> Result<RunEnd, Refused> {
+        self.executor.drill(rollback).await
     }
 
     /// What happens from now on.

@@ -11,10 +11,10 @@ use crate::demo::{Ending, Scenario, Settings, play};
 /// Flags of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How the candidate falls ill.
+    /// What becomes of the candidate at 25 % of the traffic.
     #[arg(long, default_value = "errors")]
     scenario: Scenario,
-    /// End by itself once the rollback was received; exit 0 only then.
+    /// End by itself; exit 0 only if it ended as the scenario is to end.
     #[arg(long)]
     once: bool,
     /// Where the page and /metrics listen; port 0 picks one and prints it.
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         play(settings, async move { signals.stop().await }).await
     })?;
     Ok(match ending {
-        Ending::RolledBack => ExitCode::SUCCESS,
-        Ending::NotRolledBack | Ending::Interrupted => ExitCode::FAILURE,
+        Ending::AsExpected => ExitCode::SUCCESS,
+        Ending::Otherwise | Ending::Interrupted => ExitCode::FAILURE,
     })
 }

@@ -24,6 +24,8 @@ pub(super) struct Received {
     pub id: String,
     /// Whether the signature is right.
     pub is_genuine: bool,
+    /// Whether it says that it is only a drill.
+    pub is_drill: bool,
 }
 
 #[derive(Clone)]
@@ -63,7 +65,10 @@ async fn take(
     };
     let is_genuine = verify(&checks.secret, signed, &body, at).is_ok();
     let path = uri.path().to_owned();
+    let message: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let is_drill = message["data"]["drill"] == true;
     // The demo may be over already.
-    let _is_watched = checks.received.try_send(Received { path, at, id, is_genuine }).is_ok();
+    let _is_watched =
+        checks.received.try_send(Received { path, at, id, is_genuine, is_drill }).is_ok();
     if is_genuine { StatusCode::NO_CONTENT } else { StatusCode::UNAUTHORIZED }
 }

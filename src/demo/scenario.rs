@@ -1,11 +1,9 @@
-//! What goes wrong in the demo, and the configuration it runs on.
-
-use std::time::Duration;
+//! What goes wrong in the demo, how that is to end, and the configuration it runs on.
 
 use crate::model::Mistake;
 use crate::simulator::{Script, parse_script};
 
-/// How the candidate falls ill.
+/// What becomes of the candidate at 25 % of the traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scenario {
     /// Half of its streams end without their end.
@@ -13,13 +11,29 @@ pub enum Scenario {
     Errors,
     /// Three in ten answers start late: the median stays, the 99th percentile does not.
     Latency,
+    /// Nothing: it gets all of the traffic.
+    Healthy,
+    /// Both providers fail, and stable recovers first.
+    CommonCause,
+    /// It fails for a tenth of a second: no reason to go back.
+    Burst,
+    /// It fails a little more often than it may.
+    SlowBurn,
 }
 
-/// How long both providers are well. Long enough for a window's worth of good probes.
-pub(super) const HEALTHY: Duration = Duration::from_secs(15);
+/// How a scenario ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// All of the traffic is back on stable, and stable answers.
+    RolledBack,
+    /// The same, but first it is held because stable is bad too.
+    HeldThenRolledBack,
+    /// The candidate has all of the traffic.
+    Completed,
+}
 
 const RULES: &str = include_str!("rules.yml");
-const WELL: &str = "{ttft: 60ms, gap: 3ms, tokens: 12, jitter: 0.3}";
+const WELL: &str = "ttft: 60ms, gap: 3ms, tokens: 12, jitter: 0.3";
 
 impl Scenario {
     /// What the terminal says when it begins.
@@ -31,40 +45,75 @@ impl Scenario {
             Self::Latency => {
                 "fault: three in ten of the candidate's answers now start 0.9 s late, none fails"
             }
+            Self::Healthy => "no fault: the candidate stays well",
+            Self::CommonCause => "fault: both providers now cut half of their streams short",
+            Self::Burst => {
+                "fault: the candidate answers 500 to everything, for a tenth of a second"
+            }
+            Self::SlowBurn => {
+                "fault: the candidate now cuts 25 % of its streams short, and 10 % is the limit"
+            }
         }
     }
 
-    /// The candidate's script: well, then ill.
-    pub(super) fn script(self) -> Result<Script, Mistake> {
-        let after = humantime::format_duration(HEALTHY);
-        let ill = match self {
-            Self::Errors => {
-                "ttft: 60ms, gap: 3ms, tokens: 12, jitter: 0.3, \
-                 faults: [{kind: truncated, share: 0.5, after_tokens: 4}]"
-            }
-            Self::Latency => {
-                "ttft: 60ms, gap: 3ms, tokens: 12, jitter: 0.3, slow: {share: 0.3, ttft: 900ms}"
-            }
-        };
-        let text = format!(
-            "phases:\n- {{after: 0s, {}\n- {{after: {after}, {ill}}}\n",
-            WELL.trim_start_matches('{')
-        );
-        parse_script("demo", &text)
+    /// How it is to end.
+    pub fn expected(self) -> Expected {
+        match self {
+            Self::Errors | Self::Latency | Self::SlowBurn => Expected::RolledBack,
+            Self::CommonCause => Expected::HeldThenRolledBack,
+            Self::Healthy | Self::Burst => Expected::Completed,
+        }
     }
 
-    /// Stable's script: well.
-    pub(super) fn stable() -> Result<Script, Mistake> {
-        parse_script("demo", &format!("phases:\n- {{after: 0s, {}\n", WELL.trim_start_matches('{')))
+    /// What the candidate plays once it is ill, from then on.
+    pub(super) fn ill(self) -> Result<Script, Mistake> {
+        let truncated = |share: &str| {
+            script(&format!(
+                "- {{after: 0s, {WELL}, faults: [{{kind: truncated, share: {share}, \
+                 after_tokens: 4}}]}}"
+            ))
+        };
+        match self {
+            Self::Errors | Self::CommonCause => truncated("0.5"),
+            Self::SlowBurn => truncated("0.25"),
+            Self::Latency => {
+                script(&format!("- {{after: 0s, {WELL}, slow: {{share: 0.3, ttft: 900ms}}}}"))
+            }
+            Self::Burst => script(&format!(
+                "- {{after: 0s, {WELL}, faults: [{{kind: status, status: 500, share: 1}}]}}\n\
+                 - {{after: 100ms, {WELL}}}"
+            )),
+            Self::Healthy => well(),
+        }
+    }
+
+    /// Whether stable falls ill with it.
+    pub(super) fn takes_stable(self) -> bool {
+        self == Self::CommonCause
     }
 }
 
-/// The rules that the demo judges by.
+/// What a provider plays that is well.
+pub(super) fn well() -> Result<Script, Mistake> {
+    script(&format!("- {{after: 0s, {WELL}}}"))
+}
+
+fn script(phases: &str) -> Result<Script, Mistake> {
+    parse_script("demo", &format!("phases:\n{phases}\n"))
+}
+
+/// The rules that the demo evaluates beside its gates.
 pub(super) fn rules() -> (&'static str, &'static str) {
     ("demo-rules.yml", RULES)
 }
 
-/// The demo's `bellwether.yml`.
+/// What the demo's release is called.
+pub(super) const RELEASE: &str = "demo";
+/// The share at which the fault begins.
+pub(super) const FAULT_SHARE: u8 = 25;
+
+/// The demo's `bellwether.yml`: what takes hours is compressed into seconds, and the limits are wide,
+/// so that so few requests prove something.
 pub(super) fn config(stable: &str, candidate: &str, receiver: &str, secret_file: &str) -> String {
     format!(
         r#"
@@ -80,10 +129,10 @@ providers:
     auth: none
     models: {{gpt-demo: {{price: {{input: 2.50, output: 10}}}}}}
   - name: relay
-    dialect: anthropic_messages
+    dialect: openai_chat
     base_url: {candidate}
     auth: none
-    models: {{gpt-demo: {{name: claude-demo, price: {{input: 1.25, output: 5}}}}}}
+    models: {{gpt-demo: {{name: relay-demo, price: {{input: 1.25, output: 5}}}}}}
 probes:
   - name: stable
     provider: incumbent
@@ -102,17 +151,32 @@ receivers:
         signing_secret_file: {secret_file}
 route:
   receiver: demo
-  group_by: [alertname]
-  group_wait: 1s
+  group_by: [alertname, event]
+  group_wait: 0s
   group_interval: 5s
-rollbacks:
-  - name: candidate-to-stable
-    matchers: ['severity="rollback"']
-    candidate: [candidate]
+routes:
+  - {{name: gpt-demo, stable: [stable], headers: [arm]}}
+router: {{auth: none}}
+releases:
+  - name: demo
+    route: gpt-demo
     stable: [stable]
-    webhook:
-      url: {receiver}/rollback
-      signing_secret_file: {secret_file}
+    candidate: [candidate]
+    stages: [1, 5, 10, 25, 50, 100]
+    floor: 3s
+    hold: 30s
+    deadline: 2m
+    samples_min: 20
+    no_data_after: 10s
+    bake: 10m
+    gates:
+      - {{indicator: errors, objective: 90}}
+      - {{indicator: ttft, objective: 90, threshold: 500ms}}
+    rollback:
+      steps:
+        - name: gateway
+          webhook: {{url: {receiver}/rollback, signing_secret_file: {secret_file}}}
+          rehearsal: post
 "#
     )
 }

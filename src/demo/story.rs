@@ -1,30 +1,37 @@
 //! The demo as it is told: start everything, watch, print what happens and when.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use base64::Engine as _;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use super::client::{Clients, RATE};
 use super::receiver::{self, Received};
-use super::scenario::{self, HEALTHY, Scenario};
+use super::scenario::{self, Expected, FAULT_SHARE, RELEASE, Scenario};
+use super::scratch::Scratch;
+use super::telling::Teller;
 use crate::app::{App, Configuration, Loaded, Options};
 use crate::clock::Clock;
-use crate::engine::Happening;
-use crate::model::{Secret, Timestamp};
-use crate::provider::SloClass;
-use crate::release::Verdict;
-use crate::rules::AlertState;
+use crate::engine::{Happening, Order, ReleaseStatus, What};
+use crate::model::{Mistake, Timestamp};
+use crate::release::machine::{Notice, State};
+use crate::release::{RunEnd, RunMode};
 use crate::simulator::Simulator;
 use crate::{config, rules};
 
-/// How long after the fault the rollback may take before the demo counts as failed.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// So long after the start the release begins: a drill comes first, and the providers are known.
+const PRELUDE: Duration = Duration::from_secs(3);
+/// So long after the stage with the fault was entered, the fault begins.
+const BEFORE_FAULT: Duration = Duration::from_secs(2);
+/// So long after both providers fell ill, stable recovers.
+const STABLE_ILL: Duration = Duration::from_secs(8);
+/// As long as the whole of it may take.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// Between two looks at the evidence.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How the demo is run.
 #[derive(Clone, Debug)]
@@ -35,80 +42,42 @@ pub struct Settings {
     pub listen: String,
     /// Whether it ends by itself.
     pub is_once: bool,
-    /// Seed of everything that is drawn.
+    /// Seed of everything that the providers draw.
     pub seed: u64,
 }
 
 /// How the demo ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The rollback was received, with a valid signature.
-    RolledBack,
-    /// It was not.
-    NotRolledBack,
+    /// As its scenario is to end.
+    AsExpected,
+    /// Otherwise, or not in time.
+    Otherwise,
     /// Somebody ended it before.
     Interrupted,
 }
 
-/// A directory that is removed with everything in it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> std::io::Result<Self> {
-        let name = format!("bellwether-demo-{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-
-    /// Writes the secret that signs webhooks, for this demo only.
-    fn write_secret(&self) -> std::io::Result<(PathBuf, Secret)> {
-        let key: [u8; 32] = rand::random();
-        let text = format!("whsec_{}", base64::prelude::BASE64_STANDARD.encode(key));
-        let path = self.0.join("signing-secret");
-        std::fs::write(&path, &text)?;
-        Ok((path, Secret::new(text)))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "scratch directory not removed");
-        }
-    }
-}
-
-/// Prints lines with the time since the start.
-struct Teller {
+/// The stage on which it is played.
+struct House {
+    teller: Teller,
     clock: Clock,
-    start: Timestamp,
+    scenario: Scenario,
+    stable: Simulator,
+    candidate: Simulator,
 }
 
-impl Teller {
-    fn tell(&self, line: &str) {
-        self.tell_at(self.clock.now(), line);
-    }
-
-    fn tell_at(&self, at: Timestamp, line: &str) {
-        let seconds = at.since(self.start).as_secs_f64();
-        let mut out = std::io::stdout().lock();
-        // A closed terminal ends the telling, not the demo.
-        let _is_written = writeln!(out, "{seconds:7.3}s  {line}").is_ok();
-    }
-
-    fn plain(&self, line: &str) {
-        let _is_written = writeln!(std::io::stdout().lock(), "{line}").is_ok();
-    }
-}
-
-/// Times of the rollback's way, as they become known.
+/// What has happened so far.
 #[derive(Debug, Default)]
-struct Times {
+struct Watch {
+    is_started: bool,
+    fault_due: Option<Instant>,
     fault: Option<Timestamp>,
-    breach: Option<Timestamp>,
-    decision: Option<Timestamp>,
+    recovery_due: Option<Instant>,
+    held: Option<Timestamp>,
+    decided: Option<Timestamp>,
     webhook: Option<Timestamp>,
+    verified: Option<(Timestamp, Duration)>,
+    is_completed: bool,
 }
 
 /// Plays the demo; `interrupted` ends it early.
@@ -122,68 +91,84 @@ pub async fn play(
     let receiver = loopback().await?;
     let receiver_url = format!("http://{}", receiver.local_addr()?);
     let (receiving, mut received) = receiver::spawn(receiver, secret, clock);
-    let stable_script = Scenario::stable().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
-    let script = settings.scenario.script().map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
-    let stable = Simulator::spawn(loopback().await?, stable_script, settings.seed).await;
-    let candidate = Simulator::spawn(loopback().await?, script, settings.seed).await;
-    let teller = Teller { clock, start: clock.now() };
-    let fault_at = Instant::now() + HEALTHY;
-
+    let well = || scenario::well().map_err(said);
+    let house = House {
+        teller: Teller::new(clock),
+        clock,
+        scenario: settings.scenario,
+        stable: Simulator::spawn(loopback().await?, well()?, settings.seed).await,
+        candidate: Simulator::spawn(loopback().await?, well()?, settings.seed).await,
+    };
     let text = scenario::config(
-        &stable.base_url(),
-        &candidate.base_url(),
+        &house.stable.base_url(),
+        &house.candidate.base_url(),
         &receiver_url,
         &secret_file.display().to_string(),
     );
     let options = Options {
         configuration: Configuration::Built(Box::new(load(&text)?)),
-        router: None,
         web: None,
         listen: settings.listen.clone(),
-        storage: scratch.0.join("data"),
+        router: Some("127.0.0.1:0".to_owned()),
+        storage: scratch.path().join("data"),
         clock,
     };
     let mut app = App::start(options).await?;
-    introduce(&teller, app.address(), &stable, &candidate);
+    let router = app.router_address().context("the demo has a router")?;
+    let clients = Clients::start(format!("http://{router}"));
+    house.introduce(app.address(), router);
 
     let mut happenings = app.happenings();
-    let mut times = Times::default();
     let mut watch = Watch::default();
+    let (start_due, give_up) = (Instant::now() + PRELUDE, Instant::now() + PATIENCE);
+    let mut look = tokio::time::interval(LOOK);
     tokio::pin!(interrupted);
     let ending = loop {
-        let give_up = fault_at + PATIENCE;
+        let later = give_up + PATIENCE;
+        let (fault_due, recovery_due) =
+            (watch.fault_due.unwrap_or(later), watch.recovery_due.unwrap_or(later));
         tokio::select! {
             happening = happenings.recv() => match happening {
-                Ok(happening) => watch.happened(&teller, &happening, &mut times),
+                Ok(happening) => house.happened(&happening, &mut watch),
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => break Ending::NotRolledBack,
+                Err(RecvError::Closed) => break Ending::Otherwise,
             },
-            Some(webhook) = received.recv() => watch.received(&teller, &webhook, &mut times),
+            Some(webhook) = received.recv() => house.received(&webhook, &mut watch),
             asked = app.serve_reloads() => {
                 asked?;
                 // Refused, as there is no file to read again; whoever asked is told so.
                 let _is_taken_up = app.reload().await.is_ok();
             }
-            () = tokio::time::sleep_until(fault_at), if times.fault.is_none() => {
-                times.fault = Some(clock.now());
-                teller.tell(settings.scenario.announcement());
+            () = tokio::time::sleep_until(start_due), if !watch.is_started => {
+                watch.is_started = true;
+                house.begin(&app).await?;
             }
-            () = tokio::time::sleep_until(give_up), if times.webhook.is_none() => {
-                break Ending::NotRolledBack;
+            () = tokio::time::sleep_until(fault_due), if watch.fault_due.is_some() => {
+                house.fall_ill(&mut watch)?;
             }
-            () = &mut interrupted => break match times.webhook {
-                Some(_) => Ending::RolledBack,
-                None => Ending::Interrupted,
+            () = tokio::time::sleep_until(recovery_due), if watch.recovery_due.is_some() => {
+                watch.recovery_due = None;
+                house.stable.set(well()?);
+                house.teller.tell("stable is well again; the candidate is not");
+            }
+            _ = look.tick() => house.look(&app, &clients, &mut watch),
+            () = tokio::time::sleep_until(give_up), if !watch.is_over(settings.scenario) => {
+                break Ending::Otherwise;
+            }
+            () = &mut interrupted => break match watch.is_over(settings.scenario) {
+                true => Ending::AsExpected,
+                false => Ending::Interrupted,
             },
         }
-        if watch.is_over() && settings.is_once {
-            break Ending::RolledBack;
+        if watch.is_over(settings.scenario) && settings.is_once {
+            break Ending::AsExpected;
         }
     };
-    summarize(&teller, ending, &times, app.address(), settings.is_once);
+    house.summarize(ending, &watch, &clients, app.address());
+    drop(clients);
     app.stop().await;
-    stable.stop().await;
-    candidate.stop().await;
+    house.stable.stop().await;
+    house.candidate.stop().await;
     receiving.abort();
     Ok(ending)
 }
@@ -192,8 +177,12 @@ async fn loopback() -> std::io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await
 }
 
+fn said(mistake: Mistake) -> anyhow::Error {
+    anyhow::anyhow!("{mistake}")
+}
+
 fn load(text: &str) -> anyhow::Result<Loaded> {
-    let listed = |mistakes: Vec<crate::model::Mistake>| {
+    let listed = |mistakes: Vec<Mistake>| {
         let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", lines.join("\n"))
     };
@@ -203,133 +192,168 @@ fn load(text: &str) -> anyhow::Result<Loaded> {
     Ok(Loaded::built(config, vec![rules], text))
 }
 
-fn introduce(teller: &Teller, address: SocketAddr, stable: &Simulator, candidate: &Simulator) {
-    teller.plain("bellwether demo: two simulated providers on loopback, probed once a second\n");
-    teller.plain(&format!("  page     http://{address}/"));
-    teller.plain(&format!("  metrics  http://{address}/metrics"));
-    teller.plain(&format!("  query    http://{address}/api/v1/query?query=ALERTS"));
-    teller.plain(&format!("  stable     {} speaks openai_chat", stable.base_url()));
-    teller.plain(&format!("  candidate  {} speaks anthropic_messages\n", candidate.base_url()));
-    teller.tell("both providers are well");
-}
-
-fn summarize(teller: &Teller, ending: Ending, times: &Times, address: SocketAddr, is_once: bool) {
-    let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
-        from.zip(to).map(|(from, to)| to.since(from))
-    };
-    match ending {
-        Ending::RolledBack => {
-            let line = |name: &str, took: Option<Duration>| {
-                if let Some(took) = took {
-                    teller.plain(&format!("  {name:<22}{:>9.3} s", took.as_secs_f64()));
-                }
-            };
-            teller.plain("");
-            line("fault  → breach", between(times.fault, times.breach));
-            line("breach → decision", between(times.breach, times.decision));
-            line("breach → webhook", between(times.breach, times.webhook));
-            line("fault  → webhook", between(times.fault, times.webhook));
-            teller.plain("\nrolled back: the signed webhook was received");
-        }
-        Ending::NotRolledBack => teller.plain(&format!(
-            "\nnot rolled back within {} s of the fault; look at http://{address}/ and at the log",
-            PATIENCE.as_secs()
-        )),
-        Ending::Interrupted => teller.plain("\ninterrupted before the rollback"),
-    }
-    if !is_once && ending == Ending::RolledBack {
-        teller.plain("the demo went on until it was interrupted");
-    }
-}
-
-/// What was said already, so that it is said once.
-#[derive(Debug, Default)]
-struct Watch {
-    good: u64,
-    first_bad: bool,
-    is_rolled_back: bool,
-    is_notified: bool,
-    rolled_back_at: Option<Instant>,
-}
-
 impl Watch {
-    /// Over once the rollback was received, and the notice too or three seconds passed.
-    fn is_over(&self) -> bool {
-        let is_late = self.rolled_back_at.is_some_and(|at| at.elapsed() > Duration::from_secs(3));
-        self.is_rolled_back && (self.is_notified || is_late)
+    fn is_over(&self, scenario: Scenario) -> bool {
+        let is_back = self.verified.is_some() && self.webhook.is_some();
+        match scenario.expected() {
+            Expected::RolledBack => is_back,
+            Expected::HeldThenRolledBack => is_back && self.held.is_some(),
+            Expected::Completed => self.is_completed,
+        }
+    }
+}
+
+impl House {
+    fn introduce(&self, page: SocketAddr, router: SocketAddr) {
+        let teller = &self.teller;
+        teller.plain(&format!(
+            "bellwether demo: two simulated providers on loopback, clients that send {RATE} requests \
+             a second,\nand a release from one to the other; hours are seconds here\n"
+        ));
+        teller.plain(&format!("  page     http://{page}/"));
+        teller.plain(&format!("  metrics  http://{page}/metrics"));
+        teller.plain(&format!("  router   http://{router}/v1/chat/completions"));
+        teller
+            .plain("  stages   1, 5, 10, 25, 50, 100 %, each 3 s at least; both gates allow 10 %");
+        teller.plain(&format!("  stable     {}", self.stable.base_url()));
+        teller.plain(&format!("  candidate  {}\n", self.candidate.base_url()));
+        teller.tell("both providers are well");
     }
 
-    fn happened(&mut self, teller: &Teller, happening: &Happening, times: &mut Times) {
+    /// A drill, then the first stage.
+    async fn begin(&self, app: &App) -> anyhow::Result<()> {
+        match app.drill(RELEASE).await {
+            Ok(end) if end == RunEnd::DrillPassed => {
+                self.teller.tell("drill passed: going back works before it is needed");
+            }
+            Ok(end) => self.teller.tell(&format!("drill: {}", end.as_str())),
+            Err(refused) => self.teller.tell(&format!("no drill: {refused}")),
+        }
+        let (release, by) = (RELEASE.to_owned(), "the demo".to_owned());
+        let order = Order { release, what: What::Start { force: false }, by };
+        app.order(order).await.map_err(|error| anyhow::anyhow!("not started: {error}"))?;
+        Ok(())
+    }
+
+    fn fall_ill(&self, watch: &mut Watch) -> anyhow::Result<()> {
+        watch.fault_due = None;
+        watch.fault = Some(self.clock.now());
+        self.teller.tell(self.scenario.announcement());
+        let ill = || self.scenario.ill().map_err(said);
+        self.candidate.set(ill()?);
+        if self.scenario.takes_stable() {
+            self.stable.set(ill()?);
+            watch.recovery_due = Some(Instant::now() + STABLE_ILL);
+        }
+        Ok(())
+    }
+
+    fn happened(&self, happening: &Happening, watch: &mut Watch) {
         match happening {
-            Happening::Finished(outcome) => {
-                if outcome.class == SloClass::Good {
-                    self.good += 1;
-                    if self.good == 10 {
-                        teller.tell("10 good probes: streamed, answer checked, tokens priced");
-                    }
-                } else if !self.first_bad {
-                    self.first_bad = true;
-                    let error = outcome.error_type.as_str();
-                    let line = format!("{}: {error} ({})", outcome.target, outcome.detail);
-                    teller.tell_at(outcome.finished, &line);
+            Happening::Released { state, why, is_move: true, share, .. } => {
+                self.teller.tell(&format!("release {state}: {why}"));
+                let is_due = *share == FAULT_SHARE && watch.fault.is_none();
+                if is_due && watch.fault_due.is_none() {
+                    watch.fault_due = Some(Instant::now() + BEFORE_FAULT);
+                }
+                watch.is_completed |= *state == "completed";
+            }
+            Happening::Released { state, why, .. } if *state != "running" => {
+                self.teller.tell(&format!("release {state}: {why}"));
+            }
+            Happening::Decided { decision, .. } => {
+                watch.decided.get_or_insert(decision.at);
+            }
+            Happening::PlanEnded(ended) if ended.mode == RunMode::Real => {
+                if ended.end == RunEnd::RolledBack {
+                    watch.verified.get_or_insert((self.clock.now(), ended.took));
                 }
             }
-            Happening::Decided { decision, breach } => {
-                if times.decision.is_none() && is_carried_out(decision.verdict) {
-                    times.breach = Some(*breach);
-                    times.decision = Some(decision.at);
-                    let summary = decision.alert.annotations.get("summary").unwrap_or_default();
-                    teller.tell_at(*breach, &format!("breach: {summary}"));
-                }
-                // What follows the rollback within its cooldown is no part of this story.
-                if self.is_rolled_back && !is_carried_out(decision.verdict) {
-                    return;
-                }
-                let verdict = decision.verdict.as_str();
-                let line = format!("rollback {} {verdict}: {}", decision.rollback, decision.report);
-                teller.tell_at(decision.at, &line);
-            }
-            Happening::Transition(transition) if transition.to == AlertState::Firing => {
-                let name = transition.alert.labels.get("alertname").unwrap_or_default();
-                let target = transition.alert.labels.get("target").unwrap_or_default();
-                teller.tell(&format!("alert {name} fires for {target}"));
-            }
-            Happening::Health(health) if !health.is_green => teller.tell(
+            Happening::Health(health) if !health.is_green => self.teller.tell(
                 "this machine stalled: evidence is inconclusive, nothing is rolled back meanwhile",
             ),
-            Happening::Health(_) => teller.tell("evidence counts again"),
-            Happening::RuleFailed { rule, error, .. } => {
-                teller.tell(&format!("rule {rule} failed: {error}"));
-            }
-            Happening::Transition(_)
-            | Happening::Noticed { .. }
-            | Happening::TemplatesFailed { .. }
-            | Happening::Muted(_)
-            | Happening::Unheard(_)
-            | Happening::Refused { .. }
-            | Happening::Released { .. }
-            | Happening::PlanEnded(_)
-            | Happening::Delivered { .. } => {}
-        }
-    }
-
-    fn received(&mut self, teller: &Teller, webhook: &Received, times: &mut Times) {
-        let signature = if webhook.is_genuine { "signature valid" } else { "SIGNATURE WRONG" };
-        let id = &webhook.id;
-        let what = if webhook.path == "/rollback" { "rollback webhook" } else { "alert notice" };
-        teller.tell_at(webhook.at, &format!("{what} received, {signature}, webhook-id {id}"));
-        match webhook.path.as_str() {
-            "/rollback" if webhook.is_genuine && !self.is_rolled_back => {
-                self.is_rolled_back = true;
-                self.rolled_back_at = Some(Instant::now());
-                times.webhook = Some(webhook.at);
-            }
-            "/alerts" if webhook.is_genuine => self.is_notified = true,
+            Happening::Health(_) => self.teller.tell("evidence counts again"),
             _ => {}
         }
     }
-}
 
-fn is_carried_out(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Fired | Verdict::DryRun)
+    /// Tells how far the evidence is.
+    fn look(&self, app: &App, clients: &Clients, watch: &mut Watch) {
+        let Some(status) = app.releases().into_iter().next() else { return };
+        let ReleaseStatus { state, .. } = &status;
+        let is_common = state.told().any(|(notice, _)| notice == Notice::CommonCause);
+        if is_common && watch.held.is_none() {
+            watch.held = Some(self.clock.now());
+            self.teller.tell("held, and people are paged: stable is bad too, so nothing goes back");
+        }
+        let State::Running(run) = state else { return };
+        let (candidate, stable, _) = clients.counts.now();
+        let percent = 100.0 * candidate as f64 / (candidate + stable).max(1) as f64;
+        let gates: Vec<String> = run
+            .standings()
+            .iter()
+            .map(|gate| {
+                let [bad, needed] = [gate.ln_bad, gate.ln_bad_threshold].map(f64::exp);
+                let good = gate.ln_good.map_or(0.0, f64::exp);
+                let (k, n) = (gate.bad, gate.finished);
+                format!(
+                    "{} {k}/{n} bad, against {bad:.1} of {needed:.0}, for {good:.1} of 20",
+                    gate.gate
+                )
+            })
+            .collect();
+        let share = run.stage().share;
+        self.teller
+            .tell(&format!("  {share:>3} % | {} | so far {percent:.1} %", gates.join(" | ")));
+    }
+
+    fn received(&self, webhook: &Received, watch: &mut Watch) {
+        let signature = if webhook.is_genuine { "signature valid" } else { "SIGNATURE WRONG" };
+        let id = &webhook.id;
+        let what = match webhook.path.as_str() {
+            "/rollback" if webhook.is_drill => "drill webhook",
+            "/rollback" => "rollback webhook",
+            _ => "notice",
+        };
+        self.teller.tell_at(webhook.at, &format!("{what} received, {signature}, webhook-id {id}"));
+        if what == "rollback webhook" && webhook.is_genuine {
+            watch.webhook.get_or_insert(webhook.at);
+        }
+    }
+
+    fn summarize(&self, ending: Ending, watch: &Watch, clients: &Clients, page: SocketAddr) {
+        let teller = &self.teller;
+        let line = |name: &str, from: Option<Timestamp>, to: Option<Timestamp>| {
+            if let Some((from, to)) = from.zip(to) {
+                teller.plain(&format!("  {name:<24}{:>9.3} s", to.since(from).as_secs_f64()));
+            }
+        };
+        teller.plain("");
+        let verified = watch.verified.map(|(at, _)| at);
+        line("fault    → held", watch.fault, watch.held);
+        line("fault    → decision", watch.fault, watch.decided);
+        line("decision → webhook", watch.decided, watch.webhook);
+        line("decision → verified", watch.decided, verified);
+        let (candidate, stable, broken) = clients.counts.now();
+        teller.plain(&format!(
+            "  clients: {} answers, {candidate} of the candidate; {broken} were broken",
+            candidate + stable
+        ));
+        teller.plain(match (ending, self.scenario.expected()) {
+            (Ending::AsExpected, Expected::RolledBack) => {
+                "\nrolled back: stable answers and has all of the traffic"
+            }
+            (Ending::AsExpected, Expected::HeldThenRolledBack) => {
+                "\nheld while stable was bad too, and rolled back once it was not"
+            }
+            (Ending::AsExpected, Expected::Completed) => {
+                "\ncompleted: the candidate has all of the traffic"
+            }
+            (Ending::Otherwise, _) => "\nthis is not how it was to end",
+            (Ending::Interrupted, _) => "\ninterrupted before the end",
+        });
+        if ending == Ending::Otherwise {
+            teller.plain(&format!("look at http://{page}/ and at the log"));
+        }
+    }
 }

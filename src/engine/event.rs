@@ -99,6 +99,8 @@ pub enum Happening {
         state: &'static str,
         /// Whether it came to another state or stage.
         is_move: bool,
+        /// The candidate's part of the traffic, in percent, as it is to be.
+        share: u8,
         /// Why, in words.
         why: String,
     },

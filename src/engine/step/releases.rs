@@ -228,6 +228,7 @@ impl Engine {
                     release: entry.name().to_owned(),
                     state: report.state,
                     is_move: stands(&entry.state) != stood,
+                    share: entry.state.share(),
                     why: report.why.clone(),
                 }));
             }
