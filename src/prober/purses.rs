@@ -57,10 +57,11 @@ impl Purses {
 
     /// What was spent so far, in the order of the targets; first all of them together.
     pub fn so_far(&self) -> BTreeMap<Option<TargetId>, SpentSoFar> {
-        let held = self.held();
-        let own = held.accounts.iter();
-        let own = own.map(|(target, account)| (Some(target.clone()), lock(account).so_far()));
-        own.chain([(None, held.together.so_far())]).collect()
+        // Not within the other lock: a probe that is fired takes them the other way round.
+        let own = self.accounts().into_iter();
+        let own = own.map(|(target, account)| (Some(target), lock(&account).so_far()));
+        let together = self.held().together.so_far();
+        own.chain([(None, together)]).collect()
     }
 
     /// What all targets together may spend from now on.
