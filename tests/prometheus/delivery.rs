@@ -150,7 +150,7 @@ receivers:
 const TEXT: &str = r#"{{ template "slack.default.title" . }}|{{ template "slack.default.text" . }}|
 {{- template "pagerduty.default.instances" .Alerts.Firing }}|{{ .CommonLabels.SortedPairs.Values | join "," }}|
 {{- range .Alerts }}{{ .StartsAt.Unix }} {{ .Labels.target | toUpper | reReplaceAll "A" "4" }}{{ .Fingerprint }}{{ end }}|
-{{- with .CommonAnnotations }}{{ .Names }}{{ end }}{{ .GroupLabels.Remove (stringSlice "note") }}{{ .Receiver | title }}"#;
+{{- with .CommonAnnotations }}{{ .Names }}{{ end }}{{ (.GroupLabels.Remove (stringSlice "note")).Names }}{{ .Receiver | title }}"#;
 
 /// What a template says in each field: its name and something that has to be filled in.
 fn said(field: &str) -> String {
