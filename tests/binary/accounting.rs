@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::exposition::Exposition;
-use super::program::{Scratch, let_pass};
+use super::program::{Program, Scratch, let_pass};
 use super::service::{Service, Simulator};
 use super::wait::until;
 
@@ -100,7 +100,7 @@ async fn what_was_spent_stays_spent_over_a_restart() {
     let simulator = Simulator::start().await;
     let url = &simulator.url;
     let config = format!(
-        "global: {{probe_interval: 100ms, probe_budget_monthly: 20}}\n\
+        "global: {{probe_interval: 100ms, sample_interval: 1s, probe_budget_monthly: 20}}\n\
          providers:\n\
          - name: dear\n  dialect: openai_chat\n  base_url: '{url}'\n  auth: none\n  \
              models: {{m: {{price: {{input: 100000, output: 100000}}}}}}\n\
@@ -116,6 +116,15 @@ async fn what_was_spent_stays_spent_over_a_restart() {
     let before = metrics.value("bellwether_probe_budget_spent_usd", &budget).unwrap();
     assert!(before > 0.0 && before <= 20.0, "{before}");
     assert_eq!(metrics.value("bellwether_probe_budget_usd", &budget), Some(30.0));
+    // The store has it with the next sample.
+    until(async || {
+        let told = Program::run(&[], &["cost", "--url", &service.url, "--range", "10m"]).await;
+        assert_eq!(told.code, 0, "{}", told.err);
+        let parts = ["spent over 10m", "openai", "probe", "budgets of probes", "$30.00"];
+        let missing = parts.into_iter().find(|part| !told.out.contains(part));
+        missing.map_or(Ok(()), |part| Err(format!("no `{part}` in {}", told.out)))
+    })
+    .await;
     service.program.signal("TERM");
     assert_eq!(service.program.ended().await, 0);
 
