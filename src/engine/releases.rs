@@ -19,6 +19,8 @@ use crate::release::{Drilled, Question, Release, Split, Tick, mark};
 use crate::routing::{self, Served};
 use crate::series::Store;
 
+use super::past::Past;
+
 /// As long as something that happened, and does not last, is told.
 const EVENT: Duration = Duration::from_secs(300);
 /// A person who was rolled back should not have to be told for longer.
@@ -43,6 +45,7 @@ pub(super) struct Entry {
     /// The number of the last step on record of the generation.
     pub(super) number: u64,
     pub(super) drilled: Option<Drilled>,
+    pub(super) past: Past,
     /// The share that was asked for last, until its outcome is known.
     pub(super) asked: Option<(String, Timestamp)>,
     tally: Tally,
@@ -73,8 +76,12 @@ pub struct ReleaseStatus {
     pub state: State,
     /// The last report.
     pub report: Option<Report>,
+    /// The last rehearsal of its rollback.
+    pub drilled: Option<Drilled>,
     /// Why its rollback cannot be relied on, if so.
     pub undrilled: Option<String>,
+    /// What it came through in its generation.
+    pub past: Past,
 }
 
 impl Entry {
@@ -85,6 +92,7 @@ impl Entry {
             report: None,
             number: 0,
             drilled: None,
+            past: Past::default(),
             asked: None,
             tally: Tally::default(),
             counting: Counting::default(),
@@ -227,6 +235,7 @@ impl Entry {
         (self.open, self.question) = (None, None);
         self.number = 0;
         self.said = None;
+        self.past = Past::default();
     }
 
     /// The row of a step, and whether it is news.
@@ -239,7 +248,7 @@ impl Entry {
         );
         let is_news = self.said.replace(said) != Some(said);
         let whole = report.to_json().to_string();
-        Tick {
+        let tick = Tick {
             release: self.name().to_owned(),
             generation: self.state.plan().map_or(0, |plan| plan.generation),
             number: self.number,
@@ -249,7 +258,9 @@ impl Entry {
             mark: mark(&whole),
             report: if is_news { whole } else { String::new() },
             is_news,
-        }
+        };
+        self.past.note(&tick);
+        tick
     }
 
     /// How the router shares out its route.
@@ -311,7 +322,7 @@ impl Entry {
             ("severity", notice.urgency().as_str()),
         ]);
         let generation = self.state.plan().map_or(0, |plan| plan.generation);
-        let summary = format!("Release {name}: {}", in_words(notice));
+        let summary = format!("Release {name}: {}", notice.in_words());
         let annotations =
             Labels::from_pairs([("description", words.why.as_str()), ("summary", &summary)]);
         let since = words.since.millis();
@@ -332,7 +343,9 @@ impl Entry {
             settings: self.settings.clone(),
             state: self.state.clone(),
             report: self.report.clone(),
+            drilled: self.drilled.clone(),
             undrilled: self.settings.undrilled(self.drilled.as_ref(), now),
+            past: self.past.clone(),
         }
     }
 }
@@ -345,24 +358,6 @@ pub(super) struct Telling<'a> {
     pub(super) link: &'a dyn Fn(&str) -> String,
     /// How long one counts unless it is said again.
     pub(super) valid_for: Duration,
-}
-
-fn in_words(notice: Notice) -> &'static str {
-    match notice {
-        Notice::Stage => "a stage begins",
-        Notice::CommonCause => "candidate and stable are bad, so nothing is rolled back",
-        Notice::Doubtful => "a rollback is due, and what was seen cannot be trusted",
-        Notice::Capped => "a rollback is due, and the day has had as many as it may",
-        Notice::NoData => "nothing is heard of the candidate",
-        Notice::NotMoved => "the traffic did not move",
-        Notice::Drill => "a drill is needed",
-        Notice::Approval => "somebody's approval is needed",
-        Notice::Deadline => "a stage did not pass in time and is paused",
-        Notice::RollingBack => "going back to stable",
-        Notice::RolledBack => "rolled back, so you are not running the candidate",
-        Notice::Unverified => "nobody knows whether stable answers",
-        Notice::Completed => "the candidate has all of the traffic",
-    }
 }
 
 impl Releases {

@@ -1,4 +1,5 @@
-//! The first page: is anything wrong, who, since when, what was decided, is this page fresh.
+//! The first page: is anything wrong, who and since when, where releases stand, how bad it is, what
+//! was decided, is this page fresh.
 //!
 //! Complete without JavaScript and without any other file; it asks the browser to load it again
 //! every ten seconds.
@@ -6,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -15,6 +17,8 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use super::costs;
+use super::gray;
+use super::headline::{headline, name_of};
 use super::listener::Views;
 use super::slos;
 use crate::clock::Clock;
@@ -102,20 +106,21 @@ fn muted(snapshot: &Snapshot) -> Option<String> {
 fn render(snapshot: &Snapshot, troubles: &[String], spent: &Spent, now: Timestamp) -> String {
     let firing = alerts(snapshot, AlertState::Firing);
     let pending = alerts(snapshot, AlertState::Pending);
-    let verdict = verdict(snapshot, &firing);
+    let headline = headline(snapshot, &firing, now);
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta http-equiv=\"refresh\" content=\"10\"><title>{0} · bellwether</title>\
          <style>{STYLE}</style></head><body><header><p class=\"name\">bellwether</p>\
          <h1 class=\"{1}\">{0}</h1></header><main>",
-        escape(&verdict.0),
-        verdict.1
+        escape(&headline.0),
+        headline.1
     );
     trouble_list(&mut html, troubles);
+    alert_table(&mut html, "Firing", &firing, now);
+    gray::section(&mut html, snapshot, now);
     targets(&mut html, snapshot, now);
     slos::section(&mut html, snapshot);
-    alert_table(&mut html, "Firing", &firing, now);
     alert_table(&mut html, "Pending", &pending, now);
     decisions(&mut html, snapshot, now);
     costs::section(&mut html, spent);
@@ -132,49 +137,6 @@ fn render(snapshot: &Snapshot, troubles: &[String], spent: &Spent, now: Timestam
         ),
     );
     html
-}
-
-/// One sentence, and whether it is good news.
-fn verdict(snapshot: &Snapshot, firing: &[&Alert]) -> (String, &'static str) {
-    if !snapshot.health.is_green {
-        return ("Bellwether itself is not well: its evidence is inconclusive".into(), "warning");
-    }
-    if snapshot.health.is_vantage_suspect {
-        return ("Every target fails together: our own network is suspect".into(), "warning");
-    }
-    let mut names: Vec<&str> =
-        firing.iter().filter_map(|alert| alert.labels.get("target")).collect();
-    names.dedup();
-    match (firing, names.as_slice()) {
-        ([], _) => calm(snapshot),
-        ([alert], [name]) => (format!("{} fires for {name}", name_of(alert)), "bad"),
-        ([alert], _) => (format!("{} fires", name_of(alert)), "bad"),
-        (many, [name]) => (format!("{} alerts fire for {name}", many.len()), "bad"),
-        (many, _) => (format!("{} alerts fire", many.len()), "bad"),
-    }
-}
-
-/// What is said while nothing fires: no alert is no proof that all is well.
-fn calm(snapshot: &Snapshot) -> (String, &'static str) {
-    let last = |status: &TargetStatus| status.last.as_ref().map(|outcome| outcome.class);
-    let failing: Vec<&TargetStatus> =
-        snapshot.targets.iter().filter(|status| last(status) == Some(SloClass::Bad)).collect();
-    match (snapshot.targets.as_slice(), failing.as_slice()) {
-        ([], _) => ("Nothing is probed".into(), "warning"),
-        (all, []) if all.iter().all(|status| last(status).is_none()) => {
-            ("No target was asked yet".into(), "warning")
-        }
-        ([_], []) => ("The target is well".into(), "good"),
-        (all, []) => (format!("All {} targets are well", all.len()), "good"),
-        (_, [one]) => (format!("The last probe of {} failed; no alert fires", one.id()), "warning"),
-        (_, many) => {
-            (format!("The last probes of {} targets failed; no alert fires", many.len()), "warning")
-        }
-    }
-}
-
-fn name_of(alert: &Alert) -> &str {
-    alert.labels.get("alertname").unwrap_or("an alert")
 }
 
 fn alerts(snapshot: &Snapshot, state: AlertState) -> Vec<&Alert> {
@@ -221,7 +183,7 @@ fn target_row(html: &mut String, status: &TargetStatus, now: Timestamp) {
     match &status.last {
         None => html.push_str("<td colspan=\"3\">not asked yet</td>"),
         Some(outcome) => {
-            let ms = |duration: Option<std::time::Duration>| {
+            let ms = |duration: Option<Duration>| {
                 duration.map_or("–".to_owned(), |duration| format!("{} ms", duration.as_millis()))
             };
             push(
@@ -330,8 +292,13 @@ fn decisions(html: &mut String, snapshot: &Snapshot, now: Timestamp) {
 }
 
 /// How long ago, in the largest unit that says something.
-fn age(at: Timestamp, now: Timestamp) -> String {
-    let seconds = now.since(at).as_secs();
+pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
+    long(now.since(at))
+}
+
+/// How long, in the largest unit that says something.
+pub(super) fn long(duration: Duration) -> String {
+    let seconds = duration.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -19,6 +19,7 @@ use crate::slo::{self, Alerting, Indicator, Objective, Scope, Slo, Subject};
 use crate::telemetry::Telemetry;
 
 mod maintenance;
+mod releases;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -40,6 +40,7 @@ impl Engine {
                 Ok((state, report, _)) => {
                     (entry.state, entry.report) = (state, report);
                     entry.number = ticks.last().map_or(0, |tick| tick.number);
+                    ticks.iter().for_each(|tick| entry.past.note(tick));
                 }
                 Err(number) => unreadable.push(format!("{name}, step {number}")),
             }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bench::{Bench, at, errors, settings};
-use crate::engine::{Ended, Engine, Event, Order, Settings, What};
+use crate::engine::{Ended, Engine, Event, Order, Settings, TURNS_MAX, What};
 use crate::model::{Matcher, TargetId};
 use crate::provider::{ErrorType, SloClass};
 use crate::release::gate::{Answer, Bound, Counter, Counters, Gate, Subject, Unit};
-use crate::release::machine::{AdvanceOn, Plan, Sealed, Stage};
+use crate::release::machine::{AdvanceOn, Basis, Plan, Sealed, Stage};
 use crate::release::{
     self, Does, Effect, OnError, Question, Release, Rollback, RunEnd, RunMode, Step, Tick, Traffic,
     played_again,
@@ -268,8 +268,39 @@ fn a_restart_goes_on_with_the_same_state_to_the_bit() {
         second(&mut next, number, 0);
     }
     assert_eq!(next.engine.releases(at(0))[0].state, bench.engine.releases(at(0))[0].state);
+    // What readers see of its past is read from the record too.
+    let past = bench.engine.releases(at(0))[0].past.clone();
+    assert_eq!(next.engine.releases(at(0))[0].past, past);
     // What was carried out is not carried out anew.
     assert!(order(&mut next, What::Start { force: false }, 71_000).is_err());
+}
+
+#[test]
+fn a_release_remembers_on_what_its_stages_passed_until_it_begins_anew() {
+    let mut bench = started();
+    order(&mut bench, What::Pause, 11_000).unwrap();
+    order(&mut bench, What::Resume, 12_000).unwrap();
+    order(&mut bench, What::Advance { force: false }, 13_000).unwrap();
+    let status = &bench.engine.releases(at(14_000))[0];
+    let passed: Vec<_> = status.past.passed.iter().collect();
+    assert_eq!(passed, [(&1, &(at(13_000), Basis::Operator))]);
+    let whys: Vec<&str> = status.past.turns.iter().map(|turn| turn.why.as_str()).collect();
+    let last = whys.len() - 3;
+    assert_eq!(
+        whys[last..],
+        [
+            "paused by ann (::1)",
+            "resumed by ann (::1)",
+            "stage 1 passed on the word of ann (::1); the candidate gets 100 %"
+        ]
+    );
+    // However much it comes through, a page can show it.
+    for second in 0..20 {
+        order(&mut bench, What::Pause, 14_000 + 2_000 * second).unwrap();
+        order(&mut bench, What::Resume, 15_000 + 2_000 * second).unwrap();
+    }
+    let past = &bench.engine.releases(at(60_000))[0].past;
+    assert_eq!((past.turns.len(), past.passed.len()), (TURNS_MAX, 1));
 }
 
 #[test]

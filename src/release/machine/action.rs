@@ -90,6 +90,23 @@ pub enum Urgency {
 }
 
 impl Notice {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Stage,
+        Self::CommonCause,
+        Self::Doubtful,
+        Self::Capped,
+        Self::NoData,
+        Self::NotMoved,
+        Self::Drill,
+        Self::Approval,
+        Self::Deadline,
+        Self::RollingBack,
+        Self::RolledBack,
+        Self::Unverified,
+        Self::Completed,
+    ];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -106,6 +123,25 @@ impl Notice {
             Self::RolledBack => "rolled_back",
             Self::Unverified => "rollback_unverified",
             Self::Completed => "completed",
+        }
+    }
+
+    /// What it says, after the release's name and a colon.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Stage => "a stage begins",
+            Self::CommonCause => "candidate and stable are bad, so nothing is rolled back",
+            Self::Doubtful => "a rollback is due, and what was seen cannot be trusted",
+            Self::Capped => "a rollback is due, and the day has had as many as it may",
+            Self::NoData => "nothing is heard of the candidate",
+            Self::NotMoved => "the traffic did not move",
+            Self::Drill => "a drill is needed",
+            Self::Approval => "somebody's approval is needed",
+            Self::Deadline => "a stage did not pass in time and is paused",
+            Self::RollingBack => "going back to stable",
+            Self::RolledBack => "rolled back, so you are not running the candidate",
+            Self::Unverified => "nobody knows whether stable answers",
+            Self::Completed => "the candidate has all of the traffic",
         }
     }
 
@@ -158,6 +194,11 @@ impl Basis {
             Self::Time => "time",
             Self::Operator => "operator",
         }
+    }
+
+    /// Reads what [`Basis::as_str`] wrote.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Evidence, Self::Time, Self::Operator].into_iter().find(|it| it.as_str() == word)
     }
 }
 

@@ -215,8 +215,7 @@ impl State {
 
     /// What people are told at present.
     pub fn told(&self) -> impl Iterator<Item = (Notice, &Told)> {
-        let told = self.run().into_iter().flat_map(|run| &run.told);
-        told.map(|(notice, told)| (*notice, told))
+        self.run().into_iter().flat_map(Run::told)
     }
 }
 
@@ -321,9 +320,19 @@ impl Run {
         now.since(self.since)
     }
 
+    /// For how long it may go on before it pauses, counted like [`Run::waited`].
+    pub fn deadline(&self) -> Duration {
+        self.stage().deadline.saturating_add(self.frozen)
+    }
+
     /// Whether the traffic that it asks for is acknowledged.
     pub fn is_moved(&self) -> bool {
         self.moved_at.is_some()
+    }
+
+    /// What people are told at present.
+    pub fn told(&self) -> impl Iterator<Item = (Notice, &Told)> {
+        self.told.iter().map(|(notice, told)| (*notice, told))
     }
 
     /// Who started the release.
