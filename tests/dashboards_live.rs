@@ -1,7 +1,8 @@
 //! Every query of every dashboard finds something in a real Prometheus that scraped the real program.
 //!
 //! bellwether probes two simulated providers, one of them ill, under the configuration and rules that
-//! `docker-compose.yml` uses, only faster; a `prometheus` from the path scrapes it. Whatever a panel
+//! `docker-compose.yml` uses, only faster, and with a release to the ill one, which goes back; a
+//! `prometheus` from the path scrapes it. Whatever a panel
 //! asks for must then be there: as finite numbers, under the labels that its legend names.
 
 #![cfg(feature = "peers")]
@@ -38,6 +39,18 @@ phases:
     faults: [{kind: truncated, share: 0.4, after_tokens: 4}]
 ";
 
+/// What the compose file has no use for: nobody carries its traffic.
+const RELEASE: &str = "
+releases:
+  - name: newcomer
+    stable: [stable]
+    candidate: [candidate]
+    stages: [10, 100]
+    gates: [{indicator: errors, objective: 99}, {indicator: ttft, objective: 90, threshold: 500ms}]
+    traffic: manual
+    rollback: {matchers: ['severity=\"never\"']}
+";
+
 #[tokio::test]
 async fn every_query_finds_something() {
     let place = Place::new("dashboards");
@@ -45,6 +58,10 @@ async fn every_query_finds_something() {
     let candidate = Program::simulator(&place, "candidate", ILL).await;
     let bellwether = Program::bellwether(&place, &stable.address, &candidate.address).await;
     let prometheus = Prometheus::start(&place, &bellwether.address).await;
+    // Prometheus has seen the release idle before it moves: a counter that begins at one says nothing.
+    prometheus.has("bellwether_release_state{state=\"idle\"} == 1").await;
+    bellwether.tell("releases/newcomer/drill").await;
+    bellwether.tell("releases/newcomer/start").await;
 
     let dashboards = model::all();
     let queries: Vec<Query> = dashboards.iter().flat_map(Dashboard::queries).collect();
@@ -168,10 +185,21 @@ impl Program {
                 ("window: 7d", "window: 1d"),
             ],
         );
-        let config = place.write("bellwether.yml", &config);
+        let config = place.write("bellwether.yml", &format!("{config}{RELEASE}"));
         let config = format!("--config.file={}", config.display());
         let storage = format!("--storage.path={}", place.0.join("data").display());
         Self::start(place, "bellwether.log", &["run", &config, &storage]).await
+    }
+}
+
+impl Program {
+    /// Has bellwether do something by its API.
+    async fn tell(&self, what: &str) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("http://{}/api/v1/{what}", self.address);
+        let answer = client.post(url).send().await.unwrap();
+        let (status, body) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{what}: {body}");
     }
 }
 
@@ -235,6 +263,16 @@ impl Prometheus {
         let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
         assert_eq!(answer["status"], "success", "{parameters:?}: {}", answer["error"]);
         answer["data"].clone()
+    }
+
+    /// Waits until an expression has a value.
+    async fn has(&self, expr: &str) {
+        let seen = async {
+            while list(&self.ask("query", &[("query", expr)]).await["result"]).is_empty() {
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(30), seen).await.is_ok(), "`{expr}` has no value");
     }
 
     /// Whether there is a series with a finite number now, as Grafana would ask with every variable

@@ -19,9 +19,10 @@ use bellwether::probe::{
     Timeouts,
 };
 use bellwether::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
+use bellwether::release::machine::{Notice, State, Urgency};
 use bellwether::release::{Does, Mode, Rollback};
 use bellwether::series::{self, Store};
-use bellwether::telemetry::{Sampler, Telemetry};
+use bellwether::telemetry::{RELEASE_NOTICES, RELEASE_STATES, Sampler, Telemetry};
 
 const RULES: &str = "
 groups:
@@ -456,4 +457,12 @@ async fn what_became_of_a_delivery_is_passed_on() {
     let heard = timeout(SECOND, house.happenings.recv()).await.unwrap().unwrap();
     assert!(matches!(heard, Happening::Delivered { id, .. } if id == "x"));
     assert_eq!(ErrorType::TruncatedStream.class(), SloClass::Bad);
+}
+
+// Instruments and machine may not know each other, and have to say the same.
+#[test]
+fn instruments_have_the_words_of_the_machine() {
+    assert_eq!(RELEASE_STATES, State::WORDS);
+    let wanting = Notice::ALL.into_iter().filter(|notice| notice.urgency() != Urgency::Info);
+    assert_eq!(RELEASE_NOTICES.to_vec(), wanting.map(Notice::as_str).collect::<Vec<_>>());
 }

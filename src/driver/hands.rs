@@ -297,6 +297,7 @@ fn reading(status: &ReleaseStatus) -> ReleaseReading {
         share: status.state.share(),
         stage: run.map_or(0, Run::stage_number),
         entered_at: run.map(Run::entered_at),
+        told: status.state.told().map(|(notice, _)| notice.as_str()).collect(),
         is_drilled: status.undrilled.is_none(),
         gates: gates.into_iter().map(gate).collect(),
     }

@@ -27,7 +27,7 @@ pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
 pub use prometheus::proto::MetricFamily;
 pub use recorder::{DeliveryResult, PlanEnded, Telemetry};
-pub use releases::{GateReading, RELEASE_STATES, ReleaseReading};
+pub use releases::{GateReading, RELEASE_NOTICES, RELEASE_STATES, ReleaseReading};
 pub use routes::{FailOver, WaitSource};
 pub use sampling::Sampler;
 pub use slos::SloReading;

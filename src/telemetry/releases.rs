@@ -20,6 +20,21 @@ pub const RELEASE_STATES: [&str; 7] = [
     "rolled_back",
     "rollback_unverified",
 ];
+/// What people are told of a release that wants something of them; `release::machine` has the same
+/// words, which a test holds it to.
+pub const RELEASE_NOTICES: [&str; 11] = [
+    "common_cause",
+    "doubtful",
+    "capped",
+    "no_data",
+    "not_moved",
+    "drill_needed",
+    "approval_needed",
+    "deadline",
+    "rolling_back",
+    "rolled_back",
+    "rollback_unverified",
+];
 const VERDICTS: [&str; 3] = ["pass", "fail", "inconclusive"];
 
 /// Where a release stands.
@@ -39,6 +54,8 @@ pub struct ReleaseReading {
     pub entered_at: Option<Timestamp>,
     /// Whether its rollback was rehearsed well enough.
     pub is_drilled: bool,
+    /// What people are told of it; what is none of [`RELEASE_NOTICES`] is not shown.
+    pub told: Vec<&'static str>,
     /// How each gate stands.
     pub gates: Vec<GateReading>,
 }
@@ -69,6 +86,7 @@ pub(super) struct Releases {
     stage: GaugeVec,
     entered: GaugeVec,
     drilled: GaugeVec,
+    notice: GaugeVec,
     verdict: GaugeVec,
     outcomes: GaugeVec,
     evidence: GaugeVec,
@@ -83,6 +101,7 @@ struct Shown {
     names: BTreeSet<[String; 1]>,
     states: BTreeSet<[String; 2]>,
     arms: BTreeSet<[String; 2]>,
+    notices: BTreeSet<[String; 2]>,
     verdicts: BTreeSet<[String; 3]>,
     outcomes: BTreeSet<[String; 3]>,
     evidence: BTreeSet<[String; 3]>,
@@ -97,6 +116,7 @@ impl Releases {
             stage: gauge(registry, &metrics::RELEASE_STAGE),
             entered: gauge(registry, &metrics::RELEASE_STAGE_ENTERED),
             drilled: gauge(registry, &metrics::RELEASE_DRILLED),
+            notice: gauge(registry, &metrics::RELEASE_NOTICE),
             verdict: gauge(registry, &metrics::RELEASE_GATE_VERDICT),
             outcomes: gauge(registry, &metrics::RELEASE_GATE_OUTCOMES),
             evidence: gauge(registry, &metrics::RELEASE_GATE_EVIDENCE),
@@ -118,6 +138,7 @@ impl Releases {
         }
         forget(&self.state, &before.states, &shown.states);
         forget(&self.weight, &before.arms, &shown.arms);
+        forget(&self.notice, &before.notices, &shown.notices);
         forget(&self.verdict, &before.verdicts, &shown.verdicts);
         forget(&self.outcomes, &before.outcomes, &shown.outcomes);
         forget(&self.evidence, &before.evidence, &shown.evidence);
@@ -144,6 +165,10 @@ impl Releases {
             let is_it = Some(flag(state == reading.state));
             show(&self.state, &mut next.states, with(state), is_it);
             self.transitions.with_label_values(&[release.as_str(), state]);
+        }
+        for notice in RELEASE_NOTICES {
+            let is_told = Some(flag(reading.told.contains(&notice)));
+            show(&self.notice, &mut next.notices, with(notice), is_told);
         }
         let share = f64::from(reading.share) / 100.0;
         show(&self.weight, &mut next.arms, with("candidate"), Some(share));

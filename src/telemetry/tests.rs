@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Purpose, Sampler, SloReading, Telemetry, encode, metrics};
+use super::{
+    GateReading, Purpose, ReleaseReading, Sampler, SloReading, Telemetry, encode, metrics,
+};
 use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
 use crate::price::{Price, PriceList, Rates};
 use crate::probe::{
@@ -367,6 +369,57 @@ fn objectives_show_what_is_known_of_them_and_vanish_with_it() {
     assert!(shown <= metrics::slo_series(1, 2));
     telemetry.slos(&[]);
     assert_eq!(value(&telemetry, "bellwether_slo_objective_ratio", &[]), None);
+}
+
+#[test]
+fn releases_show_where_they_stand_and_what_is_told_and_vanish_with_the_configuration() {
+    let telemetry = Telemetry::new();
+    let gate = |name: &str| GateReading {
+        gate: name.to_owned(),
+        verdict: "inconclusive",
+        bad: 3,
+        finished: 300,
+        against: 0.25,
+        in_favour: Some(0.5),
+    };
+    let reading = |state: &'static str, stage: usize, told: &[&'static str]| ReleaseReading {
+        release: "r".to_owned(),
+        generation: 2,
+        state,
+        share: 25,
+        stage,
+        entered_at: Some(Timestamp::from_millis(7500)),
+        is_drilled: true,
+        told: told.to_vec(),
+        gates: vec![gate("errors"), gate("ttft")],
+    };
+    telemetry.releases(&[reading("running", 1, &["stage", "no_data"])]);
+    let is = |name: &str, labels: &[&str], expected: f64| {
+        let name = format!("bellwether_release_{name}");
+        assert_eq!(value(&telemetry, &name, labels), Some(expected), "{name} {labels:?}");
+    };
+    is("state", &["state=\"running\""], 1.0);
+    is("weight_ratio", &["arm=\"candidate\""], 0.25);
+    is("stage_entered_timestamp_seconds", &[], 7.5);
+    is("gate_evidence_ratio", &["direction=\"for\"", "gate=\"ttft\""], 0.5);
+    // Of the eleven that want something of somebody, one holds; a stage that begins wants nothing.
+    is("notice", &["event=\"no_data\""], 1.0);
+    is("notice", &["event=\"capped\""], 0.0);
+    assert_eq!(value(&telemetry, "bellwether_release_notice", &["event=\"stage\""]), None);
+    is("transitions_total", &["state=\"running\""], 0.0);
+    telemetry.releases(&[reading("running", 2, &[])]);
+    telemetry.releases(&[reading("rolling_back", 2, &["rolling_back"])]);
+    is("notice", &["event=\"no_data\""], 0.0);
+    is("notice", &["event=\"rolling_back\""], 1.0);
+    is("transitions_total", &["state=\"running\""], 1.0);
+    is("transitions_total", &["state=\"rolling_back\""], 1.0);
+    let shown = || {
+        let text = encode(&telemetry.gather());
+        text.lines().filter(|line| line.starts_with("bellwether_release")).count()
+    };
+    assert_eq!(shown(), metrics::release_series(2));
+    telemetry.releases(&[]);
+    assert_eq!(shown(), 0);
 }
 
 #[test]
