@@ -57,6 +57,38 @@ fn every_class_of_mistake_is_reported_in_the_words_of_its_file() {
 }
 
 #[test]
+fn every_example_is_right_and_the_readme_names_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let mut examples = 0;
+    for entry in std::fs::read_dir(root.join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with(".yml") {
+            continue;
+        }
+        let config = right(&std::fs::read_to_string(&path).unwrap());
+        assert!(!config.releases.is_empty(), "{name} shows no release");
+        for release in &config.releases {
+            let plan = &release.settings.plan;
+            assert!(config.rollbacks.iter().any(|it| it.name == plan.name), "{name}");
+            for target in plan.stable.iter().chain(&plan.candidate) {
+                assert!(config.targets.iter().any(|it| it.id == *target), "{name}: {target}");
+            }
+            // Each stage can pass on evidence: one that cannot teaches nothing.
+            let stages = &release.forecast.stages;
+            assert!(stages.iter().all(|stage| stage.on_evidence.is_some()), "{name}: {stages:?}");
+        }
+        // Rule files lie where the example says.
+        let mut folders = config.rule_files.iter().filter_map(|it| it.text.strip_suffix("/*.yml"));
+        assert!(folders.all(|folder| root.join("examples").join(folder).is_dir()), "{name}");
+        assert!(readme.contains(&format!("examples/{name}")), "the README does not name {name}");
+        examples += 1;
+    }
+    assert!(examples >= 3, "only {examples} examples were found");
+}
+
+#[test]
 fn every_mistake_of_a_web_configuration_is_reported_in_the_words_of_its_file() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web-config");
     let (mut right, mut wrong) = (0, 0);

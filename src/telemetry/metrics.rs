@@ -285,12 +285,6 @@ pub fn comparison_series(comparisons: usize) -> usize {
     6 * comparisons
 }
 
-/// In how many series a release is exported, by how many gates it has: two for each state, two arms,
-/// four single ones, and for each gate its verdicts, outcomes and evidence.
-pub fn release_series(gates: usize) -> usize {
-    2 * super::releases::RELEASE_STATES.len() + 2 + 4 + gates * (3 + 2 + 2)
-}
-
 /// How long the ladders of the router are, and how many results it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouterSeries {
