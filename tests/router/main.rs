@@ -1,0 +1,201 @@
+//! The official clients of OpenAI and Anthropic (Python, as their users install them) through the
+//! built program to simulated providers: whatever goes wrong is to come out as the client's own
+//! exception for it.
+
+#![cfg(feature = "peers")]
+#![expect(clippy::unwrap_used, reason = "what can't be had is a failed test")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Long enough for a program to start on a machine that is busy with something else.
+const START: Duration = Duration::from_secs(60);
+
+/// A process of the program, which ends with its test.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn start(directory: &Path, name: &str, arguments: &[&str]) -> Self {
+        let log = directory.join(format!("{name}.log"));
+        let file = File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_bellwether"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// The word that follows a mark in what it says.
+    #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+    fn word_after(&self, mark: &str) -> String {
+        let by = Instant::now() + START;
+        loop {
+            let said = fs::read_to_string(&self.log).unwrap();
+            let rest = said.split_once(mark).map(|(_, rest)| rest);
+            if let Some((word, _)) = rest.and_then(|rest| rest.split_once(char::is_whitespace)) {
+                return word.to_owned();
+            }
+            assert!(Instant::now() < by, "no `{mark}` in: {said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be over already.
+        let _was_running = self.child.kill().is_ok();
+        let _is_reaped = self.child.wait().is_ok();
+    }
+}
+
+/// A router with a route to a provider of each dialect, both of which play a script.
+struct Stage {
+    directory: PathBuf,
+    _provider: Process,
+    _router: Process,
+    url: String,
+}
+
+impl Stage {
+    fn new(name: &str, script: &str, auth: &str) -> Self {
+        let directory =
+            std::env::temp_dir().join(format!("bellwether-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = |name: &str| directory.join(name).display().to_string();
+        fs::write(path("script.yml"), script).unwrap();
+        let script = path("script.yml");
+        let arguments =
+            ["simulate", "--script.file", &script, "--web.listen-address", "127.0.0.1:0"];
+        let provider = Process::start(&directory, "simulate", &arguments);
+        let base = provider.word_after("listening on ");
+        let config = format!(
+            "providers:\n\
+             - {{name: o, dialect: openai_chat, base_url: '{base}', auth: none}}\n\
+             - {{name: a, dialect: anthropic_messages, base_url: '{base}', auth: none}}\n\
+             probes:\n\
+             - {{name: chat, provider: o, model: sim-o, interval: 1h, budget_daily: unlimited}}\n\
+             - {{name: claude, provider: a, model: sim-a, interval: 1h, budget_daily: unlimited}}\n\
+             routes:\n\
+             - {{name: gpt, stable: [chat], retries: {{max: 0}}}}\n\
+             - {{name: claude, stable: [claude], retries: {{max: 0}}}}\n\
+             router: {{auth: {auth}}}\n"
+        );
+        fs::write(path("bellwether.yml"), config).unwrap();
+        let (config, data) = (path("bellwether.yml"), path("data"));
+        let arguments = [
+            "run",
+            "--config.file",
+            &config,
+            "--storage.path",
+            &data,
+            "--web.listen-address",
+            "127.0.0.1:0",
+            "--router.listen-address",
+            "127.0.0.1:0",
+        ];
+        let router = Process::start(&directory, "run", &arguments);
+        let url = format!("http://{}", router.word_after("routing address="));
+        Self { directory, _provider: provider, _router: router, url }
+    }
+
+    fn ask(&self, case: &str, key: &str) -> Value {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/sdks.py");
+        let output =
+            Command::new("python3").arg(script).args([&self.url, case, key]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        serde_json::from_str(&said)
+            .unwrap_or_else(|error| panic!("{case}: {error}: {said} {output:?}"))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // What is left behind harms nobody.
+        let _is_gone = fs::remove_dir_all(&self.directory).is_ok();
+    }
+}
+
+const KEY: &str = "sk-anything";
+
+#[test]
+fn official_clients_are_answered() {
+    let stage = Stage::new("sdks", "phases: [{after: 0s, tokens: 6}]\n", "none");
+    for (case, finish) in [("openai_plain", "stop"), ("anthropic_plain", "end_turn")] {
+        let said = stage.ask(case, KEY);
+        assert!(said["text"].as_str().is_some_and(|text| text.starts_with("7f3a")), "{said}");
+        assert_eq!((&said["finish"], &said["arm"]), (&json!(finish), &json!("stable")), "{said}");
+        assert_eq!(said["tokens"], 6, "{said}");
+    }
+    for (case, finish) in [("openai_stream", "stop"), ("anthropic_stream", "end_turn")] {
+        let said = stage.ask(case, KEY);
+        assert!(said["text"].as_str().is_some_and(|text| text.starts_with("7f3a")), "{said}");
+        assert_eq!((&said["finish"], &said["tokens"]), (&json!(finish), &json!(6)), "{said}");
+    }
+    for case in ["openai_models", "anthropic_models"] {
+        assert_eq!(stage.ask(case, KEY)["ids"], json!(["claude", "gpt"]));
+    }
+}
+
+#[test]
+fn what_goes_wrong_comes_out_as_the_clients_own_exception() {
+    for (fault, openai, anthropic) in [
+        ("{kind: http, status: 401, share: 1}", "AuthenticationError", "AuthenticationError"),
+        ("{kind: http, status: 404, share: 1}", "NotFoundError", "NotFoundError"),
+        ("{kind: http, status: 429, share: 1}", "RateLimitError", "RateLimitError"),
+        ("{kind: http, status: 500, share: 1}", "InternalServerError", "InternalServerError"),
+        ("{kind: http, status: 529, share: 1}", "InternalServerError", "OverloadedError"),
+    ] {
+        let script = format!("phases: [{{after: 0s, faults: [{fault}]}}]\n");
+        let stage = Stage::new("errors", &script, "none");
+        for (case, expected) in [
+            ("openai_plain", openai),
+            ("openai_stream", openai),
+            ("anthropic_plain", anthropic),
+            ("anthropic_stream", anthropic),
+        ] {
+            let said = stage.ask(case, KEY);
+            assert_eq!(said["error"], expected, "{fault} {case}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_fails_midway_raises() {
+    let script = "phases: [{after: 0s, faults: [{kind: overloaded_mid_stream, share: 1}]}]\n";
+    let stage = Stage::new("overload", script, "none");
+    let said = stage.ask("openai_stream", KEY);
+    assert_eq!(said["error"], "APIError", "{said}");
+    let said = stage.ask("anthropic_stream", KEY);
+    let error = said["error"].as_str().unwrap();
+    assert!(["APIStatusError", "OverloadedError"].contains(&error), "{said}");
+    // Asked directly, both clients take a truncated stream for a complete one.
+    let script = "phases: [{after: 0s, faults: [{kind: truncated, share: 1}]}]\n";
+    let stage = Stage::new("truncated", script, "none");
+    for case in ["openai_stream", "anthropic_stream"] {
+        let said = stage.ask(case, KEY);
+        assert!(said["error"].is_string(), "{case}: {said}");
+    }
+}
+
+#[test]
+fn a_clients_key_is_known_by_its_hash() {
+    // sha256 of `abc`: FIPS 180-2, appendix B.1.
+    let auth = "[{name: team, hash: \
+                'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'}]";
+    let stage = Stage::new("keys", "phases: [{after: 0s, tokens: 6}]\n", auth);
+    for case in ["openai_plain", "anthropic_plain"] {
+        assert_eq!(stage.ask(case, KEY)["error"], "AuthenticationError");
+        assert_eq!(stage.ask(case, "abc")["tokens"], 6);
+    }
+}
