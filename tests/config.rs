@@ -11,6 +11,7 @@ use bellwether::model::TimeInterval;
 use bellwether::model::{Mistake, Money, SecretSource, Timestamp};
 use bellwether::price::Service;
 use bellwether::probe::{Budget, Check, Connection, Delivery};
+use bellwether::provider::translate::Strictness;
 use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
 use bellwether::release::gate::{Latency, Subject, Unit};
 use bellwether::release::{Does, Effect, Plan, Traffic};
@@ -695,6 +696,8 @@ fn routes_become_what_they_say() {
     // A route without `models` is asked for by its name.
     assert_eq!((&sonnet.models[0][..], sonnet.tells.len()), ("claude-sonnet", 0));
     assert_eq!(sonnet.credentials, Credentials::Ours);
+    let strictness = (chat.strictness, sonnet.strictness);
+    assert_eq!(strictness, (Strictness::Strict, Strictness::Lenient));
     let usual = [KeySource::MetadataUserId, KeySource::User, KeySource::ApiKey];
     assert_eq!(sonnet.keys, usual);
 

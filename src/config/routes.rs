@@ -14,10 +14,11 @@ use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::rollbacks::arm;
 use super::scalar::{boolean, choice, name, number, raw, refuse, text};
 use crate::model::{Mistake, RouteId, suggest};
+use crate::provider::translate::Strictness;
 use crate::routing::{Credentials, KeySource, Pin, Retries, Route, TIMEOUTS, Tell};
 use crate::yaml::Node;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
     "models",
     "stable",
@@ -29,6 +30,7 @@ const KEYS: [&str; 11] = [
     "max_body_bytes",
     "headers",
     "forward_client_key",
+    "translation",
 ];
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 /// Long conversations with pictures are some ten megabytes; Anthropic takes 32.
@@ -101,6 +103,8 @@ fn route(
         let remedy = "remove it, or let clients in without keys of ours (`router: auth: none`)";
         reader.report(Mistake::new(place.clone(), message).remedy(remedy));
     }
+    let words = [("strict", Strictness::Strict), ("lenient", Strictness::Lenient)];
+    let strictness = reader.optional(fields, "translation", |node| choice(node, &words));
     (!stable.is_empty() && !models.is_empty()).then_some(())?;
     Some(Route {
         id: RouteId::new(&id?),
@@ -114,6 +118,7 @@ fn route(
         body_bytes_max,
         tells,
         credentials,
+        strictness: strictness.unwrap_or_default(),
     })
 }
 

@@ -25,6 +25,8 @@ mod answer;
 mod failure;
 mod grade;
 
+pub mod translate;
+
 pub use answer::{Anomaly, RateLimits, Usage};
 pub use exam::{Exam, Expectation, Progress, Terminal};
 pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};

@@ -104,6 +104,11 @@ struct Message<'a> {
     content: &'a str,
 }
 
+/// What a limit on the answer's tokens is called in OpenAI's dialect.
+pub(super) fn limit_name(provider: &Provider) -> &'static str {
+    if is_openai(&provider.base_url) { "max_completion_tokens" } else { "max_tokens" }
+}
+
 fn is_openai(base_url: &str) -> bool {
     let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
     let host = host.split(['/', ':']).next().unwrap_or_default();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::http::response::Parts;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
@@ -18,13 +18,17 @@ use super::hygiene::{self, Keys};
 use super::intake::Order;
 use super::lane::Lane;
 use super::observe::{Asked, Observed, Observer};
+use super::prepare::{Prepared, Told};
 use crate::clock::Clock;
 use crate::provider::ErrorType;
+use crate::provider::translate::{self, Stream};
 use crate::routing::Credentials;
 use crate::upstream::{Stage, classify, describe};
 
 /// Errors are a few hundred bytes; of a longer one the rest passes unread.
 const ERROR_BYTES_MAX: usize = 64 << 10;
+/// As much of a whole answer as the decoder takes.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// How long an error's body is waited for: its status says most.
 const ERROR_BODY: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,8 @@ pub(super) struct Answer {
     pub rest: Option<Incoming>,
     /// Watches what follows; where all is known already, what came of it.
     pub watch: Watch,
+    /// Tells what follows in the client's words, where these are others.
+    pub told: Option<Box<Stream>>,
 }
 
 /// Whether an answer is graded yet.
@@ -55,6 +61,7 @@ pub(super) struct Failed {
 /// Asks a target.
 pub(super) async fn attempt(
     order: &Order,
+    prepared: &Prepared,
     lane: &Lane,
     clock: &Clock,
     sent: Instant,
@@ -71,7 +78,7 @@ pub(super) async fn attempt(
             if order.is_streamed { ErrorType::TtftTimeout } else { ErrorType::TotalTimeout };
         nothing(error_type, format!("nothing within {wait:?}"))
     };
-    let request = match request(order, lane) {
+    let request = match request(order, prepared, lane) {
         Ok(request) => request,
         Err(error) => return Err(nothing(ErrorType::Internal, error)),
     };
@@ -86,7 +93,7 @@ pub(super) async fn attempt(
     };
     let (mut head, mut body) = response.into_parts();
     let asked = Asked {
-        surface: order.surface,
+        surface: prepared.surface,
         is_streamed: order.is_streamed,
         model: lane.target.provider.upstream_model(&lane.target.model),
         sent,
@@ -94,7 +101,10 @@ pub(super) async fn attempt(
     let mut observer = Observer::new(asked, head.status.as_u16(), &head.headers, clock);
     hygiene::response(&mut head.headers);
     if !head.status.is_success() || observer.is_something_else() {
-        return Err(refused(head, body, observer).await);
+        return Err(refused(head, body, observer, prepared.told).await);
+    }
+    if let (Some(told), false) = (prepared.told, order.is_streamed) {
+        return whole(head, body, observer, told, by).await;
     }
     let first = loop {
         match timeout_at(by, body.frame()).await {
@@ -119,12 +129,67 @@ pub(super) async fn attempt(
         return judged(head, VecDeque::new(), None, observed, is_whole);
     };
     observer.bytes(&first, now);
+    let mut told = prepared.told.map(|told| Box::new(told.stream()));
+    let first = match &mut told {
+        Some(told) => {
+            head.headers.remove(header::CONTENT_LENGTH);
+            Bytes::from(told.feed(&first))
+        }
+        None => first,
+    };
     let first = VecDeque::from([first]);
     if observer.is_stream() && observer.is_over() && !observer.has_content() {
-        return judged(head, first, Some(body), observer.finish(), true);
+        let rest = told.is_none().then_some(body);
+        return judged(head, first, rest, observer.finish(), true);
     }
     let watch = Watch::Watching(Box::new(observer));
-    Ok(Answer { head, first, rest: Some(body), watch })
+    Ok(Answer { head, first, rest: Some(body), watch, told })
+}
+
+/// Reads a whole answer, to tell it in the client's words.
+async fn whole(
+    mut head: Parts,
+    mut body: Incoming,
+    mut observer: Observer,
+    told: Told,
+    by: Instant,
+) -> Result<Answer, Box<Failed>> {
+    let mut bytes = Vec::new();
+    let failure = loop {
+        match timeout_at(by, body.frame()).await {
+            Err(_) => break Some(ErrorType::TotalTimeout),
+            Ok(Some(Err(error))) => break Some(classify(&error, Stage::Reading)),
+            Ok(None) => break None,
+            Ok(Some(Ok(frame))) => {
+                if let Ok(piece) = frame.into_data() {
+                    observer.bytes(&piece, Instant::now());
+                    bytes.extend_from_slice(&piece);
+                }
+                if bytes.len() > ANSWER_BYTES_MAX {
+                    break Some(ErrorType::Other);
+                }
+            }
+        }
+    };
+    let now = Instant::now();
+    match failure {
+        Some(failure) => observer.broke(failure, now),
+        None => {
+            observer.end(now);
+        }
+    }
+    let observed = observer.finish();
+    let answer = translate::answer(told.direction, &bytes, told.now);
+    let Some(answer) = answer.filter(|_| failure.is_none()) else {
+        let error_type = match observed.error_type {
+            ErrorType::None => ErrorType::SchemaMismatch,
+            other => other,
+        };
+        let observed = Observed { error_type, ..observed };
+        return Err(Box::new(Failed { observed, answer: None }));
+    };
+    head.headers.remove(header::CONTENT_LENGTH);
+    judged(head, VecDeque::from([Bytes::from(answer)]), None, observed, true)
 }
 
 /// An answer about which everything is known: good enough to pass on, or a failure.
@@ -137,7 +202,7 @@ fn judged(
 ) -> Result<Answer, Box<Failed>> {
     let is_good = observed.error_type == ErrorType::None;
     let watch = Watch::Graded(Box::new(observed.clone()));
-    let answer = Answer { head, first, rest, watch };
+    let answer = Answer { head, first, rest, watch, told: None };
     if is_good {
         return Ok(answer);
     }
@@ -146,7 +211,12 @@ fn judged(
 }
 
 /// Reads an error, as far as it is worth.
-async fn refused(head: Parts, mut body: Incoming, mut observer: Observer) -> Box<Failed> {
+async fn refused(
+    mut head: Parts,
+    mut body: Incoming,
+    mut observer: Observer,
+    told: Option<Told>,
+) -> Box<Failed> {
     let by = Instant::now() + ERROR_BODY;
     let mut first = VecDeque::new();
     let mut size = 0;
@@ -170,28 +240,45 @@ async fn refused(head: Parts, mut body: Incoming, mut observer: Observer) -> Box
     observer.end(Instant::now());
     let observed = observer.finish();
     let watch = Watch::Graded(Box::new(observed.clone()));
-    Box::new(Failed { observed, answer: Some(Answer { head, first, rest, watch }) })
+    if let Some(told) = told {
+        if head.status.is_success() {
+            // No error, and no stream: it can't be told.
+            return Box::new(Failed { observed, answer: None });
+        }
+        let bytes = first.iter().flatten().copied().collect::<Vec<u8>>();
+        let status = head.status.as_u16();
+        let said = translate::refusal(told.direction, status, &bytes);
+        let status = translate::status(told.direction, status, &bytes);
+        head.status = StatusCode::from_u16(status).unwrap_or(head.status);
+        head.headers.remove(header::CONTENT_LENGTH);
+        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        (first, rest) = (VecDeque::from([Bytes::from(said)]), None);
+    }
+    let answer = Answer { head, first, rest, watch, told: None };
+    Box::new(Failed { observed, answer: Some(answer) })
 }
 
 /// Writes the request as the target gets it.
-fn request(order: &Order, lane: &Lane) -> Result<http::Request<Full<Bytes>>, String> {
-    let target = &lane.target;
+fn request(
+    order: &Order,
+    prepared: &Prepared,
+    lane: &Lane,
+) -> Result<http::Request<Full<Bytes>>, String> {
     let keys = match order.desk.route.credentials {
         Credentials::Ours => Keys::Kept,
         Credentials::Clients => Keys::Passed,
     };
     let mut headers = hygiene::request(&order.headers, keys);
+    let query = order.query.as_deref().filter(|_| prepared.told.is_none());
+    if let Some(told) = prepared.told {
+        hygiene::retold(&mut headers, told.direction);
+    }
     if keys == Keys::Kept {
         let ours = lane.keys().map_err(|error| chain(&error))?;
         extend(&mut headers, &ours);
     }
-    let model = target.provider.upstream_model(&target.model);
-    let body = match order.named.renamed(&order.body, model) {
-        Some(body) => Bytes::from(body),
-        None => order.body.clone(),
-    };
-    let uri = lane.uri(order.surface, order.query.as_deref()).map_err(|error| chain(&error))?;
-    let mut request = http::Request::new(Full::new(body));
+    let uri = lane.uri(prepared.surface, query).map_err(|error| chain(&error))?;
+    let mut request = http::Request::new(Full::new(prepared.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

@@ -12,7 +12,9 @@ use super::crew::{Crew, Hall};
 use super::intake::{ARM, Order};
 use super::lane::Lane;
 use super::passing::{Passing, boxed};
+use super::prepare::prepare;
 use super::surfaces::{refused, tagged};
+use crate::provider::ErrorType;
 use crate::routing::{
     Arm, Arms, Asking, Failure, Next, Place, Refusal, Share, Tell, Wait, Way, assign, retry, way,
 };
@@ -81,8 +83,20 @@ impl Trip<'_> {
             let Some(lane) = lanes.get(at) else {
                 return self.refuse(account, &Refusal::NoWay(self.order.surface.path()));
             };
+            let prepared = prepare(self.order, lane, &self.hall.telemetry, &self.hall.clock);
+            let prepared = match prepared {
+                Ok(prepared) => prepared,
+                // What only the candidate has no words for is not refused for its sake.
+                Err(_) if account.arm == Arm::Candidate => {
+                    account.divert();
+                    (lanes, at) = (self.lanes(Arm::Stable), 0);
+                    continue;
+                }
+                Err(refusal) => return self.refuse(account, &refusal),
+            };
             account.attempt(lane);
-            let failed = match attempt(self.order, lane, &self.hall.clock, account.sent).await {
+            let clock = &self.hall.clock;
+            let failed = match attempt(self.order, &prepared, lane, clock, account.sent).await {
                 Ok(answer) => {
                     account.held.go_on();
                     return self.answer(answer, account);
@@ -90,6 +104,11 @@ impl Trip<'_> {
                 Err(failed) => failed,
             };
             account.failed(&failed.observed);
+            if let (Some(told), ErrorType::SchemaMismatch) =
+                (prepared.told, failed.observed.error_type)
+            {
+                self.hall.telemetry.answer_untold(told.direction);
+            }
             match self.next(&account, &failed, at + 1 < lanes.len()) {
                 Next::GiveUp => return self.give_up(account, *failed),
                 Next::Again { place: Place::Stable, .. } => {

@@ -5,6 +5,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::provider::translate::Direction;
+
 /// Of one connection (RFC 9110, 7.6.1), or written anew.
 const HOP: [&str; 12] = [
     "connection",
@@ -64,6 +66,22 @@ pub(super) fn request(headers: &HeaderMap, keys: Keys) -> HeaderMap {
         passed.insert(header::ACCEPT_ENCODING, encodings);
     }
     passed
+}
+
+/// The headers of a request that is told in other words: of one vendor they speak to the other, and
+/// the answer must be readable.
+pub(super) fn retold(headers: &mut HeaderMap, direction: Direction) {
+    headers.remove("anthropic-beta");
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let version = HeaderName::from_static("anthropic-version");
+    match direction {
+        Direction::ToMessages => {
+            headers.insert(version, HeaderValue::from_static("2023-06-01"));
+        }
+        Direction::ToChat => {
+            headers.remove(version);
+        }
+    }
 }
 
 /// The headers of an answer that travel on.

@@ -20,6 +20,7 @@ mod lane;
 mod listener;
 mod observe;
 mod passing;
+mod prepare;
 mod stored;
 mod surfaces;
 

@@ -21,6 +21,7 @@ use super::attempt::{Answer, Watch};
 use super::observe::{Observed, Observer};
 use crate::probe::Timeouts;
 use crate::provider::ErrorType;
+use crate::provider::translate::Stream;
 use crate::upstream::{Stage, classify};
 
 /// How long a socket may stay open after the end was told.
@@ -51,18 +52,21 @@ pub(super) struct Passing {
     began: Instant,
     timer: Pin<Box<Sleep>>,
     length: SizeHint,
+    /// Tells the answer in the client's words, where these are others.
+    told: Option<Box<Stream>>,
 }
 
 impl Passing {
     pub fn new(answer: Answer, account: Account) -> (http::response::Parts, Self) {
-        let Answer { head, first, rest, watch } = answer;
+        let Answer { head, mut first, rest, watch, told } = answer;
+        first.retain(|bytes| !bytes.is_empty());
         let now = Instant::now();
         let (timeouts, sent) = (account.desk.route.timeouts, account.sent);
         let length = match &rest {
             Some(rest) => {
                 let held: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
                 let mut length = SizeHint::default();
-                if let Some(exact) = rest.size_hint().exact() {
+                if let Some(exact) = rest.size_hint().exact().filter(|_| told.is_none()) {
                     length.set_exact(held + exact);
                 }
                 length
@@ -79,6 +83,7 @@ impl Passing {
             began: now,
             timer: Box::pin(sleep_until(now + timeouts.idle)),
             length,
+            told,
         };
         passing.settle_if_graded();
         (head, passing)
@@ -153,6 +158,19 @@ impl Passing {
             && self.rest.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
+    /// A piece in the client's words; `None` where it says nothing there.
+    fn tell(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let Some(told) = &mut self.told else { return Some(frame) };
+        let bytes = told.feed(frame.data_ref()?);
+        (!bytes.is_empty()).then(|| Frame::data(Bytes::from(bytes)))
+    }
+
+    /// What is still to be told once the provider has said everything.
+    fn last_words(&mut self) -> Option<Result<Frame<Bytes>, Cut>> {
+        let bytes = self.told.take()?.end();
+        (!bytes.is_empty()).then(|| Ok(Frame::data(Bytes::from(bytes))))
+    }
+
     /// Nothing more comes. Whether that is as it should be.
     fn end(&mut self) -> bool {
         let is_whole = self.observer().is_none_or(|observer| observer.end(Instant::now()));
@@ -201,26 +219,35 @@ impl Body for Passing {
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let Some(rest) = &mut this.rest else {
-            this.end();
-            return Poll::Ready(None);
-        };
-        match Pin::new(rest).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(this.take(frame)))),
-            Poll::Ready(Some(Err(error))) => {
-                // The end was told: what the socket did after harms nobody.
-                if this.observer().is_some_and(|observer| observer.is_complete()) {
-                    this.end();
-                    return Poll::Ready(None);
+        loop {
+            let Some(rest) = &mut this.rest else {
+                this.end();
+                return Poll::Ready(None);
+            };
+            match Pin::new(rest).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let frame = this.take(frame);
+                    if let Some(frame) = this.tell(frame) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
                 }
-                this.break_off(classify(&error, Stage::Reading));
-                Poll::Ready(Some(Err(Cut::Broken)))
+                Poll::Ready(Some(Err(error))) => {
+                    // The end was told: what the socket did after harms nobody.
+                    if this.observer().is_some_and(|observer| observer.is_complete()) {
+                        this.end();
+                        return Poll::Ready(this.last_words());
+                    }
+                    this.break_off(classify(&error, Stage::Reading));
+                    return Poll::Ready(Some(Err(Cut::Broken)));
+                }
+                Poll::Ready(None) => {
+                    return match this.end() {
+                        true => Poll::Ready(this.last_words()),
+                        false => Poll::Ready(Some(Err(Cut::Truncated))),
+                    };
+                }
+                Poll::Pending => return this.poll_timer(context),
             }
-            Poll::Ready(None) => match this.end() {
-                true => Poll::Ready(None),
-                false => Poll::Ready(Some(Err(Cut::Truncated))),
-            },
-            Poll::Pending => this.poll_timer(context),
         }
     }
 
@@ -243,7 +270,8 @@ impl Passing {
         while self.timer.as_mut().poll(context).is_ready() {
             let by = self.deadline();
             if Instant::now() >= by || self.observer().is_some_and(|seen| seen.is_over()) {
-                return Poll::Ready(self.give_up().map(Err));
+                let cut = self.give_up().map(Err);
+                return Poll::Ready(cut.or_else(|| self.last_words()));
             }
             self.timer.as_mut().reset(by);
         }

@@ -4,6 +4,7 @@ mod arms;
 mod faults;
 mod passing;
 mod refusals;
+mod retelling;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::model::{HttpSettings, Money, ProviderId, RouteId, TargetId};
 use crate::price::{Price, PriceList, Rates};
 use crate::probe::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};
+use crate::provider::translate::Strictness;
 use crate::provider::{Auth, Dialect, ErrorType, Model, Provider};
 use crate::routing::{
     Admission, Credentials, KeySource, Retries, Route, Served, Settings, Share, Split, Table, Tell,
@@ -80,6 +82,7 @@ fn route() -> Route {
         body_bytes_max: 1 << 20,
         tells: [Tell::Arm, Tell::RequestId, Tell::Target].into(),
         credentials: Credentials::Ours,
+        strictness: Strictness::Strict,
     }
 }
 

@@ -181,6 +181,7 @@ pub(super) mod tests {
             body_bytes_max: 1 << 20,
             tells: [Tell::Arm].into(),
             credentials: Credentials::Ours,
+            strictness: crate::provider::translate::Strictness::Strict,
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{NotReadable, Surface};
 use crate::provider::ErrorType;
+use crate::provider::translate::Untranslatable;
 
 /// Why a request is not served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum Refusal {
     /// The request cannot be read.
     #[error("{0}")]
     NotReadable(#[from] NotReadable),
+    /// The request cannot be told to the provider of its route.
+    #[error("{0}")]
+    Untranslatable(#[from] Untranslatable),
     /// The request's body broke off.
     #[error("the request's body did not arrive")]
     BodyBroken,
@@ -47,7 +51,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => 401,
             Self::UnknownModel(_) | Self::NoWay(_) => 404,
-            Self::NotReadable(_) | Self::BodyBroken => 400,
+            Self::NotReadable(_) | Self::Untranslatable(_) | Self::BodyBroken => 400,
             Self::TooLarge(_) => 413,
             Self::Shed(_) | Self::Broken(_) => 503,
             Self::NoAnswer(error_type) => match error_type {
@@ -68,6 +72,7 @@ impl Refusal {
             Self::Unauthenticated
             | Self::UnknownModel(_)
             | Self::NotReadable(_)
+            | Self::Untranslatable(_)
             | Self::BodyBroken
             | Self::TooLarge(_)
             | Self::NoWay(_)
@@ -81,6 +86,7 @@ impl Refusal {
             Self::Unauthenticated => "unauthenticated",
             Self::UnknownModel(_) => "unknown_model",
             Self::NotReadable(_) => "not_readable",
+            Self::Untranslatable(_) => "untranslatable",
             Self::BodyBroken => "body_broken",
             Self::TooLarge(_) => "too_large",
             Self::NoWay(_) => "no_way",
@@ -91,10 +97,11 @@ impl Refusal {
     }
 
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 9] = [
+    pub const REASONS: [&'static str; 10] = [
         "unauthenticated",
         "unknown_model",
         "not_readable",
+        "untranslatable",
         "body_broken",
         "too_large",
         "no_way",
@@ -120,7 +127,9 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "authentication_error",
             Self::UnknownModel(_) | Self::NoWay(_) => "not_found_error",
-            Self::NotReadable(_) | Self::BodyBroken => "invalid_request_error",
+            Self::NotReadable(_) | Self::Untranslatable(_) | Self::BodyBroken => {
+                "invalid_request_error"
+            }
             Self::TooLarge(_) => "request_too_large",
             Self::Shed(_) | Self::Broken(_) => "overloaded_error",
             Self::NoAnswer(_) if self.status() == 504 => "timeout_error",
@@ -133,6 +142,7 @@ impl Refusal {
             Self::Unauthenticated => ("invalid_request_error", Some("invalid_api_key")),
             Self::UnknownModel(_) => ("invalid_request_error", Some("model_not_found")),
             Self::NoWay(_) => ("invalid_request_error", Some("not_found")),
+            Self::Untranslatable(_) => ("invalid_request_error", Some("unsupported_parameter")),
             Self::NotReadable(_) | Self::BodyBroken => ("invalid_request_error", None),
             Self::TooLarge(_) => ("invalid_request_error", Some("request_too_large")),
             Self::Shed(_) | Self::Broken(_) => ("server_error", Some("server_is_overloaded")),

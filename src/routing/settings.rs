@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::access::Token;
 use crate::model::{RouteId, TargetId};
 use crate::probe::{Target, Timeouts};
+use crate::provider::translate::Strictness;
 
 /// Everything that the router works by, beside the table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,6 +79,8 @@ pub struct Route {
     pub tells: BTreeSet<Tell>,
     /// Whose key goes to the provider.
     pub credentials: Credentials,
+    /// What becomes of parameters that a provider of another dialect has no words for.
+    pub strictness: Strictness,
 }
 
 /// What tells clients apart.

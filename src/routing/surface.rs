@@ -1,6 +1,7 @@
 //! What clients may call, and which providers can answer it.
 
 use crate::provider::Dialect;
+use crate::provider::translate::Direction;
 
 /// An interface that clients call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,8 @@ pub enum Surface {
 pub enum Way {
     /// As it is.
     Through,
+    /// In other words.
+    Told(Direction),
     /// Not at all: the provider has nothing of the kind.
     Never,
 }
@@ -68,11 +71,26 @@ impl Surface {
     }
 }
 
+impl Way {
+    /// Where a request of a surface arrives that goes this way.
+    pub fn leads_to(self, surface: Surface) -> Surface {
+        match self {
+            Self::Through | Self::Never => surface,
+            Self::Told(Direction::ToMessages) => Surface::Messages,
+            Self::Told(Direction::ToChat) => Surface::Chat,
+        }
+    }
+}
+
 /// How requests of a surface reach providers of a dialect.
 pub fn way(surface: Surface, dialect: Dialect) -> Way {
-    let own = match surface {
-        Surface::Chat | Surface::Responses | Surface::Embeddings => Dialect::OpenaiChat,
-        Surface::Messages | Surface::CountTokens => Dialect::AnthropicMessages,
-    };
-    if own == dialect { Way::Through } else { Way::Never }
+    match (surface, dialect) {
+        (Surface::Chat | Surface::Responses | Surface::Embeddings, Dialect::OpenaiChat)
+        | (Surface::Messages | Surface::CountTokens, Dialect::AnthropicMessages) => Way::Through,
+        (Surface::Chat, Dialect::AnthropicMessages) => Way::Told(Direction::ToMessages),
+        (Surface::Messages, Dialect::OpenaiChat) => Way::Told(Direction::ToChat),
+        // Nothing on the other side does the same.
+        (Surface::Responses | Surface::Embeddings, Dialect::AnthropicMessages)
+        | (Surface::CountTokens, Dialect::OpenaiChat) => Way::Never,
+    }
 }

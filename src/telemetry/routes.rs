@@ -15,6 +15,7 @@ use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
 use super::probes::{Ladders, TOKEN_TYPES};
 use super::recorder::Telemetry;
 use crate::model::RouteId;
+use crate::provider::translate::{Direction, Untranslated};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 use crate::routing::{Arm, Refusal, Served, Settings, Surface, Table};
 
@@ -86,6 +87,8 @@ pub(super) struct Routes {
     cost: CounterVec,
     unpriced: IntCounterVec,
     refused: IntCounterVec,
+    left_out: IntCounterVec,
+    untold: IntCounterVec,
     weight: GaugeVec,
     version: prometheus::Gauge,
     evidence_lost: prometheus::IntCounter,
@@ -135,6 +138,8 @@ impl Routes {
             cost: fraction_counter(registry, &metrics::ROUTER_COST),
             unpriced: counter(registry, &metrics::ROUTER_UNPRICED),
             refused: counter(registry, &metrics::ROUTER_REFUSED),
+            left_out: counter(registry, &metrics::ROUTER_LEFT_OUT),
+            untold: counter(registry, &metrics::ROUTER_UNTOLD),
             weight: gauge(registry, &metrics::ROUTER_WEIGHT),
             version: single(&metrics::ROUTER_TABLE_VERSION),
             evidence_lost: counted(&metrics::ROUTER_EVIDENCE_LOST),
@@ -142,6 +147,12 @@ impl Routes {
         };
         for reason in Refusal::REASONS {
             routes.refused.with_label_values(&[reason]);
+        }
+        for direction in Direction::ALL.map(Direction::as_str) {
+            routes.untold.with_label_values(&[direction]);
+            for parameter in Untranslated::PARAMETERS {
+                routes.left_out.with_label_values(&[direction, parameter]);
+            }
         }
         routes
     }
@@ -424,6 +435,19 @@ impl Telemetry {
     /// The router itself refused a request.
     pub fn request_refused(&self, refusal: &Refusal) {
         self.routes.refused.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// Parameters were left out of a request that was told to a provider of another dialect; each is
+    /// one of [`Untranslated::PARAMETERS`].
+    pub fn parameters_left_out(&self, direction: Direction, parameters: &[&str]) {
+        for parameter in parameters {
+            self.routes.left_out.with_label_values(&[direction.as_str(), parameter]).inc();
+        }
+    }
+
+    /// An answer could not be told in the client's words.
+    pub fn answer_untold(&self, direction: Direction) {
+        self.routes.untold.with_label_values(&[direction.as_str()]).inc();
     }
 
     /// Nobody had time for what came of a request: it is no evidence.

@@ -1,0 +1,70 @@
+//! An error in the words of the client. Its status, its type and its wait stay what they were, as far
+//! as the other side has them.
+
+use serde_json::{Value, json};
+
+use super::Direction;
+
+/// The status that stands for another on the other side: 529 is Anthropic's alone.
+pub fn status(direction: Direction, status: u16, body: &[u8]) -> u16 {
+    match (direction, status) {
+        (Direction::ToMessages, 529) => 503,
+        (Direction::ToChat, 503) if is_overload(&read(body)["error"]) => 529,
+        (_, other) => other,
+    }
+}
+
+/// An error's body. What is no error of its interface is told as one that says no more.
+pub fn refusal(direction: Direction, status: u16, body: &[u8]) -> Vec<u8> {
+    let body = read(body);
+    let translated = match direction {
+        Direction::ToMessages => of_messages(&body["error"]),
+        Direction::ToChat => of_chat(status, &body["error"], &body["request_id"]),
+    };
+    translated.to_string().into_bytes()
+}
+
+fn read(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+fn message(error: &Value) -> &str {
+    error["message"].as_str().unwrap_or("the provider refused without a reason")
+}
+
+/// Anthropic's error for a client of OpenAI's: the type is kept, since it says most.
+pub(super) fn of_messages(error: &Value) -> Value {
+    let kind = error["type"].as_str().unwrap_or("api_error");
+    json!({"error": {"message": message(error), "type": kind, "param": null, "code": null}})
+}
+
+/// OpenAI's error for a client of Anthropic's.
+pub(super) fn of_chat(status: u16, error: &Value, request_id: &Value) -> Value {
+    let kind = match status {
+        _ if is_overload(error) => "overloaded_error",
+        _ if error["code"] == "insufficient_quota" => "billing_error",
+        400 | 422 => "invalid_request_error",
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        _ if error["code"] == "rate_limit_exceeded" => "rate_limit_error",
+        _ => "api_error",
+    };
+    json!({
+        "type": "error",
+        "error": {"type": kind, "message": message(error)},
+        "request_id": request_id,
+    })
+}
+
+fn is_overload(error: &Value) -> bool {
+    let words = ["server_is_overloaded", "slow_down", "overloaded_error", "overloaded"];
+    [&error["code"], &error["type"]]
+        .into_iter()
+        .filter_map(Value::as_str)
+        .any(|word| words.contains(&word))
+}

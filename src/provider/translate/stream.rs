@@ -1,0 +1,337 @@
+//! A stream in the words of the client, event by event.
+//!
+//! Each event is told as soon as it has come. The end is told where the provider told it, and nowhere
+//! else; after an error nothing follows.
+
+use serde_json::{Value, json};
+
+use super::super::sse::{Decoder, Frame};
+use super::Direction;
+use super::refusal;
+use super::words::{finish_reason, stop_reason, usage_of_chat, usage_of_messages};
+
+/// A stream under way.
+#[derive(Debug)]
+pub struct Stream {
+    decoder: Decoder,
+    teller: Teller,
+}
+
+#[derive(Debug)]
+enum Teller {
+    Chat(Box<ForChat>),
+    Messages(Box<ForMessages>),
+}
+
+impl Stream {
+    /// A stream of which nothing has come. `wants_usage` says whether a client of OpenAI's asked for
+    /// usage; `now` is in seconds since 1970.
+    pub fn new(direction: Direction, wants_usage: bool, now: i64) -> Self {
+        let teller = match direction {
+            Direction::ToMessages => Teller::Chat(Box::new(ForChat {
+                id: Value::Null,
+                model: Value::Null,
+                created: now,
+                wants_usage,
+                usage: json!({}),
+                calls: 0,
+                is_over: false,
+            })),
+            Direction::ToChat => Teller::Messages(Box::default()),
+        };
+        Self { decoder: Decoder::default(), teller }
+    }
+
+    /// Takes the next bytes; returns what they are in the client's words.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut told = Vec::new();
+        let teller = &mut self.teller;
+        self.decoder.feed(bytes, &mut |frame| teller.frame(&frame, &mut told));
+        told
+    }
+
+    /// The provider's stream has ended; returns what is still to be told.
+    pub fn end(&mut self) -> Vec<u8> {
+        let mut told = Vec::new();
+        let teller = &mut self.teller;
+        self.decoder.end(&mut |frame| teller.frame(&frame, &mut told));
+        if let Teller::Messages(teller) = teller {
+            // A finish reason is the end, where nobody says `[DONE]`.
+            teller.finish(&mut told);
+        }
+        told
+    }
+}
+
+impl Teller {
+    fn frame(&mut self, frame: &Frame<'_>, told: &mut Vec<u8>) {
+        let data = match frame {
+            Frame::Event { data, .. } | Frame::Tail { data, .. } | Frame::Stray(data) => data,
+            Frame::Comment => return told.extend_from_slice(b": \n\n"),
+            Frame::Oversize => return,
+        };
+        if data.trim() == "[DONE]" {
+            if let Self::Messages(teller) = self {
+                teller.finish(told);
+            }
+            return;
+        }
+        let Ok(event) = serde_json::from_str::<Value>(data) else { return };
+        match self {
+            Self::Chat(teller) => teller.event(&event, told),
+            Self::Messages(teller) => teller.chunk(&event, told),
+        }
+    }
+}
+
+/// Tells Anthropic's events as chunks of OpenAI's.
+#[derive(Debug)]
+struct ForChat {
+    id: Value,
+    model: Value,
+    created: i64,
+    wants_usage: bool,
+    usage: Value,
+    /// How many tools were called so far.
+    calls: u64,
+    is_over: bool,
+}
+
+impl ForChat {
+    fn event(&mut self, event: &Value, told: &mut Vec<u8>) {
+        if self.is_over {
+            return;
+        }
+        match event["type"].as_str().unwrap_or_default() {
+            "message_start" => {
+                let message = &event["message"];
+                (self.id, self.model) = (message["id"].clone(), message["model"].clone());
+                self.merge(&message["usage"]);
+                self.tell(&json!({"role": "assistant", "content": ""}), &Value::Null, told);
+            }
+            "content_block_start" if event["content_block"]["type"] == "tool_use" => {
+                let block = &event["content_block"];
+                let call = json!({
+                    "index": self.calls,
+                    "id": block["id"],
+                    "type": "function",
+                    "function": {"name": block["name"], "arguments": ""},
+                });
+                self.calls += 1;
+                self.tell(&json!({"tool_calls": [call]}), &Value::Null, told);
+            }
+            "content_block_delta" => self.delta(&event["delta"], told),
+            "message_delta" => {
+                self.merge(&event["usage"]);
+                let reason = event["delta"]["stop_reason"].as_str();
+                self.tell(&json!({}), &finish_reason(reason), told);
+            }
+            "message_stop" => {
+                if self.wants_usage {
+                    let mut chunk = self.around(json!([]));
+                    chunk["usage"] = usage_of_chat(&self.usage);
+                    data(&chunk, told);
+                }
+                told.extend_from_slice(b"data: [DONE]\n\n");
+                self.is_over = true;
+            }
+            "error" => {
+                data(&refusal::of_messages(&event["error"]), told);
+                self.is_over = true;
+            }
+            "ping" => told.extend_from_slice(b": ping\n\n"),
+            _ => {}
+        }
+    }
+
+    fn delta(&mut self, delta: &Value, told: &mut Vec<u8>) {
+        let translated = match delta["type"].as_str() {
+            Some("text_delta") => json!({"content": delta["text"]}),
+            Some("thinking_delta") => json!({"reasoning_content": delta["thinking"]}),
+            Some("input_json_delta") => {
+                let function = json!({"arguments": delta["partial_json"]});
+                let index = self.calls.saturating_sub(1);
+                json!({"tool_calls": [{"index": index, "function": function}]})
+            }
+            _ => return,
+        };
+        self.tell(&translated, &Value::Null, told);
+    }
+
+    /// Later counts stand for earlier ones: they are cumulative.
+    fn merge(&mut self, usage: &Value) {
+        for (name, count) in usage.as_object().into_iter().flatten() {
+            if !count.is_null() {
+                self.usage[name] = count.clone();
+            }
+        }
+    }
+
+    fn tell(&self, delta: &Value, finish: &Value, told: &mut Vec<u8>) {
+        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
+        let mut chunk = self.around(json!([choice]));
+        if self.wants_usage {
+            chunk["usage"] = Value::Null;
+        }
+        data(&chunk, told);
+    }
+
+    fn around(&self, choices: Value) -> Value {
+        json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        })
+    }
+}
+
+/// Tells OpenAI's chunks as events of Anthropic's.
+#[derive(Debug, Default)]
+struct ForMessages {
+    has_begun: bool,
+    /// Blocks that were begun.
+    blocks: u64,
+    open: Option<Open>,
+    finish: Option<String>,
+    usage: Value,
+    is_over: bool,
+}
+
+/// The block that is being told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Text,
+    Thinking,
+    Call(u64),
+}
+
+impl ForMessages {
+    fn chunk(&mut self, chunk: &Value, told: &mut Vec<u8>) {
+        if self.is_over {
+            return;
+        }
+        let error = &chunk["error"];
+        if !error.is_null() {
+            let status = error["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+            let translated = refusal::of_chat(status.unwrap_or(500), error, &Value::Null);
+            let error = json!({"type": "error", "error": translated["error"]});
+            event("error", &error, told);
+            self.is_over = true;
+            return;
+        }
+        if !self.has_begun {
+            self.begin(chunk, told);
+        }
+        if !chunk["usage"].is_null() {
+            self.usage = chunk["usage"].clone();
+        }
+        // One choice is all that this side has words for.
+        let choice = &chunk["choices"][0];
+        let delta = &choice["delta"];
+        let said = |name: &str| delta[name].as_str().filter(|text| !text.is_empty());
+        if let Some(text) = said("reasoning_content") {
+            self.open(Open::Thinking, &json!({"type": "thinking", "thinking": ""}), told);
+            self.tell(&json!({"type": "thinking_delta", "thinking": text}), told);
+        }
+        for text in [said("content"), said("refusal")].into_iter().flatten() {
+            self.open(Open::Text, &json!({"type": "text", "text": ""}), told);
+            self.tell(&json!({"type": "text_delta", "text": text}), told);
+        }
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            self.call(call, told);
+        }
+        if said("refusal").is_some() {
+            self.finish = Some("content_filter".to_owned());
+        } else if let Some(reason) = choice["finish_reason"].as_str()
+            && self.finish.is_none()
+        {
+            self.finish = Some(reason.to_owned());
+        }
+    }
+
+    fn begin(&mut self, chunk: &Value, told: &mut Vec<u8>) {
+        self.has_begun = true;
+        let message = json!({
+            "id": chunk["id"],
+            "type": "message",
+            "role": "assistant",
+            "model": chunk["model"],
+            "content": [],
+            "stop_reason": null,
+            "stop_sequence": null,
+            // What it really was is told at the end.
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        });
+        event("message_start", &json!({"type": "message_start", "message": message}), told);
+    }
+
+    fn call(&mut self, call: &Value, told: &mut Vec<u8>) {
+        let index = call["index"].as_u64().unwrap_or_default();
+        let function = &call["function"];
+        if call["id"].is_string() {
+            let (id, name) = (&call["id"], &function["name"]);
+            let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+            self.open(Open::Call(index), &block, told);
+        }
+        let arguments = function["arguments"].as_str().filter(|text| !text.is_empty());
+        if let Some(arguments) = arguments {
+            if self.open != Some(Open::Call(index)) {
+                // Blocks are told one after the other; what belongs to an earlier one is lost.
+                let message = "the provider mixed the arguments of two tools";
+                let error = json!({"type": "api_error", "message": message});
+                event("error", &json!({"type": "error", "error": error}), told);
+                self.is_over = true;
+                return;
+            }
+            self.tell(&json!({"type": "input_json_delta", "partial_json": arguments}), told);
+        }
+    }
+
+    /// Begins a block, unless it is the one that is being told.
+    fn open(&mut self, open: Open, block: &Value, told: &mut Vec<u8>) {
+        if self.open == Some(open) {
+            return;
+        }
+        self.close(told);
+        let start =
+            json!({"type": "content_block_start", "index": self.blocks, "content_block": block});
+        event("content_block_start", &start, told);
+        self.blocks += 1;
+        self.open = Some(open);
+    }
+
+    fn close(&mut self, told: &mut Vec<u8>) {
+        if self.open.take().is_some() {
+            let stop = json!({"type": "content_block_stop", "index": self.blocks - 1});
+            event("content_block_stop", &stop, told);
+        }
+    }
+
+    fn tell(&self, delta: &Value, told: &mut Vec<u8>) {
+        let index = self.blocks.saturating_sub(1);
+        let delta = json!({"type": "content_block_delta", "index": index, "delta": delta});
+        event("content_block_delta", &delta, told);
+    }
+
+    /// The end, if there was one: without a finish reason the provider told none.
+    fn finish(&mut self, told: &mut Vec<u8>) {
+        let Some(reason) = self.finish.take().filter(|_| !self.is_over) else { return };
+        self.close(told);
+        let delta = json!({"stop_reason": stop_reason(Some(&reason)), "stop_sequence": null});
+        let usage = usage_of_messages(&self.usage);
+        let end = json!({"type": "message_delta", "delta": delta, "usage": usage});
+        event("message_delta", &end, told);
+        event("message_stop", &json!({"type": "message_stop"}), told);
+        self.is_over = true;
+    }
+}
+
+fn data(value: &Value, told: &mut Vec<u8>) {
+    told.extend_from_slice(format!("data: {value}\n\n").as_bytes());
+}
+
+fn event(name: &str, value: &Value, told: &mut Vec<u8>) {
+    told.extend_from_slice(format!("event: {name}\ndata: {value}\n\n").as_bytes());
+}

@@ -1,0 +1,71 @@
+//! What is sent to one target: the client's own bytes, or its request in the provider's words.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::intake::Order;
+use super::lane::Lane;
+use crate::clock::Clock;
+use crate::provider::translate::{self, Direction, Stream};
+use crate::routing::{Refusal, Surface, Way, way};
+use crate::telemetry::Telemetry;
+
+/// A request as a target gets it.
+pub(super) struct Prepared {
+    /// Where it is sent.
+    pub surface: Surface,
+    pub body: Bytes,
+    /// How the answer is told, where in other words.
+    pub told: Option<Told>,
+}
+
+/// How an answer is told to the client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub direction: Direction,
+    /// In seconds since 1970.
+    pub now: i64,
+    wants_usage: bool,
+}
+
+impl Told {
+    /// A stream that begins.
+    pub fn stream(self) -> Stream {
+        Stream::new(self.direction, self.wants_usage, self.now)
+    }
+}
+
+/// Prepares a request for a target, if its interface has words for it.
+pub(super) fn prepare(
+    order: &Order,
+    lane: &Lane,
+    telemetry: &Telemetry,
+    clock: &Clock,
+) -> Result<Prepared, Refusal> {
+    let target = &lane.target;
+    let model = target.provider.upstream_model(&target.model);
+    let way = way(order.surface, target.provider.dialect);
+    let direction = match way {
+        Way::Never => return Err(Refusal::NoWay(order.surface.path())),
+        Way::Through => {
+            let body = match order.named.renamed(&order.body, model) {
+                Some(body) => Bytes::from(body),
+                None => order.body.clone(),
+            };
+            return Ok(Prepared { surface: order.surface, body, told: None });
+        }
+        Way::Told(direction) => direction,
+    };
+    let strictness = order.desk.route.strictness;
+    let provider = &target.provider;
+    let said = translate::request(direction, &order.body, provider, model, strictness)?;
+    telemetry.parameters_left_out(direction, &said.left_out);
+    let asked: Value = serde_json::from_slice(&order.body).unwrap_or_default();
+    let told = Told {
+        direction,
+        now: clock.now().millis() / 1_000,
+        wants_usage: asked["stream_options"]["include_usage"] == true,
+    };
+    let surface = way.leads_to(order.surface);
+    Ok(Prepared { surface, body: Bytes::from(said.body), told: Some(told) })
+}

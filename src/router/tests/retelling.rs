@@ -1,0 +1,151 @@
+//! Clients of one dialect, providers of the other.
+
+use super::*;
+use crate::provider::SloClass;
+
+const PAIRS: [(Dialect, Dialect); 2] = [
+    (Dialect::OpenaiChat, Dialect::AnthropicMessages),
+    (Dialect::AnthropicMessages, Dialect::OpenaiChat),
+];
+
+/// What a client of a dialect asks: one of Anthropic's knows no `stream_options`.
+fn asked(client: Dialect, is_streamed: bool) -> Value {
+    let mut body = question(is_streamed);
+    if client == Dialect::AnthropicMessages {
+        body.as_object_mut().unwrap().remove("stream_options");
+    }
+    body
+}
+
+/// The data of a stream's events.
+fn events(body: &str) -> Vec<Value> {
+    let lines = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    lines.map(|data| serde_json::from_str(data).unwrap_or_else(|_| json!(data))).collect()
+}
+
+#[tokio::test]
+async fn an_answer_comes_in_the_clients_words_and_is_graded_in_the_providers() {
+    for (client, provider) in PAIRS {
+        for is_streamed in [true, false] {
+            let mut stage = Stage::stable(Behavior::default(), provider).await;
+            let heard = heard(stage.post(client, &asked(client, is_streamed))).await;
+            assert_eq!((heard.status, heard.is_whole), (200, true), "{heard:?}");
+            let (text, end): (String, Value) = match (client, is_streamed) {
+                (Dialect::OpenaiChat, true) => {
+                    let events = events(&heard.body);
+                    assert_eq!(events.last(), Some(&json!("[DONE]")), "{}", heard.body);
+                    assert_eq!(events[events.len() - 2]["usage"]["completion_tokens"], 8);
+                    let choices = events.iter().map(|event| &event["choices"][0]);
+                    let text = choices.clone().filter_map(|one| one["delta"]["content"].as_str());
+                    let ends = choices.map(|one| &one["finish_reason"]);
+                    (text.collect(), ends.filter(|end| end.is_string()).cloned().collect())
+                }
+                (Dialect::OpenaiChat, false) => {
+                    let answer: Value = serde_json::from_str(&heard.body).unwrap();
+                    let choice = &answer["choices"][0];
+                    let text = choice["message"]["content"].as_str().unwrap().to_owned();
+                    (text, json!([choice["finish_reason"]]))
+                }
+                (Dialect::AnthropicMessages, true) => {
+                    let events = events(&heard.body);
+                    assert_eq!(events.last().unwrap()["type"], "message_stop", "{}", heard.body);
+                    let text = events.iter().filter_map(|event| event["delta"]["text"].as_str());
+                    let end = events[events.len() - 2]["delta"]["stop_reason"].clone();
+                    assert_eq!(events[events.len() - 2]["usage"]["output_tokens"], 8);
+                    (text.collect(), json!([end]))
+                }
+                (Dialect::AnthropicMessages, false) => {
+                    let answer: Value = serde_json::from_str(&heard.body).unwrap();
+                    let text = answer["content"][0]["text"].as_str().unwrap().to_owned();
+                    (text, json!([answer["stop_reason"]]))
+                }
+            };
+            assert!(text.starts_with("7f3a"), "{text}");
+            let expected = match client {
+                Dialect::OpenaiChat => json!(["stop"]),
+                Dialect::AnthropicMessages => json!(["end_turn"]),
+            };
+            assert_eq!(end, expected);
+            let told = stage.told().await;
+            assert_eq!((told.error_type, told.class), (ErrorType::None, SloClass::Good));
+            assert_eq!(told.usage.unwrap().output, 8);
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_come_in_the_clients_words() {
+    let http = |status| Fault::Http { status, retry_after: Some(Duration::from_secs(30)) };
+    for (client, provider) in PAIRS {
+        for (status, seen, error_type) in [
+            (401, 401, ErrorType::Http401),
+            (429, 429, ErrorType::RateLimited),
+            // Anthropic's alone; what OpenAI's clients know is 503.
+            (529, if client == Dialect::OpenaiChat { 503 } else { 529 }, ErrorType::Overloaded),
+        ] {
+            let mut stage = Stage::stable(failing(http(status)), provider).await;
+            let heard = heard(stage.post(client, &asked(client, true))).await;
+            assert_eq!(heard.status, seen, "{heard:?}");
+            let said: Value = serde_json::from_str(&heard.body).unwrap();
+            assert!(said["error"]["message"].is_string(), "{said}");
+            assert_eq!(said["type"] == "error", client == Dialect::AnthropicMessages, "{said}");
+            if status == 429 {
+                assert_eq!(heard.header("retry-after"), "30");
+            }
+            assert_eq!(stage.told().await.error_type, error_type);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_fails_in_the_clients_words_too() {
+    for (client, provider) in PAIRS {
+        let mut stage = Stage::stable(failing(Fault::OverloadedMidStream), provider).await;
+        let heard = heard(stage.post(client, &asked(client, true))).await;
+        let last = events(&heard.body).pop().unwrap();
+        assert!(last["error"]["message"].is_string(), "{}", heard.body);
+        assert_eq!(stage.told().await.error_type, ErrorType::Overloaded);
+        // No end is told that did not come.
+        let stage = Stage::stable(failing(Fault::Truncated), provider).await;
+        let heard = super::heard(stage.post(client, &asked(client, true))).await;
+        assert!(!heard.is_whole, "{heard:?}");
+        assert!(!heard.body.contains("[DONE]") && !heard.body.contains("message_stop"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_provider_has_no_words_for_is_refused_or_left_out_by_name() {
+    let client = Dialect::OpenaiChat;
+    let mut body = asked(client, false);
+    body["seed"] = json!(7);
+    let stage = Stage::stable(Behavior::default(), Dialect::AnthropicMessages).await;
+    let refused = heard(stage.post(client, &body)).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.body.contains("parameter `seed`"), "{}", refused.body);
+    assert_eq!(stage.old.stats().requests, 0);
+    let lenient = Route { strictness: Strictness::Lenient, ..route() };
+    let healthy = Behavior::default;
+    let stage = Stage::new(healthy(), healthy(), lenient, Dialect::AnthropicMessages).await;
+    assert_eq!(heard(stage.post(client, &body)).await.status, 200);
+    let dropped = "bellwether_router_translation_dropped_params_total";
+    assert_eq!(stage.value(dropped, &["param=\"seed\"", "chat_to_messages"]), 1.0);
+}
+
+#[tokio::test]
+async fn a_request_that_only_the_candidate_cannot_be_told_goes_to_stable() {
+    let mut stage = Stage::stable(Behavior::default(), Dialect::OpenaiChat).await;
+    let base_url = stage.new.base_url();
+    let other = target("new", &base_url, Dialect::AnthropicMessages);
+    stage.settings.targets.insert(other.id.clone(), other.into());
+    stage.router.reload(stage.settings.clone());
+    stage.split(10_000);
+    let mut body = asked(Dialect::OpenaiChat, false);
+    let arm = async |body: &Value| {
+        let heard = heard(stage.post(Dialect::OpenaiChat, body)).await;
+        assert_eq!(heard.status, 200, "{heard:?}");
+        heard.header("x-bellwether-arm").to_owned()
+    };
+    assert_eq!(arm(&body).await, "candidate");
+    body["seed"] = json!(7);
+    assert_eq!(arm(&body).await, "stable");
+}
