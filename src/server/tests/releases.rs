@@ -32,7 +32,8 @@ fn plan(name: &str) -> Plan {
         deadline: 12 * HOUR,
         samples_min: 300,
     };
-    let gate = |name: &str, subject| Gate { name: name.to_owned(), weight: 1, subject };
+    let gate =
+        |name: &str, subject| Gate { name: name.to_owned(), weight: 1, subject, counters: None };
     let bound = |text| Bound::parse(text).unwrap();
     Plan {
         name: name.to_owned(),
@@ -79,6 +80,7 @@ impl Play {
             plan: plan(name).seal().unwrap(),
             route: Some("chat".to_owned()),
             traffic: Traffic::Unattended,
+            datasource: None,
             freezes: Vec::new(),
             drill_age_max: 7 * 24 * HOUR,
             drill_took_max: 60 * SECOND,
