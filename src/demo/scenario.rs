@@ -80,7 +80,7 @@ impl Scenario {
                 script(&format!("- {{after: 0s, {WELL}, slow: {{share: 0.3, ttft: 900ms}}}}"))
             }
             Self::Burst => script(&format!(
-                "- {{after: 0s, {WELL}, faults: [{{kind: status, status: 500, share: 1}}]}}\n\
+                "- {{after: 0s, {WELL}, faults: [{{kind: http, status: 500}}]}}\n\
                  - {{after: 100ms, {WELL}}}"
             )),
             Self::Healthy => well(),
@@ -179,4 +179,19 @@ releases:
           rehearsal: post
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_script_that_can_be_played() {
+        for scenario in Scenario::value_variants() {
+            assert!(scenario.ill().is_ok(), "{scenario:?}: {:?}", scenario.ill());
+        }
+        assert!(well().is_ok());
+    }
 }

@@ -408,6 +408,8 @@ fn releases_show_where_they_stand_and_what_is_told_and_vanish_with_the_configura
     assert_eq!(value(&telemetry, "bellwether_release_notice", &["event=\"stage\""]), None);
     is("transitions_total", &["state=\"running\""], 0.0);
     telemetry.releases(&[reading("running", 2, &[])]);
+    telemetry.release_moved("r", "running");
+    telemetry.release_moved("r", "rolling_back");
     telemetry.releases(&[reading("rolling_back", 2, &["rolling_back"])]);
     is("notice", &["event=\"no_data\""], 0.0);
     is("notice", &["event=\"rolling_back\""], 1.0);

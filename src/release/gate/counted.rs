@@ -35,6 +35,9 @@ pub(super) struct Counted {
     relative: Relative,
     /// Whether stable's evidence sufficed after the last block.
     stable_is_bad: bool,
+    /// Whether the candidate failed while that was so: then only being worse than stable is its own
+    /// fault, also after stable has recovered.
+    failed_with_stable: bool,
 }
 
 impl Counted {
@@ -80,6 +83,7 @@ impl Counted {
             }),
             relative: Relative::new(alpha),
             stable_is_bad: false,
+            failed_with_stable: false,
         }
     }
 
@@ -87,6 +91,7 @@ impl Counted {
     pub(super) fn observe(&mut self, arms: Arms) -> Result<(), Impossible> {
         let tick = |totals: Totals| Tick::new(totals.bad, totals.finished);
         let (candidate, stable) = (tick(arms.candidate)?, tick(arms.stable)?);
+        let had_failed = self.has_failed();
         self.candidate = self.candidate.and(candidate);
         self.stable = self.stable.and(stable);
         for test in &mut self.bad {
@@ -103,6 +108,7 @@ impl Counted {
             test.observe(stable);
             self.stable_is_bad = test.ln_evidence() >= test.alpha().threshold_ln();
         }
+        self.failed_with_stable |= self.stable_is_bad && !had_failed && self.has_failed();
         Ok(())
     }
 
@@ -121,9 +127,10 @@ impl Counted {
         evidence >= BRAKE.ln()
     }
 
-    /// Whether stable is bad too, and the candidate is not shown to be worse.
+    /// Whether stable is bad too, or was when the candidate failed, and the candidate is not shown to
+    /// be worse.
     pub(super) fn is_common_cause(&self) -> bool {
-        self.stable_is_bad && !self.relative.is_latched()
+        (self.stable_is_bad || self.failed_with_stable) && !self.relative.is_latched()
     }
 
     /// What it says, but for the blocks that were left out.

@@ -119,6 +119,13 @@ impl State {
         let stage = Some(run.stage_number());
         let (state, actions, mut report) = match run.trouble(evidence) {
             Some(Trouble::Back(trigger)) => go_back(run.clone(), trigger, 1, now),
+            Some(Trouble::Held(Hold::CommonCause)) if let Some(by) = resumes(evidence) => {
+                let mut run = run.clone();
+                run.count_anew(now);
+                let state = Self::Running(run);
+                let report = report(&state, None, format!("resumed by {by}, counting anew"));
+                (state, Vec::new(), report)
+            }
             Some(Trouble::Held(hold)) => {
                 let why = run.words(&hold, &standings);
                 let told = run.settle(Some(&hold), &why, now);
@@ -209,6 +216,14 @@ fn rollback(evidence: &Evidence) -> Option<&str> {
     }
 }
 
+/// Who says that it is to go on, if an operator does.
+fn resumes(evidence: &Evidence) -> Option<&str> {
+    match &evidence.command {
+        Some(Command::Resume { by }) => Some(by),
+        _ => None,
+    }
+}
+
 fn report(state: &State, hold: Option<Hold>, why: String) -> Report {
     Report { state: state.as_str(), stage: None, passed_on: None, hold, why, gates: Vec::new() }
 }
@@ -271,7 +286,15 @@ impl Run {
         if evidence.doubt.is_some() {
             return Some(Trouble::Held(Hold::Doubtful));
         }
-        let alone = asked.find(|(_, is_common)| !is_common);
+        // Over the whole release stable's good hours hide that it is bad now; its stage tells.
+        let standings = self.gates.standings();
+        let is_shared = |trigger: &Trigger| match trigger {
+            Trigger::WholeRelease(gate) => {
+                standings.iter().any(|one| one.gate == *gate && one.is_common_cause)
+            }
+            Trigger::Operator(_) | Trigger::Alert(_) | Trigger::Gate(_) => false,
+        };
+        let alone = asked.find(|(trigger, is_common)| !is_common && !is_shared(trigger));
         let Some((trigger, _)) = alone.filter(|_| evidence.stable != Health::Bad) else {
             return Some(Trouble::Held(Hold::CommonCause));
         };
@@ -279,6 +302,14 @@ impl Run {
             return Some(Trouble::Held(Hold::Capped));
         }
         Some(Trouble::Back(trigger))
+    }
+
+    /// Forgets what was counted: what was common to both arms is over, says an operator.
+    fn count_anew(&mut self, now: Timestamp) {
+        self.gates = self.plan.gates_of(self.stage());
+        self.whole = self.plan.gates_without_end();
+        (self.since, self.outcome_at) = (now, now);
+        self.told.clear();
     }
 
     /// Tells people, unless they know.
@@ -328,9 +359,11 @@ impl Run {
             Hold::Frozen(name) => format!("frozen by `{name}`"),
             Hold::Maintenance(name) => format!("maintenance of `{name}`"),
             Hold::NoData => "nothing was heard of the candidate".to_owned(),
-            Hold::CommonCause => "a rollback is due, but stable is bad too: going back would help \
-                                  nobody"
-                .to_owned(),
+            Hold::CommonCause => {
+                "a rollback is due, but stable is bad too, or was at that moment: going back \
+                                  would help nobody; `resume` counts anew"
+                    .to_owned()
+            }
             Hold::Doubtful => "a rollback is due, but what was seen cannot be trusted".to_owned(),
             Hold::Capped => format!(
                 "a rollback is due, but the day has had the {} that it may",

@@ -305,7 +305,7 @@ async fn a_rollback_says_why_and_what_came_of_it() {
         &page,
         &[
             "Rolled back: stable has all of the traffic",
-            "<b>Outcome</b> <span>stable answers and has all of the traffic, after 0.0 s</span>",
+            "<b>Outcome</b> <span>stable answers and has all of the traffic, after 0.000 s</span>",
         ],
     );
     play.status.state = before;

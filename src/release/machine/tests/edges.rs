@@ -42,15 +42,35 @@ fn good_outcomes_in_the_same_step_do_not_take_a_failure_back() {
     assert_eq!(play.rollbacks(), [("next:1:rollback-1", &Trigger::Gate("errors".to_owned()))]);
 }
 
-/// The reference's rule looks at stable's evidence after the last block alone. So a moment in which
-/// both fail is held, and charged to the candidate as soon as stable's evidence has fallen below its
-/// threshold again. It errs to the safe side, to a stable that answers; it is an error all the same.
+/// An outage that both share is charged to nobody, also once it is over: the reference's rule would
+/// roll back one good tick later. Being worse than stable is charged at any time.
 #[test]
-fn a_moment_in_which_both_fail_is_held_while_stable_is_bad_and_rolls_back_after_it() {
+fn a_moment_in_which_both_fail_is_held_until_the_candidate_is_worse_or_somebody_counts_anew() {
     let mut play = Play::new();
     play.ticks(2, BOTH_BAD);
     assert_eq!((play.hold(), play.is("running")), (Some(&Hold::CommonCause), true));
-    assert!(play.ticks(1, GOOD).is("rolling_back"));
+    play.ticks(2 * HOUR, GOOD);
+    assert_eq!((play.hold(), play.is("running")), (Some(&Hold::CommonCause), true));
+    let mut worse = Play { state: play.state.clone(), ..Play::still(plan()) };
+    (worse.now, worse.number) = (play.now, play.number);
+    assert!((0..40).any(|_| worse.ticks(1, BAD).is("rolling_back")), "{:?}", worse.report());
+
+    play.command(resume());
+    assert_eq!((play.hold(), play.report().state), (None, "running"));
+    play.ticks(420, GOOD);
+    assert_eq!((play.stage(), play.report().gates[0].finished), (1, 420));
+    assert_eq!(play.ticks(1, GOOD).stage(), 2);
+}
+
+/// Stable's good hours must not hide from the test over the whole release that both are bad now.
+#[test]
+fn a_common_cause_of_the_stage_holds_the_test_over_the_whole_release_too() {
+    let mut play = Play::new();
+    play.ticks(421, ((0, 1), (0, 50)));
+    assert_eq!(play.stage(), 2);
+    play.ticks(100, ((1, 2), (25, 50)));
+    assert!(play.is("running") && play.rollbacks().is_empty(), "{:?}", play.report());
+    assert_eq!(play.told, [Notice::CommonCause]);
 }
 
 /// Whether so many failures at most send it back.
