@@ -181,7 +181,9 @@ impl Trip<'_> {
     }
 
     /// Passes an answer on.
-    fn answer(&self, answer: super::attempt::Answer, account: Account) -> Response {
+    fn answer(&self, answer: super::attempt::Answer, mut account: Account) -> Response {
+        // From here on it is the provider and the client that take time.
+        account.held.pause();
         let (arm, lane, id) = (account.arm, account.lane.clone(), account.id.clone());
         let (head, passing) = Passing::new(answer, account);
         let mut response = Response::from_parts(head, boxed(passing));

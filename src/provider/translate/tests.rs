@@ -488,10 +488,10 @@ proptest! {
             let mut stream = Stream::new(direction, true, 0);
             stream.feed(&bytes);
             stream.end();
-            let _ = answer(direction, &bytes, 0);
-            let _ = refusal(direction, 500, &bytes);
+            drop(answer(direction, &bytes, 0));
+            drop(refusal(direction, 500, &bytes));
             let provider = provider("https://a.example");
-            let _ = request(direction, &bytes, &provider, "m", Strictness::Lenient).is_ok();
+            drop(request(direction, &bytes, &provider, "m", Strictness::Lenient));
         }
     }
 }

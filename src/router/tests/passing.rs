@@ -78,7 +78,7 @@ async fn a_whole_answer_passes_with_its_length() {
 async fn pieces_arrive_while_the_rest_is_still_to_come() {
     // Nine tokens, each 100 ms after the one before.
     let behavior = Behavior { gap: 100 * MS, tokens: 9, ..Behavior::default() };
-    let stage = Stage::stable(behavior, Dialect::OpenaiChat).await;
+    let mut stage = Stage::stable(behavior, Dialect::OpenaiChat).await;
     let began = tokio::time::Instant::now();
     let mut response = stage.post(Dialect::OpenaiChat, &question(true)).send().await.unwrap();
     let mut first = None;
@@ -89,6 +89,10 @@ async fn pieces_arrive_while_the_rest_is_still_to_come() {
     }
     let (first, whole) = (first.unwrap_or_default(), began.elapsed());
     assert!(whole >= 700 * MS && first < whole / 2, "{first:?} of {whole:?}");
+    // What the provider takes is not held against the router.
+    stage.told().await;
+    let overhead = stage.value("bellwether_router_overhead_seconds_sum", &[]);
+    assert!(overhead < 0.5, "{overhead}");
 }
 
 #[tokio::test]
