@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::app::{App, Configuration, Options};
+use bellwether::app::{App, Configuration, FollowOptions, Follower, Options};
 use bellwether::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -135,4 +135,94 @@ async fn a_refused_reload_changes_nothing_and_a_good_one_everything() {
     let stopping = Instant::now();
     app.stop().await;
     assert!(stopping.elapsed() < Duration::from_secs(10), "{:?}", stopping.elapsed());
+}
+
+fn following(config: &Path, leader: &str, router: &str, storage: &str) -> FollowOptions {
+    FollowOptions {
+        configuration: config.to_owned(),
+        listen: "127.0.0.1:0".to_owned(),
+        router: router.to_owned(),
+        leader: leader.to_owned(),
+        token: None,
+        storage: config.with_file_name(storage),
+        clock: Clock::start(),
+    }
+}
+
+/// The version of the table that a follower obeys.
+async fn version(follower: &Follower) -> u64 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/metrics", follower.address());
+    let text = client.get(url).send().await.unwrap().text().await.unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("bellwether_router_table_version ").map(str::to_owned));
+    line.unwrap().parse::<f64>().unwrap() as u64
+}
+
+async fn models(address: std::net::SocketAddr) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(format!("http://{address}/v1/models")).send().await.unwrap();
+    answer.text().await.unwrap()
+}
+
+/// Waits until a follower obeys a table of this version.
+async fn obeys(follower: &Follower, expected: u64) {
+    let by = Instant::now() + Duration::from_secs(30);
+    while version(follower).await != expected {
+        assert!(Instant::now() < by, "{} is not {expected}", version(follower).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_router_follows_another_ones_table_and_outlives_it() {
+    let scratch = Scratch::new("follow");
+    scratch.write("rules.yml", RULES);
+    let text = config("a") + "routes: [{name: chat, stable: [a]}]\n";
+    let path = scratch.write("bellwether.yml", &text);
+    let started =
+        Options { router: Some("127.0.0.1:0".to_owned()), ..options(&path, "127.0.0.1:0") };
+    let mut leader = App::start(started).await.unwrap();
+    assert!(models(leader.router_address().unwrap()).await.contains("chat"));
+    // A reload makes the second table.
+    leader.reload().await.unwrap();
+    let table = get(&leader, "/api/v1/routing/table").await;
+    assert!(table.contains("\"version\": 2"), "{table}");
+    let url = format!("http://{}", leader.address());
+    let follower = Follower::start(following(&path, &url, "127.0.0.1:0", "f1")).await.unwrap();
+    obeys(&follower, 2).await;
+    leader.reload().await.unwrap();
+    obeys(&follower, 3).await;
+    leader.stop().await;
+    let address = follower.router_address();
+    assert!(models(address).await.contains("chat"), "the last table holds");
+    // The next one shares the address, and starts from the stored table of the one before it.
+    let storage = "f1";
+    let next = Follower::start(following(&path, &url, &address.to_string(), storage));
+    let next = next.await.unwrap();
+    assert_eq!(next.router_address(), address);
+    obeys(&next, 4).await;
+    follower.stop().await;
+    assert!(models(address).await.contains("chat"));
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_router_that_would_spend_keys_for_anybody_does_not_start() {
+    let scratch = Scratch::new("open");
+    scratch.write("rules.yml", RULES);
+    let text = config("a") + "routes: [{name: chat, stable: [a]}]\n";
+    let path = scratch.write("bellwether.yml", &text);
+    let start = async |listen: &str| {
+        let router = Some(listen.to_owned());
+        App::start(Options { router, ..options(&path, "127.0.0.1:0") }).await
+    };
+    let error = start("0.0.0.0:0").await.unwrap_err();
+    assert!(format!("{error:#}").contains("`router: {auth: none}`"), "{error:#}");
+    scratch.write("bellwether.yml", &format!("{text}router: {{auth: none}}\n"));
+    start("0.0.0.0:0").await.unwrap().stop().await;
+    scratch.write("bellwether.yml", &config("a"));
+    let error = start("127.0.0.1:0").await.unwrap_err();
+    assert!(format!("{error:#}").contains("no `routes`"), "{error:#}");
 }

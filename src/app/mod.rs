@@ -1,6 +1,7 @@
 //! Where the doers meet: each gets its settings and its channel ends. No logic lives here.
 
 mod files;
+mod follow;
 mod load;
 mod offline;
 mod plans;
@@ -12,6 +13,7 @@ mod spending;
 mod web;
 mod wiring;
 
+pub use follow::{FollowOptions, Follower};
 pub use load::{LoadError, Loaded, load};
 pub use offline::roll_back_offline;
 pub use service::{App, Configuration, Options};

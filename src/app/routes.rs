@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -21,6 +21,8 @@ use crate::telemetry::Telemetry;
 
 /// What a few thousand requests a second bring while the engine evaluates a slow group.
 const SERVED_MAX: usize = 8_192;
+/// As tokio's own listeners have it.
+const BACKLOG: u32 = 1_024;
 
 /// What the router works by.
 pub(super) fn settings(config: &Config) -> Settings {
@@ -32,6 +34,15 @@ pub(super) fn settings(config: &Config) -> Settings {
     }
 }
 
+/// Whether another process may listen on the same address at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// No: two of them would each obey a table of their own.
+    Alone,
+    /// Yes, so that the next one may start before this one stops.
+    Shared,
+}
+
 /// A listener that was bound before anything else was started.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -40,7 +51,11 @@ pub(super) struct Bound {
 }
 
 /// Binds the router's address, if one is given and the configuration lets it be used.
-pub(super) async fn bind(listen: Option<&str>, config: &Config) -> anyhow::Result<Option<Bound>> {
+pub(super) async fn bind(
+    listen: Option<&str>,
+    config: &Config,
+    sharing: Sharing,
+) -> anyhow::Result<Option<Bound>> {
     let settings = settings(config);
     let Some(listen) = listen else {
         if !settings.routes.is_empty() {
@@ -52,7 +67,7 @@ pub(super) async fn bind(listen: Option<&str>, config: &Config) -> anyhow::Resul
         !settings.routes.is_empty(),
         "`--router.listen-address` is given, but the configuration has no `routes`"
     );
-    let listener = TcpListener::bind(listen)
+    let listener = open(listen, sharing)
         .await
         .with_context(|| format!("the router cannot listen on `{listen}`"))?;
     let address = listener.local_addr()?;
@@ -64,6 +79,26 @@ pub(super) async fn bind(listen: Option<&str>, config: &Config) -> anyhow::Resul
     Ok(Some(Bound { listener, settings }))
 }
 
+async fn open(listen: &str, sharing: Sharing) -> std::io::Result<TcpListener> {
+    if sharing == Sharing::Alone {
+        return TcpListener::bind(listen).await;
+    }
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host(listen).await? {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 fn may_listen(address: SocketAddr, settings: &Settings) -> bool {
     address.ip().to_canonical().is_loopback() || settings.admission.may_face_others()
 }
@@ -72,8 +107,8 @@ fn may_listen(address: SocketAddr, settings: &Settings) -> bool {
 #[derive(Debug)]
 pub(super) struct Routes {
     router: Router,
-    table: watch::Sender<Arc<Table>>,
-    settings: watch::Sender<Settings>,
+    pub(super) table: watch::Sender<Arc<Table>>,
+    settings: watch::Sender<Arc<Settings>>,
     follower: Option<JoinHandle<()>>,
 }
 
@@ -103,7 +138,7 @@ impl Routes {
         let routes = settings.routes.len();
         let router = Router::spawn(listener, settings.clone(), ends)?;
         tracing::info!(address = %router.address(), routes, "routing");
-        let (settings, _) = watch::channel(settings);
+        let settings = watch::Sender::new(Arc::new(settings));
         Ok((Self { router, table, settings, follower: None }, results))
     }
 
@@ -128,6 +163,11 @@ impl Routes {
         }));
     }
 
+    /// What the router works by from now on.
+    pub(super) fn watch_settings(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
+    }
+
     /// Takes up another configuration.
     pub(super) fn reload(&self, config: &Config) {
         let settings = settings(config);
@@ -138,7 +178,7 @@ impl Routes {
             return;
         }
         self.router.reload(settings.clone());
-        self.settings.send_replace(settings.clone());
+        self.settings.send_replace(Arc::new(settings.clone()));
         self.table.send_modify(|table| *table = Arc::new(Table::resumed(&settings, table)));
     }
 

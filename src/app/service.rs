@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::load::{Loaded, load};
 use super::plans;
 use super::records::{self, Desk};
-use super::routes::{self, Routes};
+use super::routes::{self, Routes, Sharing};
 use super::spending::Spending;
 use super::web::Doorkeeper;
 use super::wiring::{self, Names, Post};
@@ -145,7 +145,7 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on `{}`", options.listen))?;
         let address = listener.local_addr()?;
-        let bound = routes::bind(options.router.as_deref(), &loaded.config).await?;
+        let bound = routes::bind(options.router.as_deref(), &loaded.config, Sharing::Alone).await?;
 
         let telemetry = Telemetry::new();
         telemetry.configure(&loaded.config.targets);
@@ -308,6 +308,7 @@ impl App {
             config: shown_config,
             alertmanagers: told_alertmanagers,
             evaluation_interval: steps,
+            table: routes.as_ref().map(|routes| routes.table.subscribe()),
             ready: is_ready,
             telemetry: telemetry.clone(),
             clock,

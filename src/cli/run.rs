@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::{ConfigFile, LISTEN, listen_address, runtime};
+use super::arguments::{ConfigFile, LISTEN, listen_address, runtime, server_url};
 use super::signals::{Asked, Signals};
-use crate::app::{App, Configuration, Options};
+use crate::app::{App, Configuration, FollowOptions, Follower, Options};
 use crate::clock::Clock;
 
 /// Flags of `run`.
@@ -26,6 +26,12 @@ pub(super) struct Arguments {
     /// Where clients' requests are taken and routed; no router where it is not given.
     #[arg(long = "router.listen-address", value_name = "ADDRESS", value_parser = listen_address)]
     router: Option<String>,
+    /// Route by the table of another bellwether, given by its server's URL, and do nothing else.
+    #[arg(long = "router.follow", value_name = "URL", value_parser = server_url, requires = "router")]
+    follow: Option<String>,
+    /// A file with the bearer token that the one that is followed asks for.
+    #[arg(long = "router.follow.token-file", value_name = "FILE", requires = "follow")]
+    follow_token: Option<PathBuf>,
     /// TLS, users and headers, in the format of Prometheus's own web configuration file.
     #[arg(long = "web.config.file", value_name = "FILE")]
     web: Option<PathBuf>,
@@ -37,6 +43,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
+        if let (Some(leader), Some(router)) = (&arguments.follow, &arguments.router) {
+            return follow(&arguments, leader, router, signals).await;
+        }
         let options = Options {
             configuration: Configuration::File(arguments.config.path),
             listen: arguments.listen,
@@ -66,4 +75,39 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Routes by another one's table until SIGTERM.
+async fn follow(
+    arguments: &Arguments,
+    leader: &str,
+    router: &str,
+    mut signals: Signals,
+) -> anyhow::Result<ExitCode> {
+    let options = FollowOptions {
+        configuration: arguments.config.path.clone(),
+        listen: arguments.listen.clone(),
+        router: router.to_owned(),
+        leader: leader.to_owned(),
+        token: arguments.follow_token.clone(),
+        storage: arguments.storage.clone(),
+        clock: Clock::start(),
+    };
+    let follower = Follower::start(options).await?;
+    loop {
+        match signals.next().await {
+            Asked::Stop => break,
+            Asked::Reload => {
+                if let Err(error) = follower.reload().await {
+                    tracing::error!("configuration not reloaded, the old one holds: {error:#}");
+                }
+            }
+        }
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        () = follower.stop() => {}
+        () = signals.stop() => tracing::warn!("asked twice: stopping at once"),
+    }
+    Ok(ExitCode::SUCCESS)
 }

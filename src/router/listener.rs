@@ -14,6 +14,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
 
 use super::crew::{Crew, Hall};
@@ -32,6 +33,8 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 const STREAMS_MAX: u32 = 256;
 /// A server that hears nothing asks whether the client is there.
 const ALIVE: Duration = Duration::from_secs(20);
+/// How long connections are still taken once a stop was asked for.
+const LAST_CALL: Duration = Duration::from_millis(100);
 /// The pause after a failed accept; without it, a process out of descriptors would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -127,8 +130,15 @@ async fn serve(
             }
         }
     }
-    drop(listener);
+    // Who is in the queue already has been promised an answer: where another process listens on the
+    // same address, nobody else would give it.
     closing.send_replace(true);
+    let by = Instant::now() + LAST_CALL;
+    while let Ok(Ok((stream, peer))) = timeout_at(by, listener.accept()).await {
+        let (application, is_closing) = (application.clone(), is_closing.clone());
+        connections.spawn(converse(stream, peer, application, is_closing));
+    }
+    drop(listener);
     while connections.join_next().await.is_some() {}
 }
 

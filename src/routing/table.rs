@@ -99,6 +99,11 @@ impl Table {
     /// The table that takes up a stored one: its version goes on, and its splits hold for the routes
     /// that are still there, on the same stable, with candidates that are still known.
     pub fn resumed(settings: &Settings, stored: &Self) -> Self {
+        Self { version: stored.version + 1, ..Self::followed(settings, stored) }
+    }
+
+    /// Another one's table, as far as it fits these routes: under its version.
+    pub fn followed(settings: &Settings, stored: &Self) -> Self {
         let splits = settings.routes.iter().filter_map(|route| {
             let arms = stored.arms(&route.id)?;
             let is_known = |id: &TargetId| settings.targets.contains_key(id);
@@ -110,7 +115,7 @@ impl Table {
             };
             holds.then(|| (route.id.clone(), split))
         });
-        stored.next(settings, &splits.collect())
+        Self { version: stored.version, ..stored.next(settings, &splits.collect()) }
     }
 
     /// Grows with every table.

@@ -29,10 +29,11 @@ use super::guard::{self, Guard, PeerCertificate};
 use super::outbox::OutboxRequest;
 use super::query::Queries;
 use super::releases::{self, ReleaseRequest};
-use super::{admin, api, exposition, hook, outbox, page, query, selection, status, targets};
+use super::{admin, api, exposition, hook, outbox, page, query, selection, status, table, targets};
 use crate::clock::Clock;
 use crate::engine::Snapshot;
 use crate::model::JournalStanding;
+use crate::routing::Table;
 use crate::series::Store;
 use crate::telemetry::Telemetry;
 
@@ -63,6 +64,8 @@ pub struct Views {
     pub alertmanagers: watch::Receiver<Arc<[String]>>,
     /// The step of subqueries that name none: `global: evaluation_interval`, as in Prometheus.
     pub evaluation_interval: watch::Receiver<Duration>,
+    /// The routing table, where requests are routed.
+    pub table: Option<watch::Receiver<Arc<Table>>>,
     /// Whether the service is ready.
     pub ready: watch::Receiver<bool>,
     /// Instruments.
@@ -104,6 +107,25 @@ impl Server {
         Ok(Self { address, stop, task })
     }
 
+    /// Serves metrics and health alone, to whoever reaches it.
+    pub fn bare(
+        listener: TcpListener,
+        telemetry: Telemetry,
+        ready: watch::Receiver<bool>,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let application = Router::new()
+            .merge(exposition::routes(telemetry))
+            .merge(admin::states(ready))
+            .fallback(nothing_here)
+            .layer(axum::middleware::map_response(plain_about_types));
+        // Nobody opens another door.
+        let door = watch::channel(Arc::default()).1;
+        let task = tokio::spawn(serve(listener, application, door, stopped));
+        Ok(Self { address, stop, task })
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -135,6 +157,7 @@ fn application(views: &Views) -> Router {
         .merge(status::routes(views, queries))
         .merge(outbox::routes(views.outbox.clone(), views.snapshot.clone()))
         .merge(releases::routes(views.releases.clone(), views.snapshot.clone()))
+        .merge(table::routes(views.table.clone()))
         .merge(page::routes(views))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)

@@ -27,6 +27,7 @@ mod selection;
 mod shape;
 mod slos;
 mod status;
+mod table;
 mod targets;
 mod tls;
 

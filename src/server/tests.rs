@@ -112,6 +112,7 @@ impl House {
             config,
             alertmanagers,
             evaluation_interval,
+            table: None,
             ready: is_ready,
             telemetry: Telemetry::new(),
             clock,

@@ -398,6 +398,7 @@ async fn ours(samples: &Samples) -> (Server, String) {
         config: watch::channel(Arc::from("")).1,
         alertmanagers: watch::channel(Arc::from([])).1,
         evaluation_interval: watch::channel(Duration::from_secs(60)).1,
+        table: None,
         ready: watch::channel(true).1,
         telemetry: Telemetry::new(),
         clock,

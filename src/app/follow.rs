@@ -1,0 +1,200 @@
+//! A router that follows another bellwether: the same routes, that one's table, and nothing else.
+//!
+//! It probes nothing, judges nothing and keeps no journal, so that any number of them may run, and the
+//! next may start on the same address before the one before it stops. Whatever becomes of the one that
+//! is followed, the last table holds; a start without it goes by the table that was stored.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use super::load::{Loaded, load};
+use super::routes::{self, Routes, Sharing};
+use crate::clock::Clock;
+use crate::model::{HttpSettings, SecretSource};
+use crate::routing::{Settings, Table};
+use crate::server::Server;
+use crate::telemetry::Telemetry;
+use crate::upstream::{self, ClientOptions, Idle, Reach, describe};
+
+/// A rollback reaches those who follow within this time.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Longer than any answer of a server that is well.
+const PATIENCE: Duration = Duration::from_secs(5);
+const TABLE_BYTES_MAX: usize = 4 << 20;
+/// From SIGTERM to the end: nothing but answers under way is waited for.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What `run --router.follow` decides.
+#[derive(Debug)]
+pub struct FollowOptions {
+    /// The configuration file: its routes, providers and targets count.
+    pub configuration: PathBuf,
+    /// Where metrics and health are served.
+    pub listen: String,
+    /// Where the router listens.
+    pub router: String,
+    /// The one that is followed, as its server's URL.
+    pub leader: String,
+    /// A file with the token that is shown there, if one is.
+    pub token: Option<PathBuf>,
+    /// Where the last table is stored.
+    pub storage: PathBuf,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A router that follows.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    server: Server,
+    routes: Routes,
+    ready: watch::Sender<bool>,
+    watcher: JoinHandle<()>,
+}
+
+impl Follower {
+    /// Starts; the one that is followed need not be there.
+    pub async fn start(options: FollowOptions) -> anyhow::Result<Self> {
+        let loaded = read(options.configuration.clone()).await?;
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let config = &loaded.config;
+        let bound = routes::bind(Some(&options.router), config, Sharing::Shared).await?;
+        let bound = bound.context("the router needs an address")?;
+        let listener = TcpListener::bind(&options.listen)
+            .await
+            .with_context(|| format!("cannot listen on `{}`", options.listen))?;
+        let telemetry = Telemetry::new();
+        let (ready, is_ready) = watch::channel(false);
+        let server = Server::bare(listener, telemetry.clone(), is_ready)?;
+        let (routes, mut results) =
+            Routes::start(bound, options.storage, options.clock, telemetry).await?;
+        // Who is followed decides, by its own evidence.
+        tokio::spawn(async move { while results.recv().await.is_some() {} });
+        let leader = Leader::new(&options.leader, options.token)?;
+        let watcher =
+            tokio::spawn(watch_leader(leader, routes.table.clone(), routes.watch_settings()));
+        ready.send_replace(true);
+        tracing::info!(address = %server.address(), "listening");
+        Ok(Self { path: options.configuration, server, routes, ready, watcher })
+    }
+
+    /// Where metrics and health are served.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Where the router listens.
+    pub fn router_address(&self) -> SocketAddr {
+        self.routes.address()
+    }
+
+    /// Reads the configuration again. A mistake anywhere keeps all of the old one.
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        let loaded = read(self.path.clone()).await?;
+        self.routes.reload(&loaded.config);
+        tracing::info!("configuration reloaded");
+        Ok(())
+    }
+
+    /// Takes no new request, and lets answers under way finish.
+    pub async fn stop(self) {
+        self.ready.send_replace(false);
+        self.watcher.abort();
+        self.routes.stop(STOP_DEADLINE * 9 / 10).await;
+        self.server.stop(STOP_DEADLINE / 10).await;
+    }
+}
+
+async fn read(path: PathBuf) -> anyhow::Result<Loaded> {
+    Ok(tokio::task::spawn_blocking(move || load(&path)).await??)
+}
+
+/// The one that is followed.
+#[derive(Debug)]
+struct Leader {
+    client: reqwest::Client,
+    url: String,
+    token: Option<SecretSource>,
+}
+
+impl Leader {
+    fn new(url: &str, token: Option<PathBuf>) -> anyhow::Result<Self> {
+        let options =
+            ClientOptions { connect_timeout: PATIENCE, idle: Idle::Kept, reach: Reach::of(url) };
+        let client = upstream::client(&HttpSettings::default(), &options)?;
+        let url = format!("{}/api/v1/routing/table", url.trim_end_matches('/'));
+        Ok(Self { client, url, token: token.map(SecretSource::File) })
+    }
+
+    /// Takes up the table that holds there, if it is another.
+    async fn ask(
+        &self,
+        table: &watch::Sender<Arc<Table>>,
+        settings: &Settings,
+    ) -> anyhow::Result<()> {
+        let fetched = tokio::time::timeout(PATIENCE, self.fetch()).await;
+        let found = Table::followed(settings, &fetched.context("it does not answer")??);
+        table.send_if_modified(|held| {
+            // An older leader, or one that began anew, is followed all the same.
+            let is_other = **held != found;
+            if is_other {
+                *held = Arc::new(found);
+            }
+            is_other
+        });
+        Ok(())
+    }
+
+    async fn fetch(&self) -> anyhow::Result<Table> {
+        let mut request = self.client.get(&self.url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(upstream::read_secret(token)?.expose());
+        }
+        let response = request.send().await.map_err(|error| anyhow::anyhow!(describe(&error)))?;
+        anyhow::ensure!(response.status().is_success(), "it answers {}", response.status());
+        let mut response = response;
+        let mut bytes = Vec::new();
+        while let Some(piece) =
+            response.chunk().await.map_err(|error| anyhow::anyhow!(describe(&error)))?
+        {
+            bytes.extend_from_slice(&piece);
+            anyhow::ensure!(bytes.len() <= TABLE_BYTES_MAX, "the table is too large");
+        }
+        Ok(Table::parse(&String::from_utf8(bytes)?)?)
+    }
+}
+
+async fn watch_leader(
+    leader: Leader,
+    table: watch::Sender<Arc<Table>>,
+    settings: watch::Receiver<Arc<Settings>>,
+) {
+    let mut turns = tokio::time::interval(PERIOD);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_missed = false;
+    loop {
+        turns.tick().await;
+        let settings = Arc::clone(&settings.borrow());
+        // Said once: the next turn is a second away.
+        match leader.ask(&table, &settings).await {
+            Ok(()) if was_missed => {
+                was_missed = false;
+                tracing::info!("the leader answers again");
+            }
+            Err(error) if !was_missed => {
+                was_missed = true;
+                tracing::warn!("no table is had from the leader, the last one holds: {error:#}");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
