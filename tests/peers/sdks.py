@@ -1,7 +1,7 @@
 """Asks a router with the official OpenAI and Anthropic clients, as their users do, and prints what
 came back as JSON.
 
-python3 sdks.py URL CASE [KEY]: a case is the name of one of the functions below.
+python3 sdks.py URL CASE KEY MODEL: a case is the name of one of the functions below.
 """
 
 import json
@@ -15,7 +15,7 @@ import anthropic  # noqa: E402
 import openai  # noqa: E402
 
 url, case = sys.argv[1], sys.argv[2]
-key = sys.argv[3] if len(sys.argv) > 3 else "sk-anything"
+key, model = sys.argv[3], sys.argv[4]
 # What the clients themselves repeat would hide what the router does.
 chat = openai.OpenAI(base_url=url + "/v1", api_key=key, max_retries=0, timeout=20)
 messages = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=20)
@@ -24,7 +24,7 @@ ask = [{"role": "user", "content": "say exactly 7f3a"}]
 
 
 def openai_plain():
-    raw = chat.chat.completions.with_raw_response.create(model="gpt", messages=ask, max_tokens=16)
+    raw = chat.chat.completions.with_raw_response.create(model=model, messages=ask, max_tokens=16)
     answer = raw.parse()
     return {
         "text": answer.choices[0].message.content,
@@ -37,7 +37,7 @@ def openai_plain():
 def openai_stream():
     text, finish, usage = "", None, None
     with chat.chat.completions.create(
-        model="gpt",
+        model=model,
         messages=ask,
         max_tokens=16,
         stream=True,
@@ -56,7 +56,7 @@ def openai_models():
 
 
 def anthropic_plain():
-    raw = messages.messages.with_raw_response.create(model="claude", messages=ask, max_tokens=16)
+    raw = messages.messages.with_raw_response.create(model=model, messages=ask, max_tokens=16)
     answer = raw.parse()
     return {
         "text": answer.content[0].text,
@@ -67,7 +67,7 @@ def anthropic_plain():
 
 
 def anthropic_stream():
-    with messages.messages.stream(model="claude", messages=ask, max_tokens=16) as stream:
+    with messages.messages.stream(model=model, messages=ask, max_tokens=16) as stream:
         text = "".join(stream.text_stream)
         last = stream.get_final_message()
     return {"text": text, "finish": last.stop_reason, "tokens": last.usage.output_tokens}

@@ -110,9 +110,16 @@ impl Stage {
     }
 
     fn ask(&self, case: &str, key: &str) -> Value {
+        self.ask_for(case, key, if case.starts_with("openai") { "gpt" } else { "claude" })
+    }
+
+    fn ask_for(&self, case: &str, key: &str, model: &str) -> Value {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/sdks.py");
-        let output =
-            Command::new("python3").arg(script).args([&self.url, case, key]).output().unwrap();
+        let output = Command::new("python3")
+            .arg(script)
+            .args([&self.url, case, key, model])
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         serde_json::from_str(&said)
             .unwrap_or_else(|error| panic!("{case}: {error}: {said} {output:?}"))
@@ -144,6 +151,31 @@ fn official_clients_are_answered() {
     }
     for case in ["openai_models", "anthropic_models"] {
         assert_eq!(stage.ask(case, KEY)["ids"], json!(["claude", "gpt"]));
+    }
+}
+
+/// The route of the other dialect's provider, for each client.
+#[test]
+fn official_clients_are_answered_by_providers_of_the_other_dialect() {
+    let stage = Stage::new("crossed", "phases: [{after: 0s, tokens: 6}]\n", "none");
+    for (case, model, finish) in [
+        ("openai_plain", "claude", "stop"),
+        ("openai_stream", "claude", "stop"),
+        ("anthropic_plain", "gpt", "end_turn"),
+        ("anthropic_stream", "gpt", "end_turn"),
+    ] {
+        let said = stage.ask_for(case, KEY, model);
+        assert!(said["text"].as_str().is_some_and(|text| text.starts_with("7f3a")), "{said}");
+        assert_eq!((&said["finish"], &said["tokens"]), (&json!(finish), &json!(6)), "{said}");
+    }
+    for (fault, openai, anthropic) in [
+        ("{kind: http, status: 401, share: 1}", "AuthenticationError", "AuthenticationError"),
+        ("{kind: http, status: 429, share: 1}", "RateLimitError", "RateLimitError"),
+    ] {
+        let script = format!("phases: [{{after: 0s, faults: [{fault}]}}]\n");
+        let stage = Stage::new("crossed-errors", &script, "none");
+        assert_eq!(stage.ask_for("openai_plain", KEY, "claude")["error"], openai);
+        assert_eq!(stage.ask_for("anthropic_stream", KEY, "gpt")["error"], anthropic);
     }
 }
 
