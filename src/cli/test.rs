@@ -134,7 +134,7 @@ fn run(arguments: &RulesArguments) -> Vec<FileResult> {
             tests: Vec::new(),
         });
     }
-    for (file, result) in run_all(&suites, &jobs) {
+    for (file, result) in run_all(&suites, &jobs, arguments) {
         results[file].tests.push(result);
     }
     results
@@ -145,7 +145,11 @@ fn unknown(arguments: &RulesArguments) -> Unknown {
 }
 
 /// The results in the order of the jobs.
-fn run_all(suites: &[Option<Suite>], jobs: &[(usize, usize)]) -> Vec<(usize, TestResult)> {
+fn run_all(
+    suites: &[Option<Suite>],
+    jobs: &[(usize, usize)],
+    arguments: &RulesArguments,
+) -> Vec<(usize, TestResult)> {
     let next = AtomicUsize::new(0);
     // Threads that share nothing else hand in what they did.
     let done: Mutex<Vec<(usize, TestResult)>> = Mutex::new(Vec::with_capacity(jobs.len()));
@@ -156,7 +160,7 @@ fn run_all(suites: &[Option<Suite>], jobs: &[(usize, usize)]) -> Vec<(usize, Tes
         } {
             let Some(suite) = &suites[*file] else { continue };
             let started = Instant::now();
-            let report = suite.run(*test);
+            let report = if arguments.debug { suite.run_and_look(*test) } else { suite.run(*test) };
             let took = started.elapsed();
             let result = TestResult { name: suite.script().name(*test), report, took };
             done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((job, result));

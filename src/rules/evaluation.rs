@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::alert::{Alert, AlertState, incident};
+use super::known::{Known, Shown};
 use super::no_data::{self, NoData};
 use super::spec::{AlertingSpec, RecordingSpec};
 use super::state::{self, Finding};
@@ -76,6 +77,8 @@ pub(super) struct Setting<'a> {
     pub(super) subquery_step: Duration,
     pub(super) context: &'a Context,
     pub(super) source: &'a dyn Source,
+    /// The rule's expression as Prometheus writes it.
+    pub(super) expr: &'a str,
     /// How often the rule's queries asked whether they may go on.
     pub(super) asked: Cell<u64>,
 }
@@ -111,31 +114,44 @@ impl Setting<'_> {
     pub(super) fn record(
         &self,
         rule: &RecordingSpec,
+        known: &mut Known,
     ) -> Result<(Vector, Vec<Annotation>), RuleError> {
-        let (mut vector, annotations) = self.ask(&rule.expr, self.at - self.query_offset)?;
+        let (vector, annotations) = self.ask(&rule.expr, self.at - self.query_offset)?;
         if self.limit > 0 && vector.len() > self.limit {
             return Err(RuleError::Limit { limit: self.limit, found: vector.len() });
         }
-        let own: Vec<(&str, &str)> = [(Labels::NAME, rule.record.as_str())]
-            .into_iter()
-            .chain(rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-            .collect();
-        let mut seen = BTreeSet::new();
-        for (labels, _) in &mut vector {
-            *labels = overlaid(labels, own.iter().copied());
-            if !seen.insert(labels.clone()) {
-                return Err(RuleError::SameLabels(labels.clone()));
+        let own = || {
+            [(Labels::NAME, rule.record.as_str())]
+                .into_iter()
+                .chain(rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        };
+        let (made, is_known) = known.made(&vector, |labels, _| overlaid(labels, own()));
+        if !is_known {
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = made.iter().find(|labels| !seen.insert(*labels)) {
+                // Or the same result would pass the next time.
+                *known = Known::default();
+                return Err(RuleError::SameLabels(twice.clone()));
             }
         }
-        Ok((vector, annotations))
+        let vector = made.into_iter().zip(vector).map(|(labels, (_, value))| (labels, value));
+        Ok((vector.collect(), annotations))
     }
 
     /// The samples of an alerting rule by the labels of their alerts.
-    fn find(&self, rule: &AlertingSpec) -> Result<(Found, Vec<Annotation>), RuleError> {
+    fn find(
+        &self,
+        rule: &AlertingSpec,
+        known: &mut Known,
+    ) -> Result<(Found, Vec<Annotation>), RuleError> {
         let (vector, annotations) = self.ask(&rule.expr, self.at - self.query_offset)?;
+        if !rule.labels.values().all(Template::is_plain) {
+            // They may say the value, or ask something.
+            *known = Known::default();
+        }
+        let (made, _) = known.made(&vector, |sample, value| self.labels(rule, sample, value));
         let mut found = Found::new();
-        for (sample, value) in vector {
-            let labels = self.labels(rule, &sample, value);
+        for (labels, (sample, value)) in made.into_iter().zip(vector) {
             if found.insert(labels.clone(), (sample, value)).is_some() {
                 return Err(RuleError::SameLabels(labels));
             }
@@ -176,12 +192,12 @@ impl Setting<'_> {
         expand(template, &scope)
     }
 
-    fn finding(&self, rule: &AlertingSpec, sample: &Labels, value: f64) -> Finding {
+    fn finding(&self, rule: &AlertingSpec, sample: &Labels, value: f64) -> Finding<'_> {
         let annotations = rule.annotations.iter().map(|(name, template)| Label {
             name: name.as_str().into(),
             value: self.fill(template, sample, value).into(),
         });
-        Finding { annotations: annotations.collect(), value, expr: rule.expr.to_string() }
+        Finding { annotations: annotations.collect(), value, expr: self.expr }
     }
 
     /// The alerts that a limit lets in: those that are known go on, new ones come in the order of
@@ -219,7 +235,7 @@ impl Setting<'_> {
             fired_at: None,
             resolved_at: None,
             keep_firing_since: None,
-            expr: rule.expr.to_string(),
+            expr: self.expr.to_owned(),
             rule: rule.alert.clone(),
             group: self.group.to_owned(),
             file: self.file.to_owned(),
@@ -232,8 +248,10 @@ impl Setting<'_> {
         &self,
         rule: &AlertingSpec,
         alerts: &mut Alerts,
+        known: &mut Known,
+        shown: &mut Shown,
     ) -> Result<Judgement, RuleError> {
-        let (found, annotations) = self.find(rule)?;
+        let (found, annotations) = self.find(rule, known)?;
         if found.is_empty() && self.has_nothing(rule) {
             let transitions = match rule.no_data {
                 NoData::Ok => None,
@@ -241,7 +259,7 @@ impl Setting<'_> {
                 NoData::Firing => Some(self.go_on(rule, alerts)),
             };
             if let Some(transitions) = transitions {
-                let series = written(alerts);
+                let series = shown.written(alerts);
                 return Ok(Judgement { series, transitions, annotations, refusal: None });
             }
         }
@@ -272,7 +290,7 @@ impl Setting<'_> {
             }
         }
         *alerts = moved;
-        Ok(Judgement { series: written(alerts), transitions, annotations, refusal })
+        Ok(Judgement { series: shown.written(alerts), transitions, annotations, refusal })
     }
 
     /// Whether the rule says what having no data means, and there is none.
@@ -318,11 +336,9 @@ impl Setting<'_> {
                 }
                 let is_new = before.active_at == self.at && before.fired_at.is_none();
                 let from = if is_new { AlertState::Inactive } else { before.state };
-                let finding = Finding {
-                    annotations: before.annotations.clone(),
-                    value: before.value,
-                    expr: before.expr.clone(),
-                };
+                let expr = before.expr.clone();
+                let (annotations, value) = (before.annotations.clone(), before.value);
+                let finding = Finding { annotations, value, expr: &expr };
                 let begin = || self.begin(rule, &labels);
                 let alert = state::found(Some(before), finding, rule.holds, self.at, begin);
                 note(&mut transitions, from, &alert);
@@ -338,8 +354,9 @@ impl Setting<'_> {
         &self,
         rule: &AlertingSpec,
         alerts: &Alerts,
+        known: &mut Known,
     ) -> Result<Vec<Alert>, RuleError> {
-        let (found, _) = self.find(rule)?;
+        let (found, _) = self.find(rule, known)?;
         let (found, _) = self.admit(found, alerts);
         let mut firing = Vec::new();
         for (labels, (sample, value)) in found {
@@ -382,21 +399,6 @@ fn note(transitions: &mut Vec<Transition>, from: AlertState, alert: &Alert) {
     if from != alert.state {
         transitions.push(Transition { alert: alert.clone(), from, to: alert.state });
     }
-}
-
-/// `ALERTS` and `ALERTS_FOR_STATE` of the alerts that are pending or firing.
-fn written(alerts: &Alerts) -> Vector {
-    let active = alerts.values().filter(|alert| alert.state != AlertState::Inactive);
-    active
-        .flat_map(|alert| {
-            let shown = overlaid(
-                &alert.labels,
-                [(Labels::NAME, "ALERTS"), ("alertstate", alert.state.as_str())].into_iter(),
-            );
-            let since = alert.active_at.millis().div_euclid(1000) as f64;
-            [(shown, 1.0), (alert.labels.with(Labels::NAME, "ALERTS_FOR_STATE"), since)]
-        })
-        .collect()
 }
 
 fn overlaid<'l>(labels: &Labels, over: impl Iterator<Item = (&'l str, &'l str)>) -> Labels {

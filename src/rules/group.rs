@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::alert::{Alert, AlertState};
 use super::evaluation::{Alerts, Context, Judgement, RuleError, Setting, Transition, Vector};
+use super::known::{Known, Shown};
 use super::spec::{GroupSpec, RuleSpec};
 use super::status::{Health, RuleKind, RuleStatus};
 use crate::model::{Labels, Sample, Timestamp, stale_marker};
@@ -59,6 +60,8 @@ pub struct Group {
     subquery_step: Duration,
     /// As long as `spec.rules`, in the same order.
     pub(super) rules: Vec<Memory>,
+    /// Their expressions as Prometheus writes them, likewise.
+    exprs: Vec<String>,
     /// Series of rules that a reload took away; the next evaluation ends them.
     orphans: BTreeSet<Labels>,
 }
@@ -69,6 +72,8 @@ pub(super) struct Memory {
     /// The series of the last evaluation that did not fail.
     pub(super) written: BTreeSet<Labels>,
     pub(super) alerts: Alerts,
+    known: Known,
+    shown: Shown,
     /// `None` before the first evaluation.
     last: Option<Timestamp>,
     error: Option<RuleError>,
@@ -82,6 +87,7 @@ impl Group {
             query_offset: spec.query_offset.unwrap_or(defaults.query_offset),
             subquery_step: defaults.interval,
             rules: spec.rules.iter().map(|_| Memory::default()).collect(),
+            exprs: spec.rules.iter().map(|rule| rule.expr().to_string()).collect(),
             orphans: BTreeSet::new(),
             spec,
         }
@@ -134,11 +140,11 @@ impl Group {
     ) -> Evaluation {
         let mut evaluation = Evaluation::default();
         let mut rules = std::mem::take(&mut self.rules);
-        for (spec, rule) in self.spec.rules.iter().zip(&mut rules) {
+        for (position, (spec, rule)) in self.spec.rules.iter().zip(&mut rules).enumerate() {
             rule.last = Some(at);
             let result = {
                 let source: &dyn Source = memory;
-                self.one(spec, &mut rule.alerts, at, source, context)
+                one(&self.setting(position, at, source, context), spec, rule)
             };
             let judgement = match result {
                 Ok(judgement) => judgement,
@@ -154,10 +160,15 @@ impl Group {
             evaluation.samples += judgement.series.len();
             evaluation.transitions.extend(judgement.transitions);
             evaluation.annotations.extend(judgement.annotations);
-            let written = self.write(at, &judgement.series, memory);
-            let ended: Vec<_> = rule.written.difference(&written).collect();
-            self.end_series(at, ended, memory);
-            rule.written = written;
+            self.write(at, &judgement.series, memory);
+            let series = &judgement.series;
+            let is_same = series.len() == rule.written.len()
+                && series.iter().all(|(labels, _)| rule.written.contains(labels));
+            if !is_same {
+                let written = label_sets(series);
+                self.end_series(at, rule.written.difference(&written), memory);
+                rule.written = written;
+            }
         }
         self.rules = rules;
         let orphans = std::mem::take(&mut self.orphans);
@@ -174,17 +185,20 @@ impl Group {
     /// Until an alert is confirmed, each call begins a new incident for it.
     pub fn peek(&self, at: Timestamp, overlay: &mut dyn Sink, context: &Context) -> Vec<Alert> {
         let mut firing = Vec::new();
-        for (spec, rule) in self.spec.rules.iter().zip(&self.rules) {
+        for (position, (spec, rule)) in self.spec.rules.iter().zip(&self.rules).enumerate() {
             let source: &dyn Source = overlay;
-            let setting = self.setting(at, source, context);
+            let setting = self.setting(position, at, source, context);
+            let mut known = rule.known.clone();
             match spec {
                 RuleSpec::Recording(recording) => {
-                    let Ok((series, _)) = setting.record(recording) else { continue };
-                    let written = self.write(at, &series, overlay);
+                    let Ok((series, _)) = setting.record(recording, &mut known) else { continue };
+                    self.write(at, &series, overlay);
+                    let written = label_sets(&series);
                     self.end_series(at, rule.written.difference(&written), overlay);
                 }
                 RuleSpec::Alerting(alerting) => {
-                    firing.extend(setting.foresee(alerting, &rule.alerts).unwrap_or_default());
+                    let found = setting.foresee(alerting, &rule.alerts, &mut known);
+                    firing.extend(found.unwrap_or_default());
                 }
             }
         }
@@ -268,7 +282,8 @@ impl Group {
         }
         for (spec, rule) in self.spec.rules.iter().zip(&mut self.rules) {
             if let Some(memory) = by_identity.get_mut(&identity(spec)).and_then(Vec::pop) {
-                *rule = memory;
+                // What was made of labels was made by the former rule.
+                *rule = Memory { known: Known::default(), shown: Shown::default(), ..memory };
             }
         }
         self.orphans.extend(old.orphans);
@@ -284,8 +299,10 @@ impl Group {
         self.end_series(at, &orphans, memory);
     }
 
+    /// What the rule at a position is evaluated with.
     fn setting<'a>(
         &'a self,
+        position: usize,
         at: Timestamp,
         source: &'a dyn Source,
         context: &'a Context,
@@ -299,34 +316,16 @@ impl Group {
             subquery_step: self.subquery_step,
             context,
             source,
+            expr: self.exprs.get(position).map_or("", String::as_str),
             asked: Cell::new(0),
         }
     }
 
-    fn one(
-        &self,
-        spec: &RuleSpec,
-        alerts: &mut Alerts,
-        at: Timestamp,
-        source: &dyn Source,
-        context: &Context,
-    ) -> Result<Judgement, RuleError> {
-        let setting = self.setting(at, source, context);
-        match spec {
-            RuleSpec::Recording(rule) => {
-                let (series, annotations) = setting.record(rule)?;
-                Ok(Judgement { series, annotations, transitions: Vec::new(), refusal: None })
-            }
-            RuleSpec::Alerting(rule) => setting.judge(rule, alerts),
-        }
-    }
-
-    fn write(&self, at: Timestamp, series: &Vector, memory: &mut dyn Sink) -> BTreeSet<Labels> {
+    fn write(&self, at: Timestamp, series: &Vector, memory: &mut dyn Sink) {
         let at = at - self.query_offset;
         for (labels, value) in series {
             memory.append(labels, Sample { at, value: *value });
         }
-        series.iter().map(|(labels, _)| labels.clone()).collect()
     }
 
     fn end_series<'l>(
@@ -340,6 +339,25 @@ impl Group {
             memory.append(labels, Sample { at, value: stale_marker() });
         }
     }
+}
+
+fn one(
+    setting: &Setting<'_>,
+    spec: &RuleSpec,
+    memory: &mut Memory,
+) -> Result<Judgement, RuleError> {
+    let Memory { alerts, known, shown, .. } = memory;
+    match spec {
+        RuleSpec::Recording(rule) => {
+            let (series, annotations) = setting.record(rule, known)?;
+            Ok(Judgement { series, annotations, transitions: Vec::new(), refusal: None })
+        }
+        RuleSpec::Alerting(rule) => setting.judge(rule, alerts, known, shown),
+    }
+}
+
+fn label_sets(series: &Vector) -> BTreeSet<Labels> {
+    series.iter().map(|(labels, _)| labels.clone()).collect()
 }
 
 /// What a rule is known by over a reload.

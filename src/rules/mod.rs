@@ -10,6 +10,7 @@ mod fields;
 mod file;
 mod group;
 mod inheritance;
+mod known;
 pub mod lint;
 mod no_data;
 mod spec;

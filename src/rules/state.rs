@@ -30,16 +30,16 @@ pub struct Holds {
 
 /// What an evaluation says of one alert whose condition holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Finding {
+pub(super) struct Finding<'a> {
     pub(super) annotations: Labels,
     pub(super) value: f64,
-    pub(super) expr: String,
+    pub(super) expr: &'a str,
 }
 
 /// Moves an alert that holds on, or begins one. `begin` makes the pending alert of a new incident.
 pub(super) fn found(
     held: Option<Alert>,
-    finding: Finding,
+    finding: Finding<'_>,
     holds: Holds,
     at: Timestamp,
     begin: impl FnOnce() -> Alert,
@@ -48,7 +48,9 @@ pub(super) fn found(
     let mut alert = held.unwrap_or_else(begin);
     alert.value = finding.value;
     alert.annotations = finding.annotations;
-    alert.expr = finding.expr;
+    if alert.expr != finding.expr {
+        finding.expr.clone_into(&mut alert.expr);
+    }
     alert.keep_firing_since = None;
     let had_waited = alert.fired_at.map_or(Duration::ZERO, |fired| fired.since(alert.active_at));
     let has_waited = at.since(alert.active_at).max(had_waited);
@@ -121,7 +123,7 @@ mod tests {
         let mut seen = String::new();
         let mut at = Timestamp::from_millis(0);
         for condition in conditions.chars() {
-            let finding = Finding { annotations: Labels::empty(), value: 1.0, expr: String::new() };
+            let finding = Finding { annotations: Labels::empty(), value: 1.0, expr: "" };
             held = match condition {
                 'x' => Some(found(held, finding, holds, at, || alert(at))),
                 _ => held.and_then(|alert| missing(alert, holds, at)),
@@ -166,7 +168,7 @@ mod tests {
     fn a_return_after_the_end_is_a_new_incident() {
         let minute = Duration::from_secs(60);
         let start = Timestamp::from_millis(0);
-        let finding = || Finding { annotations: Labels::empty(), value: 1.0, expr: String::new() };
+        let finding = || Finding { annotations: Labels::empty(), value: 1.0, expr: "" };
         let holds = Holds::default();
         let first = found(None, finding(), holds, start, || alert(start));
         let over = missing(first.clone(), holds, start + minute).unwrap();
@@ -183,7 +185,7 @@ mod tests {
     fn only_a_raised_for_takes_firing_back() {
         let second = Duration::from_secs(1);
         let start = Timestamp::from_millis(0);
-        let finding = || Finding { annotations: Labels::empty(), value: 1.0, expr: String::new() };
+        let finding = || Finding { annotations: Labels::empty(), value: 1.0, expr: "" };
         let holds = |seconds| Holds { pending: second * seconds, firing: Duration::ZERO };
         let mut firing = alert(start);
         firing.state = AlertState::Firing;

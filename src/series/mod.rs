@@ -35,6 +35,6 @@ pub use past::Past;
 pub use restoring::{Restored, Restoring};
 pub use scrape::{Scrape, ScrapeReport};
 pub use source::{Look, Seen, Sink, Source};
-pub use store::{Refusals, Refused, Settings, Stats, Store, Written};
+pub use store::{Place, Refusals, Refused, Settings, Stats, Store, Written};
 pub use sum::Sum;
 pub use watch::{Watch, watched_reach};

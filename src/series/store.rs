@@ -101,6 +101,10 @@ pub struct Written {
     pub sample: Sample,
 }
 
+/// Where a series was in a store. A guess that is wrong costs a look and no more.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place(Option<SeriesId>);
+
 /// Label sets and their samples.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -144,6 +148,19 @@ impl Store {
     /// Appends a sample to the series with these labels, starting it where there is none.
     pub fn append(&mut self, labels: &Labels, sample: Sample) -> Result<(), Refused> {
         self.write(None, labels, sample).inspect_err(|reason| self.refused.count(*reason)).map(drop)
+    }
+
+    /// The same for somebody who appends to one series again and again, and remembers its place.
+    pub fn append_at(
+        &mut self,
+        place: &mut Place,
+        labels: &Labels,
+        sample: Sample,
+    ) -> Result<(), Refused> {
+        let written = self.write(place.0, labels, sample);
+        let (id, _) = written.inspect_err(|reason| self.refused.count(*reason))?;
+        place.0 = Some(id);
+        Ok(())
     }
 
     /// The label sets that satisfy all matchers and have a sample with `after < at <= until`,

@@ -1,5 +1,7 @@
 //! A template filled in for one sample.
 
+use std::borrow::Cow;
+
 use super::functions::{Arity, Function};
 use super::notices;
 use super::parse::Template;
@@ -40,6 +42,9 @@ pub struct Scope<'a> {
 
 /// Fills in a template. An error takes the place of the text, as in Prometheus.
 pub fn expand(template: &Template, scope: &Scope<'_>) -> String {
+    if template.is_plain() {
+        return template.text().to_owned();
+    }
     execute(template, scope).unwrap_or_else(|error| format!("<error expanding template: {error}>"))
 }
 
@@ -55,7 +60,7 @@ pub fn fill(template: &Template, data: &Value, at: Timestamp) -> Result<String, 
         at,
         query: &query,
     };
-    let variables = vec![(String::new(), data.clone())];
+    let variables = vec![(Cow::Borrowed(""), data.clone())];
     let mut run =
         Run { template, scope: &scope, variables, out: String::new(), steps: 0, calls: 0 };
     run.block(template.nodes(), data)?;
@@ -64,11 +69,11 @@ pub fn fill(template: &Template, data: &Value, at: Timestamp) -> Result<String, 
 
 pub(super) fn execute(template: &Template, scope: &Scope<'_>) -> Result<String, String> {
     let variables = vec![
-        (String::new(), Value::Root),
-        ("labels".to_owned(), Value::Labels(scope.labels.clone())),
-        ("externalLabels".to_owned(), Value::Labels(scope.external_labels.clone())),
-        ("externalURL".to_owned(), Value::text(scope.external_url)),
-        ("value".to_owned(), Value::Float(scope.value)),
+        (Cow::Borrowed(""), Value::Root),
+        (Cow::Borrowed("labels"), Value::Labels(scope.labels.clone())),
+        (Cow::Borrowed("externalLabels"), Value::Labels(scope.external_labels.clone())),
+        (Cow::Borrowed("externalURL"), Value::text(scope.external_url)),
+        (Cow::Borrowed("value"), Value::Float(scope.value)),
     ];
     let mut run = Run { template, scope, variables, out: String::new(), steps: 0, calls: 0 };
     run.block(template.nodes(), &Value::Root)?;
@@ -84,7 +89,7 @@ enum Flow {
 struct Run<'a> {
     template: &'a Template,
     scope: &'a Scope<'a>,
-    variables: Vec<(String, Value)>,
+    variables: Vec<(Cow<'a, str>, Value)>,
     out: String,
     steps: usize,
     /// How many named templates are under way within each other.
@@ -167,7 +172,7 @@ impl Run<'_> {
         if self.calls > CALLS_MAX {
             return Err(format!("templates call each other more than {CALLS_MAX} deep"));
         }
-        let variables = vec![(String::new(), data.clone())];
+        let variables = vec![(Cow::Borrowed(""), data.clone())];
         let variables = std::mem::replace(&mut self.variables, variables);
         self.block(nodes, &data)?;
         self.variables = variables;
@@ -243,7 +248,7 @@ impl Run<'_> {
             let existing = self.variables.iter_mut().rev().find(|(known, _)| known == name);
             match existing {
                 Some((_, held)) if !binding.declares => *held = value,
-                _ => self.variables.push((name.clone(), value)),
+                _ => self.variables.push((Cow::Owned(name.clone()), value)),
             }
         }
     }

@@ -436,3 +436,39 @@ fn a_rule_that_looks_at_too_much_fails_alone() {
     );
     assert_eq!(bench.memory.0.keys().map(Labels::metric).collect::<Vec<_>>(), ["light", "x"]);
 }
+
+#[test]
+fn what_failed_for_the_same_labels_fails_as_long_as_it_is_so() {
+    let mut bench = Bench::new("  - {record: r, expr: x, labels: {target: one}}\n");
+    for at in [0, 60, 120] {
+        bench.put(at, "x/a", 1.0);
+        bench.put(at, "x/b", 2.0);
+        let failures = bench.evaluate(at).failures;
+        let error = failures.first().map(|failure| &failure.error);
+        assert!(matches!(error, Some(RuleError::SameLabels(_))), "{at}: {failures:?}");
+        assert_eq!(bench.last("r"), [] as [String; 0], "{at}");
+    }
+    // One of the two is gone, and the other comes and goes with its value.
+    for (at, value) in [(420, 7.0), (480, 8.0)] {
+        bench.put(at, "x/b", value);
+        assert_eq!(bench.evaluate(at).failures, []);
+        assert_eq!(bench.last("r"), [format!("one {value} at {at}")]);
+    }
+    assert_eq!(bench.evaluate(900).failures, []);
+    assert_eq!(bench.last("r"), ["one ended at 900"]);
+}
+
+#[test]
+fn labels_follow_what_they_ask_for() {
+    let rule = r#"  - {alert: A, expr: x, labels: {level: '{{ query "y" | first | value }}'}}"#;
+    let mut bench = Bench::new(&format!("{rule}\n"));
+    for (at, level) in [(0, 1.0), (60, 2.0), (120, 2.0), (180, 1.0)] {
+        bench.put(at, "x/a", 1.0);
+        bench.put(at, "y/a", level);
+        bench.evaluate(at);
+        let alerts = bench.group.alerts().into_iter();
+        let firing: Vec<_> = alerts.filter(|alert| alert.state == AlertState::Firing).collect();
+        assert_eq!(firing.len(), 1, "{at}");
+        assert_eq!(firing[0].labels.get("level"), Some(level.to_string().as_str()), "{at}");
+    }
+}

@@ -10,7 +10,7 @@ use super::script::{AlertCase, ExprCase, Script, Test};
 use crate::model::{Labels, Sample, Timestamp};
 use crate::promql::{self, Options, Value};
 use crate::rules::{Alert, AlertState, Context, Defaults, Group, GroupSpec, RuleFile};
-use crate::series::{Settings, Store};
+use crate::series::{Place, Settings, Store};
 
 /// More series than any test has; those beyond are refused by the store.
 const SERIES_MAX: usize = 1_000_000;
@@ -28,7 +28,7 @@ pub struct Suite {
 pub struct Report {
     /// What was not as expected, in the order of the times and of the file.
     pub failures: Vec<Failure>,
-    /// Every series at the end, as far as the test went.
+    /// Every series at the end, as far as the test went; only where it was asked for.
     pub series: Vec<(Labels, Vec<Sample>)>,
 }
 
@@ -52,6 +52,15 @@ impl Suite {
         let Some(test) = self.script.tests.get(test) else {
             return Report { failures: Vec::new(), series: Vec::new() };
         };
+        let failures = Run::new(self, test).failures(&self.script);
+        Report { failures, series: Vec::new() }
+    }
+
+    /// Runs one test, and looks what was stored.
+    pub fn run_and_look(&self, test: usize) -> Report {
+        let Some(test) = self.script.tests.get(test) else {
+            return Report { failures: Vec::new(), series: Vec::new() };
+        };
         let mut run = Run::new(self, test);
         let failures = run.failures(&self.script);
         let series: Vec<_> = run.store.live().cloned().collect();
@@ -70,6 +79,8 @@ struct Run<'a> {
     /// Which of the input's series are fed: of two descriptions of one the later holds, as in
     /// promtool.
     holds: Vec<bool>,
+    /// Where each of them is in the store.
+    places: Vec<Place>,
     /// How many steps of the input were fed.
     fed: usize,
 }
@@ -91,7 +102,8 @@ impl<'a> Run<'a> {
             test.input.iter().rev().map(|series| seen.insert(&series.labels)).collect();
         holds.reverse();
         let store = Store::new(settings);
-        Self { test, groups: groups.collect(), store, context, holds, fed: 0 }
+        let places = vec![Place::default(); test.input.len()];
+        Self { test, groups: groups.collect(), store, context, holds, places, fed: 0 }
     }
 
     fn failures(&mut self, script: &Script) -> Vec<Failure> {
@@ -130,13 +142,14 @@ impl<'a> Run<'a> {
             }
             let at = self.test.start + offset;
             let mut is_over = true;
-            for (series, holds) in self.test.input.iter().zip(&self.holds) {
+            let places = self.holds.iter().zip(&mut self.places);
+            for (series, (holds, place)) in self.test.input.iter().zip(places) {
                 is_over &= series.values.len() <= self.fed;
                 let value = series.values.get(self.fed).copied().flatten();
                 let Some(value) = value.filter(|_| *holds) else { continue };
                 let sample = Sample { at, value };
                 // Refused where a rule wrote the same series: the rule's sample stays.
-                let _is_counted = self.store.append(&series.labels, sample).is_ok();
+                let _is_counted = self.store.append_at(place, &series.labels, sample).is_ok();
             }
             if is_over {
                 return;
