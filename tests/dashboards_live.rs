@@ -39,7 +39,7 @@ phases:
     faults: [{kind: truncated, share: 0.4, after_tokens: 4}]
 ";
 
-/// What the compose file has no use for: nobody carries its traffic.
+/// What the compose file has no use for. Its traffic is a file that nobody reads.
 const RELEASE: &str = "
 releases:
   - name: newcomer
@@ -47,7 +47,9 @@ releases:
     candidate: [candidate]
     stages: [10, 100]
     gates: [{indicator: errors, objective: 99}, {indicator: ttft, objective: 90, threshold: 500ms}]
-    traffic: manual
+    traffic:
+      - name: weights
+        file: {path: WEIGHTS, content: '{{share}}'}
     rollback: {matchers: ['severity=\"never\"']}
 ";
 
@@ -185,7 +187,9 @@ impl Program {
                 ("window: 7d", "window: 1d"),
             ],
         );
-        let config = place.write("bellwether.yml", &format!("{config}{RELEASE}"));
+        let weights = place.0.join("weights.json");
+        let release = RELEASE.replace("WEIGHTS", &weights.display().to_string());
+        let config = place.write("bellwether.yml", &format!("{config}{release}"));
         let config = format!("--config.file={}", config.display());
         let storage = format!("--storage.path={}", place.0.join("data").display());
         Self::start(place, "bellwether.log", &["run", &config, &storage]).await
