@@ -173,7 +173,9 @@ fn in_favour(html: &mut String, standing: &Standing, gate: Option<&Gate>, unit: 
     };
     match part {
         Some(part) => bar(html, "good", if standing.verdict == Verdict::Pass { 1.0 } else { part }),
-        None if standing.ln_bad_threshold > 0.0 => html.push_str("<small>proves nothing</small> "),
+        None if standing.ln_bad_threshold > 0.0 => {
+            html.push_str("<small>none is asked for</small> ")
+        }
         None => html.push('–'),
     }
     // A gate that failed passes no more.

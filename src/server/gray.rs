@@ -175,7 +175,7 @@ fn facts(html: &mut String, status: &ReleaseStatus, now: Timestamp) {
             fact(html, "Begins", &format!("with `bellwether release start {name}`"));
         }
         State::Running(run) => {
-            fact(html, "Waits", &waits(status));
+            fact(html, "Waits", &waits(status, run, now));
             if run.is_moved() && !is_due(run) {
                 fact(html, "Goes on", &goes_on(run, now));
             }
@@ -244,10 +244,18 @@ fn cause(trigger: &Trigger) -> String {
 }
 
 /// What holds the stage.
-fn waits(status: &ReleaseStatus) -> String {
+fn waits(status: &ReleaseStatus, run: &Run, now: Timestamp) -> String {
     let Some(report) = &status.report else { return "for the first look".to_owned() };
     match &report.hold {
-        Some(Hold::TooSoon) => "for its time".to_owned(),
+        Some(Hold::TooSoon) => {
+            let is_open = |standing: &Standing| standing.verdict != Verdict::Pass;
+            let open = run.standings().into_iter().find(is_open);
+            let may_pass = run.waited(now) >= run.stage().floor;
+            match open.filter(|_| may_pass && run.plan().advance_on != AdvanceOn::Time) {
+                Some(open) => format!("for the gate {}, or for its time", open.gate),
+                None => "for its time".to_owned(),
+            }
+        }
         Some(Hold::Gate(gate)) => format!("for the gate {gate}"),
         Some(Hold::Nothing) | None => "for the first outcomes".to_owned(),
         Some(
