@@ -12,7 +12,7 @@ use bellwether::model::{Mistake, Money, SecretSource, Timestamp};
 use bellwether::price::Service;
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::translate::Strictness;
-use bellwether::provider::{Auth, Dialect, ErrorType, SloClass};
+use bellwether::provider::{Auth, Dialect, ErrorType, LimitField, SloClass, Terminal, UsageWish};
 use bellwether::release::gate::{Latency, Subject, Unit};
 use bellwether::release::{Does, Effect, Plan, Traffic};
 use bellwether::routing::{Admission, Credentials, KeySource, Pin, Retries, Tell};
@@ -373,6 +373,62 @@ fn a_full_file_becomes_what_it_says() {
 }
 
 #[test]
+fn each_dialect_has_its_key_its_address_and_its_oddities() {
+    let config = right(
+        r#"
+providers:
+  - {name: azure, dialect: azure_openai, base_url: "https://r.openai.azure.com/openai/v1/", api_key: env:A}
+  - name: dated
+    dialect: azure_openai
+    base_url: https://r.openai.azure.com
+    api_version: 2025-01-01-preview
+    auth: bearer
+    api_key_file: /var/run/entra/token
+    models:
+      fast: {name: my-deployment, answers_as: gpt-4o-mini}
+  - {name: google, dialect: gemini, base_url: "https://generativelanguage.googleapis.com/v1beta", api_key: env:G,
+     models: {flash: {name: gemini-2.5-flash, request: {generationConfig: {thinkingConfig: {thinkingBudget: 0}}}}}}
+  - {name: responses, dialect: openai_responses, base_url: "https://api.openai.com/v1", api_key: env:O}
+  - name: relay
+    dialect: openai_chat
+    base_url: https://relay.example/api/v1
+    path: /{model}/chat
+    auth: api-key
+    api_key: env:R
+    stream_end: strict
+    ask_usage: false
+    tokens_field: max_completion_tokens
+    models: {any: {answers_as: "*"}}
+probes: []
+"#,
+    );
+    let [azure, dated, google, responses, relay] = &config.providers[..] else {
+        panic!("five providers")
+    };
+    let env = |name: &str| SecretSource::Env(name.to_owned());
+    assert_eq!(azure.base_url, "https://r.openai.azure.com");
+    assert_eq!(azure.auth, Auth::AzureKey(env("A")));
+    assert_eq!(azure.system, "azure.ai.openai");
+    // What stands behind a deployment only the configuration can tell.
+    assert_eq!(azure.answering_model("my-deployment"), "");
+    assert_eq!(dated.wire.api_version.as_deref(), Some("2025-01-01-preview"));
+    assert_eq!(dated.auth, Auth::Bearer(SecretSource::File("/var/run/entra/token".into())));
+    assert_eq!(dated.answering_model("fast"), "gpt-4o-mini");
+    assert_eq!(google.base_url, "https://generativelanguage.googleapis.com");
+    assert_eq!(google.auth, Auth::GoogleKey(env("G")));
+    let thinking = &google.models["flash"].request["generationConfig"]["thinkingConfig"];
+    assert_eq!(thinking["thinkingBudget"], 0);
+    assert_eq!(responses.base_url, "https://api.openai.com");
+    assert_eq!(responses.auth, Auth::Bearer(env("O")));
+    // A path of one's own leaves the base URL as it is.
+    assert_eq!(relay.base_url, "https://relay.example/api/v1");
+    assert_eq!(relay.wire.path.as_deref(), Some("/{model}/chat"));
+    assert_eq!((relay.wire.terminal, relay.wire.usage), (Terminal::Strict, UsageWish::NotAsked));
+    assert_eq!(relay.wire.limit, Some(LimitField::MaxCompletionTokens));
+    assert_eq!(relay.answering_model("any"), "");
+}
+
+#[test]
 fn an_estimate_is_dollars_series_disk_and_memory() {
     let config = right(&std::fs::read_to_string(directory().join("full.yml")).unwrap());
     // By hand: 2,880 probes a day × (40 × $0.15 + 32 × $0.60) / 1,000,000 = $0.072576. The second:
@@ -397,6 +453,9 @@ fn a_first_configuration_is_accepted_whatever_it_is_made_of() {
         ("https://api.anthropic.com", Dialect::AnthropicMessages, "KEY", "claude-x"),
         ("http://127.0.0.1:8080", Dialect::OpenaiChat, "", "org/model:7b #1"),
         ("http://[::1]:8080/a", Dialect::OpenaiChat, "K", "true"),
+        ("https://api.openai.com/v1", Dialect::OpenaiResponses, "K", "gpt-5-nano"),
+        ("https://r.openai.azure.com", Dialect::AzureOpenai, "K", "my-deployment"),
+        ("https://generativelanguage.googleapis.com", Dialect::Gemini, "K", "gemini-x"),
     ] {
         let config = right(&config::starter(url, dialect, variable, model));
         assert_eq!(config.targets[0].model, model);

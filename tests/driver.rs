@@ -18,7 +18,7 @@ use bellwether::probe::{
     Budget, Check, Connection, Delivery as Transport, Health, Outcome, Phases, Target, Thresholds,
     Timeouts,
 };
-use bellwether::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
+use bellwether::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass, Wire};
 use bellwether::release::machine::{Notice, State, Urgency};
 use bellwether::release::{Does, Mode, Rollback};
 use bellwether::series::{self, Store};
@@ -61,6 +61,7 @@ fn target() -> Target {
         base_url: "http://127.0.0.1:1".to_owned(),
         auth: Auth::None,
         http: HttpSettings::default(),
+        wire: Wire::default(),
         models: BTreeMap::new(),
     };
     Target {

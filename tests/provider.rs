@@ -28,13 +28,14 @@
 //! and `ttfo` (as `ttft`, without reasoning) are compared where given; `anomalies` always, absent
 //! meaning none.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bellwether::model::Timestamp;
 use bellwether::provider::{
-    Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, Terminal, Usage,
+    Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, StreamPhase, Terminal, Usage,
 };
 use proptest::prelude::*;
 
@@ -253,18 +254,25 @@ fn usage(usage: Option<Usage>) -> String {
 }
 
 fn fixtures(dialect: Dialect) -> &'static [Fixture] {
-    static OPENAI: LazyLock<Vec<Fixture>> = LazyLock::new(|| read_all(Dialect::OpenaiChat));
-    static ANTHROPIC: LazyLock<Vec<Fixture>> =
-        LazyLock::new(|| read_all(Dialect::AnthropicMessages));
-    match dialect {
-        Dialect::OpenaiChat => &OPENAI,
-        Dialect::AnthropicMessages => &ANTHROPIC,
-    }
+    static ALL: LazyLock<BTreeMap<Dialect, Vec<Fixture>>> = LazyLock::new(|| {
+        Dialect::ALL.into_iter().map(|dialect| (dialect, read_all(dialect))).collect()
+    });
+    &ALL[&dialect]
 }
 
+/// Azure speaks chat completions with additions of its own, so what is written for those holds for
+/// it too.
 fn read_all(dialect: Dialect) -> Vec<Fixture> {
+    let mut all = read_folder(dialect, dialect);
+    if dialect == Dialect::AzureOpenai {
+        all.extend(read_folder(Dialect::OpenaiChat, dialect));
+    }
+    all
+}
+
+fn read_folder(folder: Dialect, dialect: Dialect) -> Vec<Fixture> {
     let folder: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "tests", "provider", dialect.as_str()].iter().collect();
+        [env!("CARGO_MANIFEST_DIR"), "tests", "provider", folder.as_str()].iter().collect();
     let mut paths: Vec<_> = fs::read_dir(&folder)
         .expect("the folder of fixtures is there")
         .map(|entry| entry.expect("a folder entry").path())
@@ -275,7 +283,7 @@ fn read_all(dialect: Dialect) -> Vec<Fixture> {
 
 fn check_all(dialect: Dialect) {
     let fixtures = fixtures(dialect);
-    assert!(fixtures.len() >= 30, "{} fixtures", fixtures.len());
+    assert!(fixtures.len() >= 60, "{} fixtures", fixtures.len());
     for fixture in fixtures {
         fixture.check();
     }
@@ -287,8 +295,63 @@ fn every_openai_answer_gets_its_grade_wherever_it_is_cut() {
 }
 
 #[test]
+fn every_response_gets_its_grade_wherever_it_is_cut() {
+    check_all(Dialect::OpenaiResponses);
+}
+
+#[test]
 fn every_anthropic_answer_gets_its_grade_wherever_it_is_cut() {
     check_all(Dialect::AnthropicMessages);
+}
+
+#[test]
+fn every_azure_answer_gets_its_grade_wherever_it_is_cut() {
+    check_all(Dialect::AzureOpenai);
+}
+
+#[test]
+fn every_gemini_answer_gets_its_grade_wherever_it_is_cut() {
+    check_all(Dialect::Gemini);
+}
+
+/// The table of the corpus: `cargo test --test provider table -- --nocapture`.
+#[test]
+fn the_table_of_the_corpus_has_no_miss_and_no_false_alarm() {
+    let mut rows: BTreeMap<&str, BTreeMap<Dialect, String>> = BTreeMap::new();
+    let mut totals: BTreeMap<&str, BTreeMap<Dialect, usize>> = BTreeMap::new();
+    let (mut missed, mut alarms) = (Vec::new(), Vec::new());
+    for dialect in Dialect::ALL {
+        for fixture in fixtures(dialect) {
+            let grade = fixture.sit([&*fixture.body], false).grade;
+            let (found, due) = (grade.error_type.as_str(), fixture.asked("expect"));
+            match (found == due, due) {
+                (true, _) => {}
+                (false, "none") => alarms.push(format!("{}: {found}", fixture.name)),
+                (false, _) => missed.push(format!("{}: {found}, not {due}", fixture.name)),
+            }
+            let (_, stem) = fixture.name.split_once('/').expect("dialect and name");
+            let phase = grade.broke.map_or("", |phase| match phase {
+                StreamPhase::BeforeContent => " <",
+                StreamPhase::AfterContent => " >",
+            });
+            rows.entry(stem).or_default().insert(dialect, format!("{found}{phase}"));
+            *totals.entry(due).or_default().entry(dialect).or_default() += 1;
+        }
+    }
+    let line = |name: &str, cell: &dyn Fn(Dialect) -> String| {
+        let cells = Dialect::ALL.map(|dialect| format!("{:<24}", cell(dialect)));
+        println!("{name:<56}{}", cells.concat().trim_end());
+    };
+    line("", &|dialect| dialect.as_str().to_owned());
+    for (stem, cells) in &rows {
+        line(stem, &|dialect| cells.get(&dialect).cloned().unwrap_or_default());
+    }
+    println!("\nby error type (<: broke before content, >: after it)");
+    for (due, counts) in &totals {
+        line(due, &|dialect| counts.get(&dialect).map(usize::to_string).unwrap_or_default());
+    }
+    line("together", &|dialect| fixtures(dialect).len().to_string());
+    assert_eq!((missed, alarms), (Vec::<String>::new(), Vec::<String>::new()));
 }
 
 fn expectation(is_streamed: bool) -> Expectation {

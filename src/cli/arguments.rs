@@ -59,7 +59,7 @@ enum Command {
     Run(run::Arguments),
     /// Show the whole job on loopback, with two simulated providers; needs nothing.
     Demo(demo::Arguments),
-    /// Play a provider of either dialect, healthy or failing as scripted.
+    /// Play a provider of every dialect, healthy or failing as scripted.
     Simulate(simulate::Arguments),
     /// Find every mistake in a file without running anything.
     #[command(subcommand)]

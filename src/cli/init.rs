@@ -16,7 +16,8 @@ pub(super) struct Arguments {
     /// The environment variable that holds the key; without it no key is sent.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     key_variable: String,
-    /// The wire format: openai_chat or anthropic_messages; guessed from the URL where absent.
+    /// The wire format: openai_chat, openai_responses, anthropic_messages, azure_openai or gemini;
+    /// guessed from the URL where absent.
     #[arg(long, value_parser = dialect)]
     dialect: Option<Dialect>,
     /// The model to ask; a small one of the dialect's own vendor where absent.
@@ -26,17 +27,17 @@ pub(super) struct Arguments {
 
 fn dialect(text: &str) -> Result<Dialect, String> {
     let known = Dialect::ALL.into_iter().find(|dialect| dialect.as_str() == text);
-    known.ok_or_else(|| "one of `openai_chat`, `anthropic_messages`".to_owned())
+    known.ok_or_else(|| {
+        let names = Dialect::ALL.map(|dialect| format!("`{}`", dialect.as_str()));
+        format!("one of {}", names.join(", "))
+    })
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let guessed = match arguments.url.contains("anthropic") {
-        true => Dialect::AnthropicMessages,
-        false => Dialect::OpenaiChat,
-    };
-    let dialect = arguments.dialect.unwrap_or(guessed);
+    let dialect = arguments.dialect.unwrap_or_else(|| guessed(&arguments.url));
     let small = match dialect {
-        Dialect::OpenaiChat => "gpt-4o-mini",
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AzureOpenai => "gpt-4o-mini",
+        Dialect::Gemini => "gemini-2.5-flash-lite",
         Dialect::AnthropicMessages => "claude-haiku-4-5",
     };
     let model = arguments.model.as_deref().unwrap_or(small);
@@ -51,5 +52,19 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The dialect that a vendor's own address speaks; most others speak OpenAI's.
+fn guessed(url: &str) -> Dialect {
+    let speaks = |word: &str| url.contains(word);
+    if speaks("anthropic") {
+        Dialect::AnthropicMessages
+    } else if speaks(".openai.azure.com") || speaks(".services.ai.azure.com") {
+        Dialect::AzureOpenai
+    } else if speaks("generativelanguage.googleapis.com") && !speaks("/openai") {
+        Dialect::Gemini
+    } else {
+        Dialect::OpenaiChat
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn check(reader: &mut Reader, node: &Node, what: &str, owner: &str) -
     }
     if let Some(schema) = fields.get("json") {
         schema_is_known(reader, schema, &fields.part("json"))?;
-        return reader.judge(what, "json", value(schema)).map(Check::Json);
+        return reader.judge(what, "json", json(schema)).map(Check::Json);
     }
     let contains = reader.optional(&fields, "contains", text).map(Check::Contains);
     contains.or_else(|| reader.optional(&fields, "regex", regex).map(Check::Regex))
@@ -82,7 +82,7 @@ fn schema_is_known(reader: &mut Reader, node: &Node, what: &str) -> Option<()> {
 }
 
 /// YAML to JSON; serde decides what a plain scalar is.
-fn value(node: &Node) -> Result<Value, Mistake> {
+pub(super) fn json(node: &Node) -> Result<Value, Mistake> {
     Ok(match &node.value {
         Yaml::Null => Value::Null,
         // An infinity has no word in JSON; serde would make it `null`.
@@ -90,12 +90,12 @@ fn value(node: &Node) -> Result<Value, Mistake> {
             .filter(|value: &Value| value.is_number() || value.is_boolean())
             .unwrap_or_else(|| Value::String(scalar.text.clone())),
         Yaml::Sequence(items) => {
-            Value::Array(items.iter().map(value).collect::<Result<_, Mistake>>()?)
+            Value::Array(items.iter().map(json).collect::<Result<_, Mistake>>()?)
         }
         Yaml::Mapping(entries) => {
             let mut object = Map::new();
             for (key, entry) in entries {
-                object.insert(raw(key, "a key")?.to_owned(), value(entry)?);
+                object.insert(raw(key, "a key")?.to_owned(), json(entry)?);
             }
             Value::Object(object)
         }

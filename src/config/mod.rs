@@ -38,6 +38,7 @@ mod time_intervals;
 mod traffic;
 mod web;
 mod web_file;
+mod wire;
 
 pub use document::{parse, parse_with, price_files, rule_files, template_files};
 pub use estimate::{Estimate, TargetEstimate, estimate};

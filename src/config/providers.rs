@@ -7,9 +7,9 @@ use super::http;
 use super::maintenance::maintenance;
 use super::prices::{Pricing, price};
 use super::reader::{Fields, Reader, entry_name, prefixed};
-use super::scalar::{choice, name, refuse, text, url};
-use super::secret::secret;
+use super::scalar::{any_of, choice, name, refuse, text};
 use super::time_intervals::TimeIntervals;
+use super::wire;
 use crate::model::{Mistake, ProviderId};
 use crate::price::Currencies;
 use crate::probe::Calendar;
@@ -27,17 +27,8 @@ const KEYS: [&str; 9] = [
     "models",
     "maintenance",
 ];
-const DIALECTS: [(&str, Dialect); 2] =
-    [("openai_chat", Dialect::OpenaiChat), ("anthropic_messages", Dialect::AnthropicMessages)];
-const WAYS: [(&str, Way); 3] =
-    [("bearer", Way::Bearer), ("x-api-key", Way::ApiKey), ("none", Way::None)];
 
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    Bearer,
-    ApiKey,
-    None,
-}
+const MODEL_KEYS: [&str; 5] = ["name", "price", "price_as", "answers_as", "request"];
 
 /// The providers, and every name that was given to one: a probe that names a provider with a
 /// mistake in it is not to blame.
@@ -86,16 +77,25 @@ fn provider(
     (intervals, currencies): (&TimeIntervals, &Currencies),
     found: &mut Providers,
 ) -> Option<Provider> {
-    let known: Vec<&str> = KEYS.into_iter().chain(http::TRANSPORT).collect();
+    let known: Vec<&str> = KEYS.into_iter().chain(wire::KEYS).chain(http::TRANSPORT).collect();
     let fields = reader.fields(node, what, &known)?;
     let name = reader.required(&fields, "name", "write a name for the provider", |node| {
         unique(node, name(node)?, &mut found.names)
     });
-    let remedy = "write `openai_chat` or `anthropic_messages`";
-    let dialect = reader.required(&fields, "dialect", remedy, |node| choice(node, &DIALECTS));
-    let base_url = reader.required(&fields, "base_url", "write `https://…`", base_url);
+    let dialects = Dialect::ALL.map(|dialect| (dialect.as_str(), dialect));
+    let remedy = format!("write {}", any_of(dialects.iter().map(|(name, _)| *name)));
+    let dialect = reader.required(&fields, "dialect", &remedy, |node| {
+        choice(node, &dialects).map_err(|mistake| match mistake.remedy {
+            Some(_) => mistake,
+            None => mistake.remedy("most relays and engines speak `openai_chat`"),
+        })
+    });
+    let wire = wire::wire(reader, &fields, dialect);
+    let base_url = reader.required(&fields, "base_url", "write `https://…`", |node| {
+        wire::base_url(node, dialect, &wire)
+    });
     let system = reader.optional(&fields, "system", super::scalar::name);
-    let auth = auth(reader, &fields, dialect);
+    let auth = wire::auth(reader, &fields, dialect);
     let default = dialect.map_or("", Dialect::system);
     let models = models(reader, &fields, system.as_deref().unwrap_or(default), currencies);
     let http = http::transport(reader, &fields);
@@ -103,11 +103,8 @@ fn provider(
     if let (Some(name), Some(planned)) = (&name, planned) {
         found.calendar.providers.insert(ProviderId::new(name), planned);
     }
-    let carries_key = |name: &str| {
-        name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("x-api-key")
-    };
     if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
-        && let Some((name, _)) = http.headers.iter().find(|(name, _)| carries_key(name))
+        && let Some((name, _)) = http.headers.iter().find(|(name, _)| wire::carries_key(name))
         && let Some(node) = fields.get("http_headers")
     {
         let message = format!("`http_headers` has `{name}`, so that two keys would be sent");
@@ -122,6 +119,7 @@ fn provider(
         base_url: base_url?,
         auth: auth?,
         http,
+        wire,
         models,
     })
 }
@@ -141,45 +139,6 @@ pub(super) fn unique(
     Ok(name)
 }
 
-/// Vendors' pages give the URL with `/v1`; the dialects bring theirs along.
-fn base_url(node: &Node) -> Result<String, Mistake> {
-    let text = url(node)?;
-    for path in ["/chat/completions", "/messages"] {
-        if text.ends_with(path) {
-            return Err(refuse(node, format!("which ends in `{path}`"))
-                .remedy("write the part before `/v1`; the dialect knows the rest"));
-        }
-    }
-    Ok(text.strip_suffix("/v1").unwrap_or(&text).trim_end_matches('/').to_owned())
-}
-
-fn auth(reader: &mut Reader, fields: &Fields<'_>, dialect: Option<Dialect>) -> Option<Auth> {
-    let written = reader.optional(fields, "auth", |node| choice(node, &WAYS));
-    let has_key = fields.has("api_key") || fields.has("api_key_file");
-    let way = match (written, dialect) {
-        (Some(way), _) => way,
-        (None, Some(Dialect::OpenaiChat)) => Way::Bearer,
-        (None, Some(Dialect::AnthropicMessages)) => Way::ApiKey,
-        // The dialect is reported; a key is still looked at, since it may be written inline.
-        (None, None) if has_key => Way::Bearer,
-        (None, None) => return None,
-    };
-    let key = secret(reader, fields, "api_key");
-    if way == Way::None {
-        if let Some(node) = fields.get("api_key").or_else(|| fields.get("api_key_file")) {
-            let message = prefixed(&fields.what, "a key is written, but `auth` is `none`");
-            let mistake = Mistake::new(node.place.clone(), message);
-            reader.report(mistake.remedy("remove one of them"));
-        }
-        return Some(Auth::None);
-    }
-    if !has_key {
-        let remedy = "write `api_key: env:NAME` or `api_key_file: PATH`, or `auth: none` where none is asked for";
-        reader.missing(fields, "api_key", remedy);
-    }
-    Some(if way == Way::ApiKey { Auth::ApiKey(key?) } else { Auth::Bearer(key?) })
-}
-
 fn models(
     reader: &mut Reader,
     fields: &Fields<'_>,
@@ -197,12 +156,17 @@ fn models(
     for (key, value) in entries {
         let Some(public) = reader.judge(&fields.what, "models", name(key)) else { continue };
         let what = fields.part(&format!("model `{public}`"));
-        let known = ["name", "price", "price_as"];
-        let Some(inner) = reader.fields(value, what, &known) else { continue };
+        let Some(inner) = reader.fields(value, what, &MODEL_KEYS) else { continue };
         let name = reader.optional(&inner, "name", text);
         let upstream = name.as_deref().unwrap_or(&public);
         let price = price(reader, &inner, &Pricing { currencies, system, upstream });
-        models.insert(public, Model { name, price });
+        let model = Model {
+            name,
+            price,
+            answers_as: reader.optional(&inner, "answers_as", text),
+            request: wire::request(reader, &inner),
+        };
+        models.insert(public, model);
     }
     models
 }

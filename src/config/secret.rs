@@ -5,7 +5,6 @@ use super::scalar::{hook_url, raw, refuse_unseen, text};
 use super::settings::Config;
 use crate::model::{HeaderValue, HttpSettings, Mistake, SecretSource, UrlSource};
 use crate::notice::{Integration, PagerDuty, Slack, Webhook};
-use crate::provider::Auth;
 use crate::release::{Does, Effect, Rollback};
 use crate::yaml::Node;
 
@@ -15,11 +14,8 @@ pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
     let mut found = Vec::new();
     for provider in &config.providers {
         let what = format!("provider `{}`", provider.id);
-        match &provider.auth {
-            Auth::Bearer(source) | Auth::ApiKey(source) => {
-                found.push((format!("{what}, api_key"), source.clone()));
-            }
-            Auth::None => {}
+        if let Some((_, _, source)) = provider.auth.header() {
+            found.push((format!("{what}, api_key"), source.clone()));
         }
         of_connection(&what, &provider.http, &mut found);
     }

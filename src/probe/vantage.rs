@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::model::{HttpSettings, ProviderId};
     use crate::probe::{Budget, Check, Connection, Delivery, Thresholds};
-    use crate::provider::{Auth, Dialect, Provider};
+    use crate::provider::{Auth, Dialect, Provider, Wire};
 
     /// Speaks for 3 × 30 + 10 + 80 seconds.
     fn target(name: &str) -> Target {
@@ -108,6 +108,7 @@ mod tests {
             base_url: String::new(),
             auth: Auth::None,
             http: HttpSettings::default(),
+            wire: Wire::default(),
             models: BTreeMap::new(),
         };
         let seconds = Duration::from_secs;

@@ -13,7 +13,7 @@ use super::line::{self, Line, LineError};
 use super::record::Record;
 use crate::clock::Clock;
 use crate::probe::{Delivery, Outcome, Question, Target};
-use crate::provider::{ErrorType, Exam, Expectation, Terminal};
+use crate::provider::{ErrorType, Exam, Expectation};
 use crate::upstream::{Marks, Stamps};
 
 /// An outcome and what `probe_once` shows beside it.
@@ -133,12 +133,8 @@ impl Circumstances {
 }
 
 fn exam(target: &Target) -> Exam {
-    let expectation = Expectation {
-        is_streamed: target.delivery == Delivery::Streamed,
-        model: target.provider.upstream_model(&target.model).to_owned(),
-        terminal: Terminal::Lenient,
-        wants_usage: true,
-    };
+    let is_streamed = target.delivery == Delivery::Streamed;
+    let expectation = Expectation::of(&target.provider, &target.model, is_streamed);
     Exam::new(target.provider.dialect, expectation)
 }
 

@@ -124,9 +124,11 @@ fn judge(
         ErrorType::None | ErrorType::ModelMismatch | ErrorType::UsageMissing
     );
     if may_check && let Err(shortfall) = verify(&target.check, nonce, &grade.text) {
-        let is_cut = matches!(grade.finish_reason.as_deref(), Some("length" | "max_tokens"));
-        let error_type =
-            if is_cut { ErrorType::MaxTokensReached } else { ErrorType::ContentCheckFailed };
+        let error_type = if grade.is_cut() {
+            ErrorType::MaxTokensReached
+        } else {
+            ErrorType::ContentCheckFailed
+        };
         return (error_type, shortfall.to_string());
     }
     let detail = failure.unwrap_or_else(|| grade.detail.clone());

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::model::{HttpSettings, Money, ProviderId, TargetId};
 use crate::price::{Price, PriceList, Rates};
 use crate::probe::{Budget, Check, Connection, Delivery, Outcome, Target, Thresholds, Timeouts};
-use crate::provider::{Auth, Dialect, Model, Provider};
+use crate::provider::{Auth, Dialect, Model, Provider, Wire};
 use crate::simulator::{Behavior, Fault, Injection, Script, Share, Simulator};
 
 const MS: Duration = Duration::from_millis(1);
@@ -28,7 +28,7 @@ const RATES: Rates =
 /// A streamed target that is patient.
 fn target(base_url: &str) -> Target {
     let price = PriceList::always(Price::flat(RATES));
-    let model = Model { name: None, price: Some(price) };
+    let model = Model { price: Some(price), answers_as: Some("m".to_owned()), ..Model::default() };
     let provider = Provider {
         id: ProviderId::new("p"),
         dialect: Dialect::OpenaiChat,
@@ -36,6 +36,7 @@ fn target(base_url: &str) -> Target {
         base_url: base_url.to_owned(),
         auth: Auth::None,
         http: HttpSettings::default(),
+        wire: Wire::default(),
         models: BTreeMap::from([("m".to_owned(), model)]),
     };
     Target {

@@ -34,6 +34,8 @@ pub enum Anomaly {
     UsageWithChoices,
     /// An event type that the dialect does not know.
     UnknownEvent,
+    /// The numbers of a stream's events have a gap: an event was lost on the way.
+    SequenceGap,
     /// The socket stayed open after the end.
     LingeringSocket,
     /// A kept connection turned out to be closed, and the question was asked over another one.
@@ -42,11 +44,12 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::EarlyFinish,
         Self::NoDone,
         Self::UsageWithChoices,
         Self::UnknownEvent,
+        Self::SequenceGap,
         Self::LingeringSocket,
         Self::StaleConnection,
     ];
@@ -58,6 +61,7 @@ impl Anomaly {
             Self::NoDone => "no_done",
             Self::UsageWithChoices => "usage_with_choices",
             Self::UnknownEvent => "unknown_event",
+            Self::SequenceGap => "sequence_gap",
             Self::LingeringSocket => "lingering_socket",
             Self::StaleConnection => "stale_connection",
         }

@@ -16,7 +16,7 @@ use super::head::Facts;
 use super::reading::{Flaw, Reading};
 use super::redact::redact;
 use super::sse::{Decoder, Frame};
-use super::{Dialect, ErrorType, Grade, Head};
+use super::{Anomaly, Dialect, ErrorType, Grade, Head, Provider, UsageWish};
 
 /// The limit on an answer that comes whole.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -24,10 +24,13 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 /// What must have come for a stream to count as complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Terminal {
-    /// OpenAI: a `finish_reason` or `[DONE]`. Anthropic: `message_stop`.
+    /// OpenAI chat and Azure: a `finish_reason` or `[DONE]`. Responses: its last event. Anthropic:
+    /// `message_stop`. Gemini: a `finishReason`.
     #[default]
     Lenient,
-    /// OpenAI: a `finish_reason` and `[DONE]`. Anthropic: a `stop_reason` and `message_stop`.
+    /// OpenAI chat and Azure: a `finish_reason` and `[DONE]`. Responses: its last event, and no
+    /// number left out before it. Anthropic: a `stop_reason` and `message_stop`. Gemini: a
+    /// `finishReason` and the end of the body.
     Strict,
 }
 
@@ -42,6 +45,18 @@ pub struct Expectation {
     pub terminal: Terminal,
     /// Whether an answer without usage is graded `usage_missing`.
     pub wants_usage: bool,
+}
+
+impl Expectation {
+    /// What a provider's answer for one of its models is held against.
+    pub fn of(provider: &Provider, model: &str, is_streamed: bool) -> Self {
+        Self {
+            is_streamed,
+            model: provider.answering_model(model).to_owned(),
+            terminal: provider.wire.terminal,
+            wants_usage: provider.wire.usage == UsageWish::Asked,
+        }
+    }
 }
 
 /// What one chunk of an answer brought.
@@ -200,17 +215,27 @@ impl Exam {
     /// Whether a stream has the evidence that it is all there.
     pub(super) fn is_complete(&self) -> bool {
         let reading = &self.reading;
-        match (&self.mode, reading.dialect, self.expectation.terminal) {
-            (Mode::Waiting | Mode::Body { .. }, _, _) => false,
-            (_, Dialect::OpenaiChat, Terminal::Lenient) => {
-                reading.has_done || reading.has_finished()
-            }
-            (_, Dialect::OpenaiChat, Terminal::Strict) => {
+        let is_strict = self.expectation.terminal == Terminal::Strict;
+        if !matches!(self.mode, Mode::Stream(_)) {
+            return false;
+        }
+        match reading.dialect {
+            Dialect::OpenaiChat | Dialect::AzureOpenai if is_strict => {
                 reading.has_done && reading.has_finished()
             }
-            (_, Dialect::AnthropicMessages, Terminal::Lenient) => reading.has_done,
-            (_, Dialect::AnthropicMessages, Terminal::Strict) => {
-                reading.has_done && reading.finish.is_some()
+            Dialect::OpenaiChat | Dialect::AzureOpenai => {
+                reading.has_done || reading.has_finished()
+            }
+            Dialect::OpenaiResponses => {
+                reading.has_done
+                    && !(is_strict && reading.anomalies.contains(&Anomaly::SequenceGap))
+            }
+            Dialect::AnthropicMessages => {
+                reading.has_done && !(is_strict && reading.finish.is_none())
+            }
+            Dialect::Gemini => {
+                let has_ended = self.ending == Some(Ending::Clean);
+                (reading.has_blocked || reading.has_finished()) && (has_ended || !is_strict)
             }
         }
     }

@@ -99,7 +99,7 @@ fn first_event(text: &str) -> Option<&str> {
 /// The object, or text, that describes the error.
 fn node(root: &Value, status: u16) -> Option<&Value> {
     let choices = root["choices"].as_array().into_iter().flatten();
-    let error = [&root["error"]]
+    let error = [&root["error"], &root["response"]["error"]]
         .into_iter()
         .chain(choices.map(|choice| &choice["error"]))
         .find(|error| is_true(error));
@@ -127,8 +127,8 @@ fn words(root: &Value, node: &Value) -> Vec<String> {
     let reasons = details.as_array().into_iter().flatten().take(8).map(|detail| &detail["reason"]);
     [&details["error_code"], &node["innererror"]["code"], &node["code"], &node["type"]]
         .into_iter()
-        .chain([&node["status"], &node["error_type"], &root["code"]])
         .chain(reasons)
+        .chain([&node["status"], &node["error_type"], &root["code"]])
         .filter_map(Value::as_str)
         .filter(|word| !word.is_empty() && *word != "error" && word.parse::<u16>().is_err())
         .map(|word| word.trim().replace(['-', ' '], "_").to_ascii_lowercase())
@@ -211,6 +211,7 @@ fn of_word(word: &str) -> Option<ErrorType> {
         | "requests"
         | "tokens" => ErrorType::RateLimited,
         "authentication_error"
+        | "api_key_invalid"
         | "invalid_api_key"
         | "invalid_authentication"
         | "unauthenticated"
@@ -218,6 +219,7 @@ fn of_word(word: &str) -> Option<ErrorType> {
         "permission_error"
         | "permission_denied"
         | "forbidden"
+        | "data_residency_mismatch"
         | "unsupported_country_region_territory" => ErrorType::Http403,
         "not_found_error" | "not_found" | "notfounderror" | "model_not_found"
         | "deploymentnotfound" => ErrorType::Http404,
@@ -225,6 +227,7 @@ fn of_word(word: &str) -> Option<ErrorType> {
         "content_filter"
         | "content_policy_violation"
         | "responsibleaipolicyviolation"
+        | "bio_policy"
         | "content_filtered" => ErrorType::ContentFiltered,
         "context_length_exceeded"
         | "invalid_argument"

@@ -25,7 +25,7 @@ pub struct Grade {
     pub usage: Option<Usage>,
     /// The model that says it answered.
     pub model: Option<String>,
-    /// `finish_reason` or `stop_reason`.
+    /// `finish_reason`, `stop_reason`, or what the dialect calls it.
     pub finish_reason: Option<String>,
     /// Oddities, each at most once, in order.
     pub anomalies: Vec<Anomaly>,
@@ -35,6 +35,13 @@ pub struct Grade {
     pub request_id: Option<String>,
     /// The HTTP status, where one came.
     pub status: Option<u16>,
+}
+
+impl Grade {
+    /// Whether the answer ended at a limit on its length.
+    pub fn is_cut(&self) -> bool {
+        self.finish_reason.as_deref().is_some_and(is_limit)
+    }
 }
 
 /// Whether a failure kept the answer from ending well.
@@ -69,7 +76,7 @@ pub(super) fn grade(mut exam: Exam) -> Grade {
         finish_reason: reading.finish,
         anomalies: reading.anomalies,
         rate_limits,
-        request_id: request_id.or(named.map(|id| bound(&id, 128))),
+        request_id: request_id.or(named.map(|id| bound(&id, 128))).or(reading.answer_id),
         status,
     }
 }
@@ -100,16 +107,22 @@ fn verdict(exam: &Exam) -> (ErrorType, String, Harm) {
     if let Some(flaw) = &reading.flaw {
         return broke(flaw.error_type, flaw.detail.clone());
     }
-    match reading.finish.as_deref() {
-        Some("content_filter") => {
-            return ended(ErrorType::ContentFiltered, "finished by `content_filter`");
-        }
-        Some("refusal") => return ended(ErrorType::Refusal, "stopped by `refusal`"),
-        _ if reading.has_refused => return ended(ErrorType::Refusal, "the message is a refusal"),
-        Some("length" | "max_tokens" | "model_context_window_exceeded") if reading.output == 0 => {
-            return ended(ErrorType::MaxTokensReached, "the limit was reached before any output");
-        }
-        _ => {}
+    let finish = reading.finish.as_deref().unwrap_or_default();
+    if reading.has_blocked {
+        let detail = format!("the question was blocked (`{}`)", redact(finish, 60));
+        return (ErrorType::ContentFiltered, detail, Harm::Ended);
+    }
+    if is_filter(finish) {
+        return ended(ErrorType::ContentFiltered, &format!("finished by `{finish}`"));
+    }
+    if finish == "refusal" {
+        return ended(ErrorType::Refusal, "stopped by `refusal`");
+    }
+    if reading.has_refused {
+        return ended(ErrorType::Refusal, "the message is a refusal");
+    }
+    if is_limit(finish) && reading.output == 0 {
+        return ended(ErrorType::MaxTokensReached, "the limit was reached before any output");
     }
     if reading.content == 0 {
         return ended(ErrorType::EmptyContent, "complete, with nothing in it");
@@ -128,13 +141,45 @@ fn verdict(exam: &Exam) -> (ErrorType, String, Harm) {
     ended(ErrorType::None, "")
 }
 
+/// Whether a reason for the end is a filter's, in any dialect.
+fn is_filter(finish: &str) -> bool {
+    matches!(
+        finish,
+        "content_filter"
+            | "SAFETY"
+            | "RECITATION"
+            | "LANGUAGE"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION"
+    )
+}
+
+/// Whether a reason for the end is a limit on the length, in any dialect.
+fn is_limit(finish: &str) -> bool {
+    matches!(
+        finish,
+        "length"
+            | "max_tokens"
+            | "model_context_window_exceeded"
+            | "max_output_tokens"
+            | "MAX_TOKENS"
+    )
+}
+
 /// Notes the oddities that only the ending shows.
 fn note_ending(exam: &mut Exam) {
     if !matches!(exam.mode, Mode::Stream(_)) || exam.reading.fault.is_some() {
         return;
     }
-    let has_finish = exam.reading.dialect == Dialect::OpenaiChat && exam.reading.has_finished();
-    if has_finish && !exam.reading.has_done {
+    let has_done = match exam.reading.dialect {
+        Dialect::OpenaiChat | Dialect::AzureOpenai => true,
+        Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Gemini => false,
+    };
+    if has_done && exam.reading.has_finished() && !exam.reading.has_done {
         exam.reading.odd(Anomaly::NoDone);
     }
     let is_timeout = matches!(

@@ -15,8 +15,10 @@ mod reading;
 mod sse;
 
 mod anthropic;
+mod gemini;
 mod json;
 mod openai;
+mod responses;
 
 mod fault;
 mod redact;
@@ -33,5 +35,5 @@ pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
 pub use grade::Grade;
 pub use head::Head;
 pub use request::{Ask, Request, request};
-pub use settings::{Auth, Dialect, Model, Provider, SharedProvider};
+pub use settings::{Auth, Dialect, LimitField, Model, Provider, SharedProvider, UsageWish, Wire};
 pub use wait::retry_after;

@@ -2,7 +2,7 @@
 
 use super::fault::{self, Fault};
 use super::sse::Frame;
-use super::{Anomaly, Dialect, ErrorType, Usage, anthropic, openai};
+use super::{Anomaly, Dialect, ErrorType, Usage, anthropic, gemini, openai, responses};
 use crate::model::Timestamp;
 
 /// The limit on the text that is kept for checks; probes ask for far less.
@@ -31,12 +31,18 @@ pub(super) struct Reading {
     /// Of the first 64 choices those that were seen, and those that are finished.
     pub(super) choices_seen: u64,
     pub(super) choices_finished: u64,
-    /// Whether `[DONE]` or `message_stop` came.
+    /// Whether the last event of the dialect came, where it has one.
     pub(super) has_done: bool,
+    /// Whether the question itself was blocked.
+    pub(super) has_blocked: bool,
+    /// The number of the last event, where events are numbered.
+    pub(super) sequence: Option<u64>,
     pub(super) usage: Option<Usage>,
     /// Whether the usage is the answer's whole usage.
     pub(super) is_usage_final: bool,
     pub(super) model: Option<String>,
+    /// The answer's own id, where the dialect has no header for one.
+    pub(super) answer_id: Option<String>,
     pub(super) anomalies: Vec<Anomaly>,
     /// The first error the provider reported.
     pub(super) fault: Option<Fault>,
@@ -78,9 +84,12 @@ impl Reading {
             choices_seen: 0,
             choices_finished: 0,
             has_done: false,
+            has_blocked: false,
+            sequence: None,
             usage: None,
             is_usage_final: false,
             model: None,
+            answer_id: None,
             anomalies: Vec::new(),
             fault: None,
             flaw: None,
@@ -128,16 +137,20 @@ impl Reading {
             return Step::KEEPALIVE;
         }
         match self.dialect {
-            Dialect::OpenaiChat => openai::event(self, name, data),
+            Dialect::OpenaiChat | Dialect::AzureOpenai => openai::event(self, name, data),
+            Dialect::OpenaiResponses => responses::event(self, name, data),
             Dialect::AnthropicMessages => anthropic::event(self, name, data),
+            Dialect::Gemini => gemini::event(self, name, data),
         }
     }
 
     /// Takes the body of an answer that was not streamed.
     pub(super) fn whole(&mut self, body: &str) {
         let step = match self.dialect {
-            Dialect::OpenaiChat => openai::whole(self, body),
+            Dialect::OpenaiChat | Dialect::AzureOpenai => openai::whole(self, body),
+            Dialect::OpenaiResponses => responses::whole(self, body),
             Dialect::AnthropicMessages => anthropic::whole(self, body),
+            Dialect::Gemini => gemini::whole(self, body),
         };
         self.content += u64::from(step.has_content);
         self.output += u64::from(step.has_output);
@@ -153,6 +166,13 @@ impl Reading {
     pub(super) fn answered_by(&mut self, model: &str) {
         if !model.is_empty() && self.model.as_deref() != Some(model) {
             self.model = Some(word(model));
+        }
+    }
+
+    /// Notes the answer's own id.
+    pub(super) fn identified_by(&mut self, id: &str) {
+        if !id.is_empty() && self.answer_id.is_none() {
+            self.answer_id = Some(word(id));
         }
     }
 

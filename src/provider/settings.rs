@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+use super::Terminal;
 use crate::model::{HttpSettings, ProviderId, SecretSource, Timestamp};
 use crate::price::{Price, PriceList};
 
@@ -11,35 +14,55 @@ use crate::price::{Price, PriceList};
 pub enum Dialect {
     /// `POST /v1/chat/completions`
     OpenaiChat,
+    /// `POST /v1/responses`
+    OpenaiResponses,
     /// `POST /v1/messages`
     AnthropicMessages,
+    /// Chat completions as Azure serves them: `/openai/v1/…`, or `/openai/deployments/…` with a
+    /// version.
+    AzureOpenai,
+    /// `POST /v1beta/models/…:generateContent` and `:streamGenerateContent?alt=sse`
+    Gemini,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::OpenaiChat, Self::AnthropicMessages];
+    pub const ALL: [Self; 5] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::AnthropicMessages,
+        Self::AzureOpenai,
+        Self::Gemini,
+    ];
 
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenaiChat => "openai_chat",
+            Self::OpenaiResponses => "openai_responses",
             Self::AnthropicMessages => "anthropic_messages",
+            Self::AzureOpenai => "azure_openai",
+            Self::Gemini => "gemini",
         }
     }
 
     /// The value of the label `api`.
     pub fn api(self) -> &'static str {
         match self {
-            Self::OpenaiChat => "chat_completions",
+            Self::OpenaiChat | Self::AzureOpenai => "chat_completions",
+            Self::OpenaiResponses => "responses",
             Self::AnthropicMessages => "messages",
+            Self::Gemini => "generate_content",
         }
     }
 
     /// The label `provider` where the configuration names none (OpenTelemetry's `gen_ai.provider.name`).
     pub fn system(self) -> &'static str {
         match self {
-            Self::OpenaiChat => "openai",
+            Self::OpenaiChat | Self::OpenaiResponses => "openai",
             Self::AnthropicMessages => "anthropic",
+            Self::AzureOpenai => "azure.ai.openai",
+            Self::Gemini => "gcp.gemini",
         }
     }
 }
@@ -51,8 +74,62 @@ pub enum Auth {
     Bearer(SecretSource),
     /// `x-api-key: <key>`
     ApiKey(SecretSource),
+    /// `api-key: <key>`, Azure's
+    AzureKey(SecretSource),
+    /// `x-goog-api-key: <key>`, Google's; never in the address, where logs would show it
+    GoogleKey(SecretSource),
     /// No key is sent.
     None,
+}
+
+impl Auth {
+    /// The header that carries the key: its lower-case name, what stands before the key, and the
+    /// key's source.
+    pub fn header(&self) -> Option<(&'static str, &'static str, &SecretSource)> {
+        match self {
+            Self::Bearer(source) => Some(("authorization", "Bearer ", source)),
+            Self::ApiKey(source) => Some(("x-api-key", "", source)),
+            Self::AzureKey(source) => Some(("api-key", "", source)),
+            Self::GoogleKey(source) => Some(("x-goog-api-key", "", source)),
+            Self::None => None,
+        }
+    }
+}
+
+/// How a provider is spoken to where it differs from what its dialect documents. The default
+/// differs in nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// Azure's dated interface; the one without a version where absent.
+    pub api_version: Option<String>,
+    /// The path in place of the dialect's; `{model}` in it is replaced. Gemini's ends before the
+    /// colon.
+    pub path: Option<String>,
+    /// When a stream counts as complete.
+    pub terminal: Terminal,
+    /// Whether usage is asked for.
+    pub usage: UsageWish,
+    /// The field of chat completions that limits the answer; by version and host where absent.
+    pub limit: Option<LimitField>,
+}
+
+/// Whether an answer's usage is asked for, and missed where it lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UsageWish {
+    /// It is.
+    #[default]
+    Asked,
+    /// It is not: some relays refuse the question, or never answer it.
+    NotAsked,
+}
+
+/// What chat completions call the limit on the answer's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitField {
+    /// The older name, which relays and engines know.
+    MaxTokens,
+    /// The newer name, which reasoning models insist on.
+    MaxCompletionTokens,
 }
 
 /// A provider that can be asked.
@@ -64,12 +141,15 @@ pub struct Provider {
     pub dialect: Dialect,
     /// The value of the label `provider`: which vendor's service this is.
     pub system: String,
-    /// Scheme, host and path up to, not including, `/v1/…`; without a final slash.
+    /// Scheme, host and path up to, not including, the dialect's own (`/v1/…`, `/openai/…`,
+    /// `/v1beta/…`); without a final slash.
     pub base_url: String,
     /// How the key travels.
     pub auth: Auth,
     /// TLS, proxy and extra headers.
     pub http: HttpSettings,
+    /// Where it differs from its dialect.
+    pub wire: Wire,
     /// Public model names and what the provider calls them; a name that is missing maps to itself.
     pub models: BTreeMap<String, Model>,
 }
@@ -78,6 +158,17 @@ impl Provider {
     /// What the provider calls a model.
     pub fn upstream_model<'a>(&'a self, model: &'a str) -> &'a str {
         self.models.get(model).and_then(|entry| entry.name.as_deref()).unwrap_or(model)
+    }
+
+    /// The name under which a model answers; empty where any will do. Azure's deployments answer
+    /// under the name of the model behind them, which only the configuration can tell.
+    pub fn answering_model<'a>(&'a self, model: &'a str) -> &'a str {
+        match self.models.get(model).and_then(|entry| entry.answers_as.as_deref()) {
+            Some("*") => "",
+            Some(name) => name,
+            None if self.dialect == Dialect::AzureOpenai => "",
+            None => self.upstream_model(model),
+        }
     }
 
     /// What a model costs at a time, where the configuration says.
@@ -93,6 +184,10 @@ pub struct Model {
     pub name: Option<String>,
     /// What it costs, and from when.
     pub price: Option<PriceList>,
+    /// The name under which it answers, where that is not the one it is asked by; `*` is any.
+    pub answers_as: Option<String>,
+    /// Fields that each request for it carries beside the dialect's; they win over those.
+    pub request: Map<String, Value>,
 }
 
 /// A provider that many targets share.

@@ -38,7 +38,8 @@ fn price() -> PriceList {
 }
 
 fn target(name: &str, base_url: &str, dialect: Dialect) -> Target {
-    let model = Model { name: Some(format!("{name}-upstream")), price: Some(price()) };
+    let model =
+        Model { name: Some(format!("{name}-upstream")), price: Some(price()), ..Model::default() };
     Target {
         id: TargetId::new(name),
         provider: Arc::new(Provider {
@@ -49,6 +50,7 @@ fn target(name: &str, base_url: &str, dialect: Dialect) -> Target {
             auth: Auth::None,
             http: HttpSettings::default(),
             models: BTreeMap::from([("m".to_owned(), model)]),
+            wire: crate::provider::Wire::default(),
         }),
         model: "m".to_owned(),
         delivery: Delivery::Streamed,
@@ -170,6 +172,7 @@ impl Stage {
         let path = match dialect {
             Dialect::OpenaiChat => "/v1/chat/completions",
             Dialect::AnthropicMessages => "/v1/messages",
+            other => panic!("no surface speaks {other:?}"),
         };
         let request = self.client.post(self.url(path)).body(body.to_string());
         request.header("anthropic-version", "2023-06-01")

@@ -89,6 +89,7 @@ pub(super) mod tests {
                 auth: Auth::None,
                 http: HttpSettings::default(),
                 models: BTreeMap::new(),
+                wire: crate::provider::Wire::default(),
             }),
             model: "m".to_owned(),
             delivery: Delivery::Streamed,

@@ -86,11 +86,25 @@ impl Way {
 pub fn way(surface: Surface, dialect: Dialect) -> Way {
     match (surface, dialect) {
         (Surface::Chat | Surface::Responses | Surface::Embeddings, Dialect::OpenaiChat)
+        | (Surface::Responses, Dialect::OpenaiResponses)
         | (Surface::Messages | Surface::CountTokens, Dialect::AnthropicMessages) => Way::Through,
         (Surface::Chat, Dialect::AnthropicMessages) => Way::Told(Direction::ToMessages),
         (Surface::Messages, Dialect::OpenaiChat) => Way::Told(Direction::ToChat),
         // Nothing on the other side does the same.
         (Surface::Responses | Surface::Embeddings, Dialect::AnthropicMessages)
-        | (Surface::CountTokens, Dialect::OpenaiChat) => Way::Never,
+        | (Surface::CountTokens, Dialect::OpenaiChat)
+        | (
+            Surface::Chat | Surface::Messages | Surface::CountTokens | Surface::Embeddings,
+            Dialect::OpenaiResponses,
+        ) => Way::Never,
+        // Probed, and not yet carried: their paths are not those of any surface.
+        (
+            Surface::Chat
+            | Surface::Messages
+            | Surface::CountTokens
+            | Surface::Responses
+            | Surface::Embeddings,
+            Dialect::AzureOpenai | Dialect::Gemini,
+        ) => Way::Never,
     }
 }

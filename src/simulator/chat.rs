@@ -57,8 +57,8 @@ impl Voice for Chat {
         Some(Frame::Json(None, self.chunk(json!({ "refusal": text }), None)))
     }
 
-    fn early_finish(&self) -> Frame {
-        Frame::Json(None, self.chunk(json!({}), Some("stop")))
+    fn early_finish(&self) -> Option<Frame> {
+        Some(Frame::Json(None, self.chunk(json!({}), Some("stop"))))
     }
 
     fn closing(&self, content: &Content, finish: Finish, usage: Usage) -> Vec<Frame> {
@@ -75,8 +75,8 @@ impl Voice for Chat {
         frames
     }
 
-    fn end(&self) -> Frame {
-        Frame::Text("[DONE]")
+    fn end(&self) -> Option<Frame> {
+        Some(Frame::Text("[DONE]"))
     }
 
     fn keepalive(&self) -> Frame {
@@ -85,6 +85,10 @@ impl Voice for Chat {
 
     fn misshapen(&self) -> Frame {
         Frame::Json(None, self.chunk_of(json!("none")))
+    }
+
+    fn failure(&self, error: &Value) -> String {
+        Frame::Json(None, error.clone()).render("\n")
     }
 
     fn whole(&self, content: &Content, finish: Finish, usage: Usage) -> Value {

@@ -14,6 +14,7 @@ use super::control;
 use super::plan::{Reply, list, plan, refuse};
 use super::play::{Body, SILENCE_MAX, Severed, full, play};
 use super::question::{Question, Unclear};
+use super::route::{Asked, Route, route};
 use super::server::{Peer, Stage};
 use crate::provider::Dialect;
 
@@ -32,19 +33,16 @@ pub(super) async fn answer(
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let dialect = match path {
-        "/v1/chat/completions" => Some(Dialect::OpenaiChat),
-        "/v1/messages" => Some(Dialect::AnthropicMessages),
-        _ => None,
-    };
+    let route = route(path, head.uri.query().unwrap_or_default());
     let body = if head.method == Method::GET { Ok(Bytes::new()) } else { read(body).await };
-    match (&head.method, dialect) {
-        (&Method::POST, Some(dialect)) => {
-            let reply = reply(stage, dialect, &head.headers, body);
+    match (&head.method, route) {
+        (&Method::POST, Some(Route::Ask(asked))) => {
+            let reply = reply(stage, &asked, &head.headers, body);
             respond(reply, started, peer.cut.clone()).await
         }
-        (&Method::GET, None) if path == "/v1/models" => {
-            respond(models(stage, &head.headers), started, peer.cut.clone()).await
+        (&Method::GET, Some(Route::Models(dialect))) => {
+            let reply = models(stage, dialect, &head.headers);
+            respond(reply, started, peer.cut.clone()).await
         }
         _ if path.starts_with("/-/") => Ok(match body {
             Ok(body) => {
@@ -52,7 +50,8 @@ pub(super) async fn answer(
             }
             Err(unread) => plain(unread.status(), "the body did not arrive or is above 1 MB\n"),
         }),
-        (_, Some(_)) => Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "only POST\n")),
+        (_, Some(Route::Ask(_))) => Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "only POST\n")),
+        (_, Some(Route::Models(_))) => Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n")),
         _ => Ok(plain(StatusCode::NOT_FOUND, "no such path\n")),
     }
 }
@@ -90,13 +89,8 @@ async fn read(body: Incoming) -> Result<Bytes, Unread> {
 }
 
 /// The reply to a question, counted.
-fn reply(
-    stage: &Stage,
-    dialect: Dialect,
-    headers: &HeaderMap,
-    body: Result<Bytes, Unread>,
-) -> Reply {
-    let now = stage.clock.now();
+fn reply(stage: &Stage, asked: &Asked, headers: &HeaderMap, body: Result<Bytes, Unread>) -> Reply {
+    let (now, dialect) = (stage.clock.now(), asked.dialect);
     stage.with(|state| {
         let number = state.stats.requests + 1;
         let mut refused = |counted_as: &str, status, message: &str| {
@@ -118,7 +112,7 @@ fn reply(
         {
             Err(Unclear::Version)
         } else {
-            Question::read(dialect, &body)
+            Question::read(asked, &body)
         };
         let question = match question {
             Ok(question) => question,
@@ -135,13 +129,14 @@ fn reply(
     })
 }
 
-/// Either way of sending a key will do, as it does with relays.
+/// Any way of sending a key will do, as it does with relays.
 fn has_key(demanded: Option<&str>, headers: &HeaderMap) -> bool {
     let Some(demanded) = demanded else { return true };
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    let api_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    bearer.or(api_key) == Some(demanded)
+    let named = ["x-api-key", "api-key", "x-goog-api-key"].into_iter();
+    let named = named.filter_map(|name| headers.get(name)?.to_str().ok());
+    bearer.into_iter().chain(named).any(|key| key == demanded)
 }
 
 async fn respond(reply: Reply, started: Instant, cut: Cut) -> Result<Response<Body>, Severed> {
@@ -161,14 +156,11 @@ async fn respond(reply: Reply, started: Instant, cut: Cut) -> Result<Response<Bo
     Ok(response.body(body).expect("names are constants; values are digits, letters and dashes"))
 }
 
-fn models(stage: &Stage, headers: &HeaderMap) -> Reply {
+fn models(stage: &Stage, dialect: Dialect, headers: &HeaderMap) -> Reply {
     let now = stage.clock.now();
-    // Only one of the two sends this header, and nothing else tells them apart on this path.
-    let dialect = if headers.contains_key("anthropic-version") {
-        Dialect::AnthropicMessages
-    } else {
-        Dialect::OpenaiChat
-    };
+    // Of those that share a path only one sends this header, and nothing else tells them apart.
+    let is_anthropic = dialect == Dialect::OpenaiChat && headers.contains_key("anthropic-version");
+    let dialect = if is_anthropic { Dialect::AnthropicMessages } else { dialect };
     stage.with(|state| {
         let number = state.stats.requests;
         if has_key(state.script.key.as_deref(), headers) {

@@ -46,7 +46,7 @@ pub enum Fault {
     EmptyContent,
     /// Fluent, and not what was asked for.
     WrongAnswer,
-    /// The model declines.
+    /// The model declines. Gemini has no refusal of its own: its filter cuts the answer.
     Refusal,
     /// The provider's filter cuts the answer. Messages has no filter of its own: a refusal there.
     ContentFilter,
@@ -59,9 +59,11 @@ pub enum Fault {
     /// An error inside a 200 stream, as plain JSON lines that are no frame. Whole: as
     /// `overloaded_mid_stream`.
     UnprefixedError,
-    /// Oddity: the reason for the end is told early, and content follows it. Whole: healthy.
+    /// Oddity: the reason for the end is told early, and content follows it. Responses and whole
+    /// answers: healthy.
     EarlyFinish,
-    /// Oddity: no `[DONE]` after the finish reason. Messages and whole answers: healthy.
+    /// Oddity: no `[DONE]` after the finish reason. Only chat completions, Azure's too, have one:
+    /// elsewhere healthy.
     NoDone,
     /// Oddity: the body stays open after the end was told. Whole: healthy.
     LingeringSocket,
@@ -69,7 +71,8 @@ pub enum Fault {
     Crlf,
     /// Oddity: comments and keep-alives before the first content. Whole: healthy.
     Comments,
-    /// Oddity: usage on a chunk that also has choices. Messages and whole answers: healthy.
+    /// Oddity: usage on a chunk that also has choices. Only chat completions, Azure's too, part
+    /// them: elsewhere healthy.
     UsageWithChoices,
 }
 

@@ -65,8 +65,8 @@ impl Voice for Messages {
         None
     }
 
-    fn early_finish(&self) -> Frame {
-        self.message_delta("end_turn", None)
+    fn early_finish(&self) -> Option<Frame> {
+        Some(self.message_delta("end_turn", None))
     }
 
     fn closing(&self, content: &Content, finish: Finish, usage: Usage) -> Vec<Frame> {
@@ -81,8 +81,8 @@ impl Voice for Messages {
         frames
     }
 
-    fn end(&self) -> Frame {
-        named("message_stop", json!({}))
+    fn end(&self) -> Option<Frame> {
+        Some(named("message_stop", json!({})))
     }
 
     fn keepalive(&self) -> Frame {
@@ -91,6 +91,10 @@ impl Voice for Messages {
 
     fn misshapen(&self) -> Frame {
         self.delta(json!(17))
+    }
+
+    fn failure(&self, error: &Value) -> String {
+        Frame::Json(Some("error"), error.clone()).render("\n")
     }
 
     fn whole(&self, content: &Content, finish: Finish, usage: Usage) -> Value {

@@ -13,7 +13,7 @@ use super::draws::Draws;
 use super::question::Question;
 use super::telling::{STREAM, Telling};
 use super::voice::{Complaint, Facts, Usage};
-use super::{Behavior, Fault, Injection, chat, messages};
+use super::{Behavior, Fault, Injection, azure, chat, gemini, messages, responses};
 use crate::model::Timestamp;
 use crate::provider::Dialect;
 
@@ -101,7 +101,13 @@ pub(super) fn plan(
             telling.error(status, Complaint::Status(status), retry_after)
         }
         Some(Fault::QuotaExhausted) => {
-            let status = if question.dialect == Dialect::OpenaiChat { 429 } else { 402 };
+            let status = match question.dialect {
+                Dialect::OpenaiChat
+                | Dialect::OpenaiResponses
+                | Dialect::AzureOpenai
+                | Dialect::Gemini => 429,
+                Dialect::AnthropicMessages => 402,
+            };
             telling.error(status, Complaint::Quota, None)
         }
         Some(Fault::NoHeaders) => Reply { head_at: None, ..telling.reply(200, JSON) },
@@ -134,8 +140,11 @@ pub(super) fn refuse(
 /// The reply to who asks which models there are.
 pub(super) fn list(dialect: Dialect, models: &[String], number: u64, now: Timestamp) -> Reply {
     let body = match dialect {
-        Dialect::OpenaiChat => chat::models(models, now),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AzureOpenai => {
+            chat::models(models, now)
+        }
         Dialect::AnthropicMessages => messages::models(models, now),
+        Dialect::Gemini => gemini::models(models),
     };
     at_once(dialect, 200, &body, number, now)
 }
@@ -198,7 +207,9 @@ pub(super) fn error_json(
     number: u64,
 ) -> Value {
     match dialect {
-        Dialect::OpenaiChat => chat::error(complaint, message),
+        Dialect::OpenaiChat | Dialect::AzureOpenai => chat::error(complaint, message),
+        Dialect::OpenaiResponses => responses::error(complaint, message),
+        Dialect::Gemini => gemini::error(complaint, message),
         Dialect::AnthropicMessages => messages::error(complaint, message, number),
     }
 }
@@ -209,7 +220,9 @@ pub(super) fn headers(
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     match dialect {
-        Dialect::OpenaiChat => chat::headers(number),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => chat::headers(number),
+        Dialect::AzureOpenai => azure::headers(number),
+        Dialect::Gemini => gemini::headers(),
         Dialect::AnthropicMessages => messages::headers(number, now),
     }
 }

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::route::Asked;
 use crate::provider::Dialect;
 
 /// No prober's nonce is longer, and the answer must stay small.
@@ -33,43 +34,79 @@ pub(super) enum Unclear {
     Field(&'static str),
     #[error("the header `anthropic-version` is missing")]
     Version,
+    #[error("`api-version` is missing in the address")]
+    ApiVersion,
 }
 
 impl Question {
-    /// Reads a request's body.
-    pub fn read(dialect: Dialect, body: &[u8]) -> Result<Self, Unclear> {
+    /// Reads a request's body; its address told the rest.
+    pub fn read(asked: &Asked, body: &[u8]) -> Result<Self, Unclear> {
+        if asked.lacks_version {
+            return Err(Unclear::ApiVersion);
+        }
+        let dialect = asked.dialect;
         let body: Value = serde_json::from_slice(body).map_err(|_| Unclear::NotJson)?;
-        let model = body["model"].as_str().ok_or(Unclear::Field("model"))?.to_owned();
-        let is_streamed = match &body["stream"] {
-            Value::Null => false,
-            Value::Bool(is_streamed) => *is_streamed,
-            _ => return Err(Unclear::Field("stream")),
+        let model = match &asked.model {
+            Some(model) => model.clone(),
+            None => body["model"].as_str().ok_or(Unclear::Field("model"))?.to_owned(),
         };
-        let messages = body["messages"].as_array().ok_or(Unclear::Field("messages"))?;
-        let asked = messages.iter().rev().find(|message| message["role"] == "user");
-        let prompt = text(&asked.ok_or(Unclear::Field("messages"))?["content"]);
-        let whole_prompt: usize =
-            messages.iter().map(|message| text(&message["content"]).len()).sum();
+        let is_streamed = match (asked.is_streamed, &body["stream"]) {
+            (Some(is_streamed), _) => is_streamed,
+            (None, Value::Null) => false,
+            (None, Value::Bool(is_streamed)) => *is_streamed,
+            (None, _) => return Err(Unclear::Field("stream")),
+        };
+        let (prompt, whole_prompt) = prompt(dialect, &body)?;
         let tokens_max = match dialect {
-            Dialect::OpenaiChat => limit(&body, "max_completion_tokens")?
+            Dialect::OpenaiChat | Dialect::AzureOpenai => limit(&body, "max_completion_tokens")?
                 .or(limit(&body, "max_tokens")?)
                 .unwrap_or(u32::MAX),
+            Dialect::OpenaiResponses => limit(&body, "max_output_tokens")?.unwrap_or(u32::MAX),
             Dialect::AnthropicMessages => {
                 limit(&body, "max_tokens")?.ok_or(Unclear::Field("max_tokens"))?
             }
+            Dialect::Gemini => {
+                limit(&body["generationConfig"], "maxOutputTokens")?.unwrap_or(u32::MAX)
+            }
+        };
+        let wants_usage = match dialect {
+            Dialect::OpenaiChat | Dialect::AzureOpenai => {
+                body["stream_options"]["include_usage"] == true
+            }
+            Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Gemini => true,
         };
         Ok(Self {
             dialect,
             model,
             is_streamed,
-            wants_usage: dialect == Dialect::AnthropicMessages
-                || body["stream_options"]["include_usage"] == true,
+            wants_usage,
             tokens_max,
             nonce: nonce(&prompt),
             // About four letters make a token.
             prompt_tokens: u32::try_from(whole_prompt / 4 + 1).unwrap_or(u32::MAX),
         })
     }
+}
+
+/// What the user said last, and how long all that was said is.
+fn prompt(dialect: Dialect, body: &Value) -> Result<(String, usize), Unclear> {
+    let (list, said) = match dialect {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::AzureOpenai => {
+            ("messages", "content")
+        }
+        Dialect::OpenaiResponses => ("input", "content"),
+        Dialect::Gemini => ("contents", "parts"),
+    };
+    if let (Dialect::OpenaiResponses, Some(input)) = (dialect, body["input"].as_str()) {
+        return Ok((input.to_owned(), input.len()));
+    }
+    let turns = body[list].as_array().ok_or(Unclear::Field(list))?;
+    // Google takes a turn without a role for the user's.
+    let is_user = |turn: &&Value| {
+        turn["role"] == "user" || (dialect == Dialect::Gemini && turn["role"].is_null())
+    };
+    let asked = turns.iter().rev().find(is_user).ok_or(Unclear::Field(list))?;
+    Ok((text(&asked[said]), turns.iter().map(|turn| text(&turn[said]).len()).sum()))
 }
 
 fn limit(body: &Value, field: &'static str) -> Result<Option<u32>, Unclear> {
@@ -143,7 +180,8 @@ mod tests {
                 Unclear::Field("max_tokens"),
             ),
         ] {
-            assert_eq!(Question::read(dialect, body.as_bytes()), Err(expected), "{body}");
+            let found = Question::read(&Asked::of(dialect), body.as_bytes());
+            assert_eq!(found, Err(expected), "{body}");
         }
     }
 
@@ -151,7 +189,8 @@ mod tests {
     fn content_may_be_a_text_or_a_list_of_parts() {
         let body = r#"{"model":"m","max_tokens":5,"stream":true,"messages":[
             {"role":"user","content":[{"type":"text","text":"Say exactly"},{"type":"text","text":"zz9"}]}]}"#;
-        let question = Question::read(Dialect::AnthropicMessages, body.as_bytes()).unwrap();
+        let question =
+            Question::read(&Asked::of(Dialect::AnthropicMessages), body.as_bytes()).unwrap();
         assert_eq!(question.nonce, "zz9");
         assert_eq!(question.tokens_max, 5);
         assert!(question.is_streamed && question.wants_usage);

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Fault;
 use super::answer::{Content, Finish};
 use super::plan::{JSON, Reply, Step, error_json, headers, sized};
 use super::voice::{Complaint, Frame, Usage, Voice};
+use super::{Fault, gemini};
 use crate::model::Timestamp;
 use crate::provider::Dialect;
 
@@ -75,8 +75,8 @@ impl Telling<'_> {
         }
         let closing = self.voice.closing(&self.content, self.finish, self.usage);
         steps.extend(closing.into_iter().map(send));
-        if fault != Some(Fault::NoDone) || self.dialect != Dialect::OpenaiChat {
-            steps.push(send(self.voice.end()));
+        if fault != Some(Fault::NoDone) || self.dialect == Dialect::AnthropicMessages {
+            steps.extend(self.voice.end().map(send));
         }
         if fault == Some(Fault::LingeringSocket) {
             steps.push(Step::Silence);
@@ -96,14 +96,14 @@ impl Telling<'_> {
     fn strike(&self, fault: Option<Fault>, steps: &mut Vec<Step>) -> bool {
         let error = || self.error_json(Complaint::Status(529));
         let (text, is_over) = match fault {
-            Some(Fault::OverloadedMidStream) => {
-                let name = (self.dialect == Dialect::AnthropicMessages).then_some("error");
-                (Frame::Json(name, error()).render("\n"), true)
-            }
+            Some(Fault::OverloadedMidStream) => (self.voice.failure(&error()), true),
             Some(Fault::UnprefixedError) => (format!("{:#}\n", error()), true),
             Some(Fault::MalformedJson) => (malformed(&self.voice.piece("")), false),
             Some(Fault::SchemaMismatch) => (self.voice.misshapen().render("\n"), false),
-            Some(Fault::EarlyFinish) => (self.voice.early_finish().render("\n"), false),
+            Some(Fault::EarlyFinish) => match self.voice.early_finish() {
+                Some(frame) => (frame.render("\n"), false),
+                None => return false,
+            },
             Some(Fault::Truncated) => return true,
             Some(Fault::Reset) => {
                 steps.push(Step::Reset);
@@ -149,16 +149,24 @@ impl Telling<'_> {
     }
 
     pub fn error(&self, status: u16, complaint: Complaint, retry_after: Option<Duration>) -> Reply {
-        let mut reply = self.body(self.headers_at, JSON, self.error_json(complaint).to_string());
-        reply.status = status;
+        let mut error = self.error_json(complaint);
         let hint = retry_after.or((complaint == Complaint::Status(429)).then_some(RETRY_AFTER));
+        let mut headers = Vec::new();
         if let Some(wait) = hint {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            reply.headers.push(("retry-after", seconds.to_string()));
-            if self.dialect == Dialect::OpenaiChat {
-                reply.headers.push(("retry-after-ms", wait.as_millis().to_string()));
+            let seconds = ("retry-after", seconds.to_string());
+            match self.dialect {
+                Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AzureOpenai => {
+                    headers.push(seconds);
+                    headers.push(("retry-after-ms", wait.as_millis().to_string()));
+                }
+                Dialect::AnthropicMessages => headers.push(seconds),
+                Dialect::Gemini => gemini::hint(&mut error, wait),
             }
         }
+        let mut reply = self.body(self.headers_at, JSON, error.to_string());
+        reply.status = status;
+        reply.headers.append(&mut headers);
         reply
     }
 

@@ -2,6 +2,7 @@
 
 mod control;
 mod script;
+mod voices;
 mod wire;
 
 use std::time::Duration;

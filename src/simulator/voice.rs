@@ -3,9 +3,12 @@
 use serde_json::Value;
 
 use super::answer::{Content, Finish};
+use super::azure::Azure;
 use super::chat::Chat;
+use super::gemini::Gemini;
 use super::messages::Messages;
 use super::question::Question;
+use super::responses::Responses;
 use crate::model::Timestamp;
 use crate::provider::Dialect;
 
@@ -17,16 +20,18 @@ pub(super) trait Voice {
     fn piece(&self, text: &str) -> Frame;
     /// A refusal in words; a dialect that has no frame for it says nothing.
     fn refusal(&self, text: &str) -> Option<Frame>;
-    /// The reason for the end, told before the end.
-    fn early_finish(&self) -> Frame;
+    /// The reason for the end, told before the end, where a dialect can tell it so.
+    fn early_finish(&self) -> Option<Frame>;
     /// What follows the content: the reason for the end, and usage where it is reported.
     fn closing(&self, content: &Content, finish: Finish, usage: Usage) -> Vec<Frame>;
-    /// The very end.
-    fn end(&self) -> Frame;
+    /// The very end, where the dialect has one beside its closing.
+    fn end(&self) -> Option<Frame>;
     /// What keeps a connection alive and says nothing.
     fn keepalive(&self) -> Frame;
     /// A frame with a field of the wrong type.
     fn misshapen(&self) -> Frame;
+    /// An error inside a stream, as it goes on the wire; `error` is the body of one beside it.
+    fn failure(&self, error: &Value) -> String;
     /// A whole body.
     fn whole(&self, content: &Content, finish: Finish, usage: Usage) -> Value;
     /// A whole body with a field of the wrong type.
@@ -99,7 +104,10 @@ impl Facts {
     pub fn voice(self, dialect: Dialect) -> Box<dyn Voice> {
         match dialect {
             Dialect::OpenaiChat => Box::new(Chat(self)),
+            Dialect::OpenaiResponses => Box::new(Responses::new(self)),
             Dialect::AnthropicMessages => Box::new(Messages(self)),
+            Dialect::AzureOpenai => Box::new(Azure::new(self)),
+            Dialect::Gemini => Box::new(Gemini(self)),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::probe::{
     Thresholds, Timeouts,
 };
 use crate::provider::{
-    Auth, Dialect, ErrorType, Model, Provider, RateLimits, SloClass, StreamPhase, Usage,
+    Auth, Dialect, ErrorType, Model, Provider, RateLimits, SloClass, StreamPhase, Usage, Wire,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -27,6 +27,7 @@ fn target(name: &str, ttft: u32, total: u32) -> Target {
         base_url: String::new(),
         auth: Auth::None,
         http: HttpSettings::default(),
+        wire: Wire::default(),
         models: BTreeMap::new(),
     };
     Target {
@@ -507,7 +508,7 @@ fn traffic_is_repriced_request_by_request() {
     let rate = |dollars: u64| Money::from_nanos(dollars * 1_000_000_000);
     let priced = |input, output| {
         let price = PriceList::always(Price::flat(Rates::plain(rate(input), rate(output))));
-        let model = Model { name: None, price: Some(price) };
+        let model = Model { price: Some(price), ..Model::default() };
         let models = BTreeMap::from([("m".to_owned(), model)]);
         Arc::new(Provider { models, ..Provider::clone(&target("a", 500, 2000).provider) })
     };

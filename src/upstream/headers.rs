@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::{SecretError, read_secret};
 use crate::model::{HeaderValue as Configured, HttpSettings, Secret, SecretSource};
-use crate::provider::{Auth, Provider};
+use crate::provider::Provider;
 
 /// Reads the secrets of the settings and builds their headers. Values that are secrets are marked
 /// sensitive, so that `Debug` prints none of them.
@@ -35,16 +35,9 @@ pub fn headers(settings: &HttpSettings) -> Result<HeaderMap, SecretError> {
 
 /// Reads a provider's key, as the header in which it travels; nothing where none is sent.
 pub fn provider_key(provider: &Provider) -> Result<Option<(HeaderName, HeaderValue)>, SecretError> {
-    Ok(match &provider.auth {
-        Auth::Bearer(source) => {
-            Some((AUTHORIZATION, header_value("Bearer ", &read_secret(source)?, source)?))
-        }
-        Auth::ApiKey(source) => {
-            let name = HeaderName::from_static("x-api-key");
-            Some((name, header_value("", &read_secret(source)?, source)?))
-        }
-        Auth::None => None,
-    })
+    let Some((name, before, source)) = provider.auth.header() else { return Ok(None) };
+    let value = header_value(before, &read_secret(source)?, source)?;
+    Ok(Some((HeaderName::from_static(name), value)))
 }
 
 /// A secret as a sensitive header's value behind a prefix such as `Bearer `.

@@ -11,7 +11,7 @@ use crate::probe::{
     Budget, Calendar, Check, Connection, Delivery as Transport, Health, Outcome, Phases, Target,
     Thresholds, Timeouts,
 };
-use crate::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass};
+use crate::provider::{Auth, Dialect, ErrorType, Provider, RateLimits, SloClass, Wire};
 use crate::release::{Does, Mode, Rollback, Tick};
 use crate::rules;
 use crate::series::{self, Source as _};
@@ -39,6 +39,7 @@ pub(super) fn target(name: &str) -> Target {
         base_url: "http://127.0.0.1:1".to_owned(),
         auth: Auth::None,
         http: HttpSettings::default(),
+        wire: Wire::default(),
         models: BTreeMap::new(),
     };
     let second = Duration::from_secs(1);

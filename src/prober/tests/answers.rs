@@ -93,6 +93,11 @@ async fn each_fault_has_its_type() {
     for (fault, streamed, whole) in cases {
         let simulator = simulator(failing(fault)).await;
         for dialect in Dialect::ALL {
+            // Google has no refusal of its own: its filter cuts what it declines.
+            let (streamed, whole) = match (dialect, fault) {
+                (Dialect::Gemini, Fault::Refusal) => (E::ContentFiltered, E::ContentFiltered),
+                _ => (streamed, whole),
+            };
             let target = speaking(&target(&simulator.base_url()), dialect);
             let outcome = probe(&target).await;
             assert_eq!(outcome.error_type, streamed, "{dialect:?} {fault:?} {outcome:?}");
@@ -103,6 +108,43 @@ async fn each_fault_has_its_type() {
         }
         simulator.stop().await;
     }
+}
+
+#[tokio::test]
+async fn azures_dated_interface_is_asked_by_deployment_and_version() {
+    let simulator = simulator(Behavior::default()).await;
+    let target = speaking(&target(&simulator.base_url()), Dialect::AzureOpenai);
+    let wire = Wire { api_version: Some("2024-10-21".to_owned()), ..Wire::default() };
+    let provider = Provider { wire, ..Provider::clone(&target.provider) };
+    let target = Target { provider: Arc::new(provider), ..target };
+    let (outcome, trace) = probe_once(&target, &Clock::start()).await;
+    assert_eq!(outcome.error_type, ErrorType::None, "{outcome:?}");
+    let url = format!("{}/openai/deployments/m/chat/completions", simulator.base_url());
+    assert_eq!(trace.url, Some(url));
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn each_way_of_sending_a_key_is_taken_where_one_is_demanded() {
+    // `PATH` stands for a key: a variable that is set wherever a test runs.
+    let key = || SecretSource::Env("PATH".to_owned());
+    let script = Script { key: std::env::var("PATH").ok(), ..Script::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let simulator = Simulator::spawn(listener, script, 7).await;
+    for (dialect, auth) in [
+        (Dialect::OpenaiResponses, Auth::Bearer(key())),
+        (Dialect::AzureOpenai, Auth::AzureKey(key())),
+        (Dialect::AzureOpenai, Auth::Bearer(key())),
+        (Dialect::Gemini, Auth::GoogleKey(key())),
+    ] {
+        let target = speaking(&target(&simulator.base_url()), dialect);
+        let provider = Provider { auth, ..Provider::clone(&target.provider) };
+        let (outcome, trace) =
+            probe_once(&Target { provider: Arc::new(provider), ..target }, &Clock::start()).await;
+        assert_eq!(outcome.error_type, ErrorType::None, "{outcome:?}");
+        assert!(!format!("{trace:?}").contains(&std::env::var("PATH").unwrap()));
+    }
+    simulator.stop().await;
 }
 
 #[tokio::test]

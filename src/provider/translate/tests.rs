@@ -18,6 +18,7 @@ fn provider(base_url: &str) -> Provider {
         auth: Auth::None,
         http: HttpSettings::default(),
         models: BTreeMap::new(),
+        wire: crate::provider::Wire::default(),
     }
 }
 

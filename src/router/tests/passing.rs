@@ -37,6 +37,7 @@ async fn a_stream_arrives_as_it_was_sent_and_is_graded() {
         let end = match dialect {
             Dialect::OpenaiChat => "data: [DONE]\n\n",
             Dialect::AnthropicMessages => "event: message_stop\n",
+            other => panic!("no surface speaks {other:?}"),
         };
         assert!(heard.body.contains(end), "{}", heard.body);
 

@@ -59,11 +59,13 @@ async fn an_answer_comes_in_the_clients_words_and_is_graded_in_the_providers() {
                     let text = answer["content"][0]["text"].as_str().unwrap().to_owned();
                     (text, json!([answer["stop_reason"]]))
                 }
+                (other, _) => panic!("no surface speaks {other:?}"),
             };
             assert!(text.starts_with("7f3a"), "{text}");
             let expected = match client {
                 Dialect::OpenaiChat => json!(["stop"]),
                 Dialect::AnthropicMessages => json!(["end_turn"]),
+                other => panic!("no surface speaks {other:?}"),
             };
             assert_eq!(end, expected);
             let told = stage.told().await;

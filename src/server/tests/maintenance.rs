@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::TargetStatus;
 use crate::model::{HttpSettings, ProviderId};
 use crate::probe::{Budget, Check, Connection, Delivery, Planned, Target, Thresholds, Timeouts};
-use crate::provider::{Auth, Dialect, Provider};
+use crate::provider::{Auth, Dialect, Provider, Wire};
 
 fn status(name: &str, planned: Option<Planned>) -> TargetStatus {
     let provider = Provider {
@@ -16,6 +16,7 @@ fn status(name: &str, planned: Option<Planned>) -> TargetStatus {
         base_url: "http://127.0.0.1:1".to_owned(),
         auth: Auth::None,
         http: HttpSettings::default(),
+        wire: Wire::default(),
         models: BTreeMap::new(),
     };
     let target = Target {

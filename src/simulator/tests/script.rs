@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::draws::Draws;
 use super::super::plan::plan;
 use super::super::question::Question;
+use super::super::route::Asked;
 use super::super::{Behavior, Fault, Share};
 use super::*;
 use crate::model::Timestamp;
@@ -93,7 +94,8 @@ fn planned(behavior: &Behavior, seed: u64, number: u64) -> String {
     let body = json!({
         "model": "m", "stream": true, "messages": [{ "role": "user", "content": "exactly abc" }],
     });
-    let question = Question::read(Dialect::OpenaiChat, body.to_string().as_bytes()).unwrap();
+    let question =
+        Question::read(&Asked::of(Dialect::OpenaiChat), body.to_string().as_bytes()).unwrap();
     let now = Timestamp::from_millis(1_700_000_000_000);
     format!("{:?}", plan(&question, behavior, number, now, Draws::of(seed, number)))
 }
