@@ -12,7 +12,9 @@ use bellwether::model::{Mistake, Money, SecretSource, Timestamp};
 use bellwether::price::Service;
 use bellwether::probe::{Budget, Check, Connection, Delivery};
 use bellwether::provider::translate::Strictness;
-use bellwether::provider::{Auth, Dialect, ErrorType, LimitField, SloClass, Terminal, UsageWish};
+use bellwether::provider::{
+    Auth, Dialect, ErrorType, HeaderRule, LimitField, Method, SloClass, Terminal, UsageWish,
+};
 use bellwether::release::gate::{Latency, Subject, Unit};
 use bellwether::release::{Does, Effect, Plan, Traffic};
 use bellwether::routing::{Admission, Credentials, KeySource, Pin, Retries, Tell};
@@ -426,6 +428,47 @@ probes: []
     assert_eq!((relay.wire.terminal, relay.wire.usage), (Terminal::Strict, UsageWish::NotAsked));
     assert_eq!(relay.wire.limit, Some(LimitField::MaxCompletionTokens));
     assert_eq!(relay.answering_model("any"), "");
+}
+
+#[test]
+fn a_page_is_named_by_its_path_and_asks_for_no_budget() {
+    let config = right(
+        r#"
+providers:
+  - {name: site, dialect: http, base_url: "https://site.example/"}
+  - {name: inner, dialect: http, base_url: "https://inner.example", api_key: env:TOKEN}
+probes:
+  - {provider: site, path: /health}
+  - name: login
+    provider: inner
+    path: /login?next=%2F
+    body: '{"word": "{nonce}"}'
+    status: [4xx, 200]
+    headers: {Strict-Transport-Security: "max-age=", Server: false, Date: true}
+    certificate_min: 14d
+    check: {contains: "{nonce}"}
+"#,
+    );
+    let [site, inner] = &config.providers[..] else { panic!("two providers") };
+    assert_eq!((&*site.base_url, &site.auth), ("https://site.example", &Auth::None));
+    assert_eq!(inner.auth, Auth::Bearer(SecretSource::Env("TOKEN".to_owned())));
+    let [health, login] = &config.targets[..] else { panic!("two targets") };
+    assert_eq!((health.id.as_str(), &*health.model), ("site/health", "/health"));
+    assert_eq!((health.delivery, health.budget), (Delivery::Whole, Budget::Unlimited));
+    assert!(matches!(health.check, Check::Any));
+    let page = health.page.as_ref().unwrap();
+    assert_eq!((page.method, page.statuses.len(), page.certificate_min), (Method::Get, 0, None));
+    let page = login.page.as_ref().unwrap();
+    assert_eq!(page.method, Method::Post);
+    assert_eq!(page.statuses, [(400, 499), (200, 200)]);
+    assert_eq!(page.certificate_min.map(|min| min.as_secs()), Some(14 * 86_400));
+    let names: Vec<&str> = page.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["strict-transport-security", "server", "date"]);
+    assert!(matches!(page.headers[0].1, HeaderRule::Matches(_)));
+    assert!(matches!(page.headers[1].1, HeaderRule::Absent));
+    assert!(matches!(page.headers[2].1, HeaderRule::Present));
+    let estimate = config::estimate(&config, 1, 0, Timestamp::from_millis(0));
+    assert_eq!((estimate.unpriced(), estimate.cost_daily), (0, Money::ZERO));
 }
 
 #[test]

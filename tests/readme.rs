@@ -51,17 +51,17 @@ fn every_configuration_in_the_readme_is_valid() {
     let blocks = blocks();
     let (rule_files, mut configs): (Vec<_>, Vec<_>) =
         blocks.iter().partition(|block| block.starts_with("groups:"));
-    assert_eq!((rule_files.len(), configs.len()), (1, 9));
+    assert_eq!((rule_files.len(), configs.len()), (1, 10));
     for block in rule_files {
         rules::parse("README.md", block).unwrap();
     }
-    // The third is about dialects, the fourth about prices. The next are about releases, routes and notices and lean on the targets of
+    // The third and fourth are about dialects and pages, the fifth about prices. The next are about releases, routes and notices and lean on the targets of
     // the first two; another adds a rollback; the last says who may call.
-    for block in &configs[..4] {
+    for block in &configs[..5] {
         config::parse("README.md", block).unwrap();
     }
-    // That of other dialects stands for itself.
-    configs.remove(2);
+    // Those of other dialects and of pages stand for themselves.
+    configs.drain(2..4);
     let section = |block: &str, name: &str, next: &str| {
         let (_, rest) = block.split_once(name).unwrap();
         rest.split_once(next).map_or(rest, |(section, _)| section).to_owned()

@@ -26,9 +26,9 @@ pub(super) struct Arguments {
 }
 
 fn dialect(text: &str) -> Result<Dialect, String> {
-    let known = Dialect::ALL.into_iter().find(|dialect| dialect.as_str() == text);
+    let known = Dialect::MODELS.into_iter().find(|dialect| dialect.as_str() == text);
     known.ok_or_else(|| {
-        let names = Dialect::ALL.map(|dialect| format!("`{}`", dialect.as_str()));
+        let names = Dialect::MODELS.map(|dialect| format!("`{}`", dialect.as_str()));
         format!("one of {}", names.join(", "))
     })
 }
@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let small = match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AzureOpenai => "gpt-4o-mini",
         Dialect::Gemini => "gemini-2.5-flash-lite",
+        Dialect::Http => "",
         Dialect::AnthropicMessages => "claude-haiku-4-5",
     };
     let model = arguments.model.as_deref().unwrap_or(small);

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn print(outcome: &Outcome, trace: &Trace) {
-    println!("POST {}", trace.url.as_deref().unwrap_or("(no request could be built)"));
+    println!("{} {}", trace.method, trace.url.as_deref().unwrap_or("(no request could be built)"));
     for (name, value) in &trace.request_headers {
         println!("> {name}: {value}");
     }
@@ -73,6 +73,9 @@ fn print(outcome: &Outcome, trace: &Trace) {
     }
     if let Some(cost) = outcome.cost {
         println!("{:<22}{:>10}", "cost", cost.to_string());
+    }
+    if let Some(expires) = outcome.certificate_expires {
+        println!("{:<22}{:>10}", "certificate until", expires.rfc3339());
     }
     if let Some(id) = &outcome.request_id {
         println!("{:<22}{:>10}", "request id", id);

@@ -102,12 +102,14 @@ fn of_target(target: &Target, now: Timestamp) -> TargetEstimate {
         let characters = u64::try_from(prompt.chars().count()).unwrap_or(u64::MAX);
         INPUT_TOKENS + characters / CHARACTERS_PER_TOKEN
     });
-    let full = target.provider.price(&target.model, now).map(|price| {
+    let of_model = target.provider.price(&target.model, now).map(|price| {
         let output = u64::from(target.tokens_max);
         let usage = Usage { input: input_tokens, output, ..Usage::default() };
         let nanos = cost(&usage, price).nanos().saturating_mul(probes_daily);
         Money::from_nanos(nanos)
     });
+    // Nobody bills a page.
+    let full = if target.page.is_some() { Some(Money::ZERO) } else { of_model };
     let limit = match target.budget {
         // A month of thirty days, spent evenly.
         Budget::Limited { daily, monthly } => {

@@ -16,6 +16,7 @@ mod global;
 mod heartbeats;
 mod http;
 mod maintenance;
+mod page;
 mod pagerduty;
 mod prices;
 mod probes;

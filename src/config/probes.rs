@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::amount::{duration, money};
 use super::check::check;
 use super::global::CADENCE;
+use super::page;
 use super::providers::{Providers, unique};
 use super::reader::{Fields, Reader, prefixed};
 use super::scalar::{boolean, choice, name, number, refuse, text};
 use super::settings::Global;
 use crate::model::{Mistake, Money, TargetId, format_duration, suggest};
 use crate::probe::{Budget, Check, Connection, Delivery, Target, Thresholds, Timeouts};
-use crate::provider::{ErrorType, SharedProvider, SloClass};
+use crate::provider::{Dialect, ErrorType, Page, SharedProvider, SloClass};
 use crate::yaml::Node;
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
@@ -68,13 +69,16 @@ fn probe(
     names: &mut Vec<String>,
 ) -> Option<Target> {
     let part = |key| node.get(key).and_then(Node::text).filter(|text| !text.is_empty());
+    let of_model = part("model").map(|model| format!("/{model}"));
+    let rest = of_model.or_else(|| part("path").map(str::to_owned));
     let default_name =
-        part("provider").zip(part("model")).map(|(provider, model)| format!("{provider}/{model}"));
+        part("provider").zip(rest).map(|(provider, rest)| format!("{provider}{rest}"));
     let what = match part("name").or(default_name.as_deref()) {
         Some(name) => format!("probe `{name}`"),
         None => format!("probe {}", index + 1),
     };
-    let fields = reader.fields(node, what, &KEYS)?;
+    let known: Vec<&str> = KEYS.into_iter().chain(page::KEYS).collect();
+    let fields = reader.fields(node, what, &known)?;
     let id = id(reader, &fields, default_name, names);
     let remedy = "write the name of an entry of `providers`";
     let provider = reader
@@ -84,16 +88,15 @@ fn probe(
             Ok(name)
         })
         .and_then(|name| providers.find(&name));
-    let remedy = "write the model's name";
-    let model = reader.required(&fields, "model", remedy, |node| model(node, provider));
-    let delivery = match reader.optional(&fields, "stream", boolean) {
-        Some(false) => Delivery::Whole,
-        Some(true) | None => Delivery::Streamed,
-    };
+    let asked = asked(reader, &fields, provider);
+    let delivery = asked.delivery;
     let timeouts = timeouts(reader, &fields, TIMEOUTS);
     let thresholds = thresholds(reader, &fields, delivery, timeouts);
-    let (prompt, check) = question(reader, &fields);
-    let budget = budget(reader, &fields, provider, model.as_deref());
+    let (prompt, check) = question(reader, &fields, asked.page.as_ref());
+    let budget = match asked.page {
+        Some(_) => Some(Budget::Unlimited),
+        None => budget(reader, &fields, provider, asked.model.as_deref()),
+    };
     let cadence = |node: &Node| duration(node, CADENCE);
     let interval = reader.optional(&fields, "interval", cadence).unwrap_or(global.probe_interval);
     let in_flight_max = reader.optional(&fields, "max_in_flight", |node| number(node, 1..=100));
@@ -106,7 +109,7 @@ fn probe(
     Some(Target {
         id: TargetId::new(&id?),
         provider: provider?.clone(),
-        model: model?,
+        model: asked.model?,
         delivery,
         interval,
         in_flight_max: in_flight_max.unwrap_or(2),
@@ -115,10 +118,43 @@ fn probe(
         tokens_max: tokens_max.unwrap_or(32),
         prompt,
         check: check?,
+        page: asked.page,
         connection,
         budget: budget?,
         classes,
     })
+}
+
+/// Whom or what a probe asks for.
+struct Asked {
+    /// The model, or the path of a page.
+    model: Option<String>,
+    delivery: Delivery,
+    page: Option<Page>,
+}
+
+fn asked(reader: &mut Reader, fields: &Fields<'_>, provider: Option<&SharedProvider>) -> Asked {
+    if provider.is_some_and(|provider| provider.dialect == Dialect::Http) {
+        page::refuse_keys(reader, fields, &page::OF_MODELS, "`http` asks no model");
+        let page = page::page(reader, fields);
+        let model = Some(page.path.clone());
+        return Asked { model, delivery: Delivery::Whole, page: Some(page) };
+    }
+    // Of a provider with a mistake in it nobody knows which keys are right.
+    if provider.is_some() {
+        page::refuse_keys(reader, fields, &page::KEYS, "its provider is asked for a model");
+    }
+    let remedy = "write the model's name";
+    let is_page = provider.is_none() && page::KEYS.iter().any(|key| fields.has(key));
+    let model = match is_page {
+        true => None,
+        false => reader.required(fields, "model", remedy, |node| model(node, provider)),
+    };
+    let delivery = match reader.optional(fields, "stream", boolean) {
+        Some(false) => Delivery::Whole,
+        Some(true) | None => Delivery::Streamed,
+    };
+    Asked { model, delivery, page: None }
 }
 
 fn id(
@@ -250,19 +286,35 @@ fn thresholds(
     thresholds
 }
 
-/// The default check looks for the nonce, so a prompt of one's own must ask for it.
-fn question(reader: &mut Reader, fields: &Fields<'_>) -> (Option<String>, Option<Check>) {
-    let prompt = reader.optional(fields, "prompt", text);
-    let check = match fields.get("check") {
-        Some(node) => check(reader, node, &fields.part("check"), &fields.what),
-        None => Some(Check::Nonce),
+/// The default check looks for the nonce, so a prompt of one's own must ask for it. A page is asked
+/// for nothing but to be there.
+fn question(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    page: Option<&Page>,
+) -> (Option<String>, Option<Check>) {
+    let prompt = match page {
+        Some(_) => None,
+        None => reader.optional(fields, "prompt", text),
+    };
+    let check = match (fields.get("check"), page) {
+        (Some(node), _) => check(reader, node, &fields.part("check"), &fields.what),
+        (None, Some(_)) => Some(Check::Any),
+        (None, None) => Some(Check::Nonce),
     };
     let wants_nonce = match &check {
         Some(Check::Nonce) => true,
         Some(Check::Contains(text)) => text.contains("{nonce}"),
         Some(Check::Regex(_) | Check::Json(_) | Check::Any) | None => false,
     };
-    if wants_nonce && prompt.as_ref().is_some_and(|prompt| !prompt.contains("{nonce}")) {
+    if let (true, Some(page)) = (wants_nonce, page) {
+        if !page.body.as_ref().is_some_and(|body| body.contains("{nonce}")) {
+            reader.optional(fields, "check", |node| -> Result<(), Mistake> {
+                let why = "looks for a nonce, but none is sent";
+                Err(Mistake::new(node.place.clone(), why).remedy("write `{nonce}` into `body`"))
+            });
+        }
+    } else if wants_nonce && prompt.as_ref().is_some_and(|prompt| !prompt.contains("{nonce}")) {
         reader.optional(fields, "prompt", |node| -> Result<(), Mistake> {
             let why = "has no `{nonce}`, but the check looks for it in the answer";
             Err(Mistake::new(node.place.clone(), why)

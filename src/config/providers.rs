@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::http;
 use super::maintenance::maintenance;
+use super::page;
 use super::prices::{Pricing, price};
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::scalar::{any_of, choice, name, refuse, text};
@@ -96,6 +97,10 @@ fn provider(
     });
     let system = reader.optional(&fields, "system", super::scalar::name);
     let auth = wire::auth(reader, &fields, dialect);
+    if dialect == Some(Dialect::Http) {
+        let keys = ["models", "api_version", "path", "stream_end", "ask_usage", "tokens_field"];
+        page::refuse_keys(reader, &fields, &keys, "`http` asks no model");
+    }
     let default = dialect.map_or("", Dialect::system);
     let models = models(reader, &fields, system.as_deref().unwrap_or(default), currencies);
     let http = http::transport(reader, &fields);

@@ -46,7 +46,12 @@ pub(super) fn wire(reader: &mut Reader, fields: &Fields<'_>, dialect: Option<Dia
     let limit = reader.optional(fields, "tokens_field", |node| {
         let is_chat = match dialect {
             Some(Dialect::OpenaiChat | Dialect::AzureOpenai) | None => true,
-            Some(Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Gemini) => false,
+            Some(
+                Dialect::OpenaiResponses
+                | Dialect::AnthropicMessages
+                | Dialect::Gemini
+                | Dialect::Http,
+            ) => false,
         };
         if !is_chat {
             let why = "but this dialect has one name for it";
@@ -102,14 +107,19 @@ pub(super) fn base_url(
     wire: &Wire,
 ) -> Result<String, Mistake> {
     let text = url(node)?;
-    if wire.path.is_some() {
+    if wire.path.is_some() || dialect == Some(Dialect::Http) {
         return Ok(text.trim_end_matches('/').to_owned());
     }
     let full = ["/chat/completions", "/messages", "/responses", "generateContent"];
     let starts: &[&str] = match dialect {
         Some(Dialect::AzureOpenai) => &["/openai/v1", "/openai"],
         Some(Dialect::Gemini) => &["/v1beta/models", "/v1beta"],
-        Some(Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages)
+        Some(
+            Dialect::OpenaiChat
+            | Dialect::OpenaiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::Http,
+        )
         | None => &["/v1"],
     };
     for path in full {
@@ -140,6 +150,9 @@ pub(super) fn auth(
         (None, Some(Dialect::AnthropicMessages)) => Way::ApiKey,
         (None, Some(Dialect::AzureOpenai)) => Way::AzureKey,
         (None, Some(Dialect::Gemini)) => Way::GoogleKey,
+        // Most pages are open to everybody.
+        (None, Some(Dialect::Http)) if !has_key => Way::None,
+        (None, Some(Dialect::Http)) => Way::Bearer,
         // The dialect is reported; a key is still looked at, since it may be written inline.
         (None, None) if has_key => Way::Bearer,
         (None, None) => return None,

@@ -29,6 +29,9 @@ pub fn cost(usage: &Usage, price: &Price) -> Money {
 /// that is dearer.
 pub fn estimate(target: &Target, now: Timestamp) -> Option<Money> {
     const FRAME_TOKENS: u64 = 16;
+    if target.page.is_some() {
+        return Some(Money::ZERO);
+    }
     let price = target.provider.price(&target.model, now)?;
     let prompt = Question::new(target.prompt.as_deref(), 0).prompt;
     let input = FRAME_TOKENS + prompt.len() as u64 / 2;

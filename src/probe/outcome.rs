@@ -49,6 +49,8 @@ pub struct Outcome {
     pub anomalies: Vec<Anomaly>,
     /// What the provider said of our limits.
     pub rate_limits: RateLimits,
+    /// When the certificate that the provider showed ends, where this probe saw one.
+    pub certificate_expires: Option<Timestamp>,
     /// The provider's id of the request, for a support ticket.
     pub request_id: Option<String>,
     /// Whether this was the first probe of its target in this process: left out of latency.

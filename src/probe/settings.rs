@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::model::{Money, TargetId};
-use crate::provider::{ErrorType, SharedProvider, SloClass};
+use crate::provider::{ErrorType, Page, SharedProvider, SloClass};
 
 /// One provider and model that is asked on a fixed cadence.
 ///
@@ -35,6 +35,8 @@ pub struct Target {
     pub prompt: Option<String>,
     /// How the answer is checked.
     pub check: Check,
+    /// The page in place of a question, where the provider's dialect is `http`.
+    pub page: Option<Page>,
     /// Whether connections are kept.
     pub connection: Connection,
     /// What its probes may cost.

@@ -129,6 +129,7 @@ mod tests {
             tokens_max: 1,
             prompt: None,
             check: Check::Any,
+            page: None,
             connection: Connection::Warm,
             budget: Budget::Unlimited,
             classes: BTreeMap::new(),

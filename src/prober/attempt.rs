@@ -24,6 +24,7 @@ pub(super) struct Attempt {
     pub marks: Marks,
     pub headed: Option<Instant>,
     pub is_new_connection: Option<bool>,
+    pub method: http::Method,
     pub url: Option<reqwest::Url>,
     pub request_headers: HeaderMap,
     pub response_headers: HeaderMap,
@@ -52,7 +53,8 @@ pub(super) async fn attempt(
     cancel: impl Future<Output = ()>,
 ) -> Attempt {
     let started = Instant::now();
-    let question = Question::new(target.prompt.as_deref(), rand::random());
+    let body = target.page.as_ref().map(|page| page.body.as_deref().unwrap_or_default());
+    let question = Question::new(body.or(target.prompt.as_deref()), rand::random());
     tokio::pin!(cancel);
     let mut asked = ask(target, line, clock, &question, cancel.as_mut()).await;
     for _ in 0..STALE_MAX {
@@ -62,16 +64,21 @@ pub(super) async fn attempt(
         asked = ask(target, line, clock, &question, cancel.as_mut()).await;
         asked.record.has_asked_again = true;
     }
-    let Asked { record, url, request_headers, response_headers } = asked;
+    let Asked { record, method, url, request_headers, response_headers } = asked;
     let (headed, is_new_connection) = (record.headed, record.is_new_connection);
     let marks = record.stamps.marks();
-    let outcome = grade(record, target, &question.nonce, circumstances, clock);
+    let get = |name: &str| {
+        let value = response_headers.get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let outcome = grade(record, target, &question.nonce, &get, circumstances, clock);
     Attempt {
         outcome,
         started,
         marks,
         headed,
         is_new_connection,
+        method,
         url,
         request_headers,
         response_headers,
@@ -81,6 +88,7 @@ pub(super) async fn attempt(
 /// A question that was asked once.
 struct Asked {
     record: Record,
+    method: http::Method,
     url: Option<reqwest::Url>,
     request_headers: HeaderMap,
     response_headers: HeaderMap,
@@ -97,6 +105,7 @@ async fn ask(
     let now = Instant::now();
     let mut record = Record::new(exam(target), Arc::clone(&stamps), target.delivery, now);
     let mut url = None;
+    let mut method = http::Method::POST;
     let mut request_headers = HeaderMap::new();
     let mut response_headers = HeaderMap::new();
     let built = line.map_err(explain).and_then(|line| {
@@ -107,6 +116,7 @@ async fn ask(
         Err(detail) => record.fail(Instant::now(), ErrorType::Internal, detail),
         Ok((line, request)) => {
             url = Some(request.url().clone());
+            method = request.method().clone();
             request_headers = request.headers().clone();
             let headers = tokio::select! {
                 biased;
@@ -122,7 +132,7 @@ async fn ask(
             response_headers = headers.unwrap_or_default();
         }
     }
-    Asked { record, url, request_headers, response_headers }
+    Asked { record, method, url, request_headers, response_headers }
 }
 
 impl Circumstances {

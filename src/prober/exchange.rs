@@ -13,7 +13,7 @@ use super::record::{Deadline, Record};
 use crate::clock::Clock;
 use crate::probe::Timeouts;
 use crate::provider::{ErrorType, Head};
-use crate::upstream::{Marks, Stage, classify, describe};
+use crate::upstream::{Marks, Stage, certificate_expires, classify, describe};
 
 /// An answer to a short question is a few kilobytes; what is larger is none.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -38,6 +38,7 @@ pub(super) async fn run(
     record.headed = Some(headed);
     record.is_refused = !response.status().is_success();
     record.is_new_connection = Some(line.connections.is_new(&response));
+    record.certificate_expires = certificate_expires(&response);
     let headers = response.headers().clone();
     record.exam.head(&Head {
         status: response.status().as_u16(),

@@ -10,7 +10,7 @@ use super::record::Record;
 use crate::clock::Clock;
 use crate::model::{Money, Timestamp};
 use crate::probe::{self, Anomaly, Outcome, Target, verify};
-use crate::provider::{ErrorType, Grade, SloClass};
+use crate::provider::{ErrorType, Grade, Page, SloClass, Surroundings};
 
 /// What is known of a probe beside its exchange.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,7 @@ pub(super) fn grade(
     record: Record,
     target: &Target,
     nonce: &str,
+    headers: &dyn Fn(&str) -> Option<String>,
     circumstances: Circumstances,
     clock: &Clock,
 ) -> Outcome {
@@ -37,9 +38,14 @@ pub(super) fn grade(
     let ttfo = record.since_sent(record.first_output);
     let spread = record.last_content.zip(record.first_content).map(|(last, first)| last - first);
     let is_streamed = ttft.is_some();
-    let Record { exam, failure, gaps, is_lingering, has_asked_again, .. } = record;
+    let Record { exam, failure, gaps, is_lingering, has_asked_again, certificate_expires, .. } =
+        record;
     let grade = exam.finish();
-    let (error_type, detail) = judge(&grade, failure, target, nonce);
+    let around = Surroundings { headers, certificate_expires, now: clock.at(now) };
+    let (error_type, detail) = match (&target.page, &failure) {
+        (Some(page), None) => judge_page(page, &grade, &around, target, nonce),
+        (Some(_) | None, _) => judge(&grade, failure, target, nonce),
+    };
     let usage = grade.usage;
     let finished = clock.at(now);
     let price = target.provider.price(&target.model, finished);
@@ -73,9 +79,13 @@ pub(super) fn grade(
         total,
         status: grade.status,
         usage,
-        cost: usage.zip(price).map(|(usage, price)| probe::cost(&usage, price)),
+        cost: match target.page {
+            Some(_) => Some(Money::ZERO),
+            None => usage.zip(price).map(|(usage, price)| probe::cost(&usage, price)),
+        },
         anomalies,
         rate_limits: grade.rate_limits,
+        certificate_expires,
         request_id: grade.request_id,
         is_cold: circumstances.is_cold,
         is_conclusive: true,
@@ -135,6 +145,29 @@ fn judge(
     (grade.error_type, detail)
 }
 
+/// A page has its own say on status, headers and certificate; its body is checked as an answer is.
+fn judge_page(
+    page: &Page,
+    grade: &Grade,
+    around: &Surroundings<'_>,
+    target: &Target,
+    nonce: &str,
+) -> (ErrorType, String) {
+    if grade.status.is_none() {
+        return (grade.error_type, grade.detail.clone());
+    }
+    if let Some(wrong) = page.wrong(grade, around) {
+        return wrong;
+    }
+    if let Err(shortfall) = verify(&target.check, nonce, &grade.text) {
+        return (ErrorType::ContentCheckFailed, shortfall.to_string());
+    }
+    match page.ends_soon(around) {
+        Some(detail) => (ErrorType::Tls, detail),
+        None => (ErrorType::None, String::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +197,7 @@ mod tests {
             cost: None,
             anomalies: Vec::new(),
             rate_limits: RateLimits::default(),
+            certificate_expires: None,
             request_id: None,
             is_cold: false,
             is_conclusive: true,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::probe::{Connection, Delivery, Target};
-use crate::provider::{Ask, request};
+use crate::provider::{Ask, Method, page_request, request};
 use crate::upstream::{
     self, ClientError, ClientOptions, Connections, Idle, Reach, SecretError, Stamps,
 };
@@ -51,17 +51,29 @@ pub(super) fn build(
     stamps: &Arc<Stamps>,
 ) -> Result<reqwest::Request, LineError> {
     let provider = &*target.provider;
-    let ask = Ask {
-        model: &target.model,
-        prompt,
-        tokens_max: target.tokens_max,
-        is_streamed: target.delivery == Delivery::Streamed,
+    let question = match &target.page {
+        Some(page) => page_request(page, prompt),
+        None => request(
+            provider,
+            &Ask {
+                model: &target.model,
+                prompt,
+                tokens_max: target.tokens_max,
+                is_streamed: target.delivery == Delivery::Streamed,
+            },
+        ),
     };
-    let question = request(provider, &ask);
     let url = format!("{}{}", provider.base_url, question.path);
     let url =
         reqwest::Url::parse(&url).map_err(|_| LineError::Url(provider.id.as_str().to_owned()))?;
-    let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+    let method = match question.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Head => reqwest::Method::HEAD,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Options => reqwest::Method::OPTIONS,
+    };
+    let mut request = reqwest::Request::new(method, url);
     let mut headers: HeaderMap = question
         .headers
         .into_iter()

@@ -14,6 +14,8 @@ use crate::upstream::{redacted, warm_up};
 /// What a probe did, step by step. Holds no secret, no prompt and no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
+    /// `POST`, but for pages.
+    pub method: String,
     /// Scheme, host and path; `None` where no request could be built.
     pub url: Option<String>,
     /// Whether the connection was new; `None` where no answer came.
@@ -63,6 +65,7 @@ fn trace(attempt: &Attempt) -> Trace {
     ];
     let since = |moment: Instant| moment.saturating_duration_since(attempt.started);
     Trace {
+        method: attempt.method.to_string(),
         url: attempt.url.as_ref().map(|url| {
             let origin = url.origin().ascii_serialization();
             format!("{origin}{}", url.path())

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::model::Timestamp;
 use crate::probe::{Delivery, Phases, Timeouts};
 use crate::provider::{ErrorType, Exam, Progress};
 use crate::upstream::Stamps;
@@ -35,6 +36,7 @@ pub(super) struct Record {
     pub is_lingering: bool,
     pub is_stale: bool,
     pub has_asked_again: bool,
+    pub certificate_expires: Option<Timestamp>,
     pub first_content: Option<Instant>,
     pub first_output: Option<Instant>,
     pub last_content: Option<Instant>,
@@ -67,6 +69,7 @@ impl Record {
             is_lingering: false,
             is_stale: false,
             has_asked_again: false,
+            certificate_expires: None,
             first_content: None,
             first_output: None,
             last_content: None,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod pages;
 mod rounds;
 mod timeouts;
 
@@ -56,6 +57,7 @@ fn target(base_url: &str) -> Target {
         tokens_max: 32,
         prompt: None,
         check: Check::Nonce,
+        page: None,
         connection: Connection::Warm,
         budget: Budget::Unlimited,
         classes: BTreeMap::new(),

@@ -54,7 +54,8 @@ impl Expectation {
             is_streamed,
             model: provider.answering_model(model).to_owned(),
             terminal: provider.wire.terminal,
-            wants_usage: provider.wire.usage == UsageWish::Asked,
+            wants_usage: provider.wire.usage == UsageWish::Asked
+                && provider.dialect != Dialect::Http,
         }
     }
 }
@@ -233,6 +234,8 @@ impl Exam {
             Dialect::AnthropicMessages => {
                 reading.has_done && !(is_strict && reading.finish.is_none())
             }
+            // A page has no stream.
+            Dialect::Http => false,
             Dialect::Gemini => {
                 let has_ended = self.ending == Some(Ending::Clean);
                 (reading.has_blocked || reading.has_finished()) && (has_ended || !is_strict)
@@ -256,6 +259,9 @@ fn read_body(reading: &mut Reading, facts: &Facts, body: Option<&[u8]>, is_strea
     let text = body.map(String::from_utf8_lossy);
     let text = text.as_deref().map(|text| text.trim_start_matches('\u{feff}'));
     let media = facts.media.as_deref();
+    if let (Dialect::Http, Some(text)) = (reading.dialect, text) {
+        reading.whole(text);
+    }
     if !facts.is_success() {
         let fault = text.and_then(|text| fault::read(text, facts.status, facts.now));
         reading.faulted(fault.unwrap_or_else(|| fault::of_status(facts.status, media)));
@@ -270,6 +276,9 @@ fn read_body(reading: &mut Reading, facts: &Facts, body: Option<&[u8]>, is_strea
             Some(fault) => reading.faulted(fault),
             None => reading.flawed(ErrorType::WrongContentType, wrong_type),
         }
+        return;
+    }
+    if reading.dialect == Dialect::Http && text.is_some() {
         return;
     }
     let Some(text) = text else {

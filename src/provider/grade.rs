@@ -177,7 +177,9 @@ fn note_ending(exam: &mut Exam) {
     }
     let has_done = match exam.reading.dialect {
         Dialect::OpenaiChat | Dialect::AzureOpenai => true,
-        Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Gemini => false,
+        Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::Http => {
+            false
+        }
     };
     if has_done && exam.reading.has_finished() && !exam.reading.has_done {
         exam.reading.odd(Anomaly::NoDone);

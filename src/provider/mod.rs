@@ -18,6 +18,7 @@ mod anthropic;
 mod gemini;
 mod json;
 mod openai;
+mod page;
 mod responses;
 
 mod fault;
@@ -34,6 +35,7 @@ pub use exam::{Exam, Expectation, Progress, Terminal};
 pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
 pub use grade::Grade;
 pub use head::Head;
-pub use request::{Ask, Request, request};
+pub use page::{HeaderRule, Method, Page, Surroundings};
+pub use request::{Ask, Request, page_request, request};
 pub use settings::{Auth, Dialect, LimitField, Model, Provider, SharedProvider, UsageWish, Wire};
 pub use wait::retry_after;

@@ -2,7 +2,7 @@
 
 use super::fault::{self, Fault};
 use super::sse::Frame;
-use super::{Anomaly, Dialect, ErrorType, Usage, anthropic, gemini, openai, responses};
+use super::{Anomaly, Dialect, ErrorType, Usage, anthropic, gemini, openai, page, responses};
 use crate::model::Timestamp;
 
 /// The limit on the text that is kept for checks; probes ask for far less.
@@ -141,6 +141,7 @@ impl Reading {
             Dialect::OpenaiResponses => responses::event(self, name, data),
             Dialect::AnthropicMessages => anthropic::event(self, name, data),
             Dialect::Gemini => gemini::event(self, name, data),
+            Dialect::Http => Step::default(),
         }
     }
 
@@ -151,6 +152,7 @@ impl Reading {
             Dialect::OpenaiResponses => responses::whole(self, body),
             Dialect::AnthropicMessages => anthropic::whole(self, body),
             Dialect::Gemini => gemini::whole(self, body),
+            Dialect::Http => page::whole(self, body),
         };
         self.content += u64::from(step.has_content);
         self.output += u64::from(step.has_output);

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Dialect, LimitField, Provider, UsageWish};
+use super::{Dialect, LimitField, Method, Page, Provider, UsageWish};
 
 /// A question, before it is written in a dialect.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +28,16 @@ pub struct Ask<'a> {
     pub is_streamed: bool,
 }
 
-/// A question as it is sent: `POST`, to be joined to the provider's `base_url`.
+/// A question as it is sent, to be joined to the provider's `base_url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// `POST`, but for pages.
+    pub method: Method,
     /// Begins with a slash; may end with a query.
     pub path: String,
     /// Lower-case names; the key is not among them.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// JSON.
+    /// JSON, but for pages; empty where nothing is sent.
     pub body: Vec<u8>,
 }
 
@@ -88,8 +90,22 @@ pub fn request(provider: &Provider, ask: &Ask) -> Request {
             let generation_config = GenerationConfig { max_output_tokens: ask.tokens_max };
             json(&GeminiBody { contents, generation_config }, more)
         }
+        Dialect::Http => return page_request(&Page::default(), ask.prompt),
     };
-    Request { path: path(provider, model, ask.is_streamed), headers, body }
+    Request { method: Method::Post, path: path(provider, model, ask.is_streamed), headers, body }
+}
+
+/// Writes the request for a page; `body` is what it is sent, the nonce in it.
+pub fn page_request(page: &Page, body: &str) -> Request {
+    let body = if page.body.is_some() { body.as_bytes().to_vec() } else { Vec::new() };
+    let mut headers = vec![("accept", "*/*")];
+    if !body.is_empty() {
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+        let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+        headers.push(("content-type", kind));
+    }
+    let path = if page.path.is_empty() { "/".to_owned() } else { page.path.clone() };
+    Request { method: page.method, path, headers, body }
 }
 
 /// Where a question goes, below the base URL.
@@ -105,6 +121,7 @@ fn path(provider: &Provider, model: &str, is_streamed: bool) -> String {
         // Tuned models bring the first part of their path along.
         (Dialect::Gemini, _) if model.contains('/') => "/v1beta/{model}",
         (Dialect::Gemini, _) => "/v1beta/models/{model}",
+        (Dialect::Http, _) => "/",
     });
     let mut path = template.replace("{model}", &escaped(model));
     if provider.dialect == Dialect::Gemini {
@@ -143,7 +160,8 @@ fn limit_field(provider: &Provider) -> LimitField {
             Dialect::OpenaiChat
             | Dialect::OpenaiResponses
             | Dialect::AnthropicMessages
-            | Dialect::Gemini,
+            | Dialect::Gemini
+            | Dialect::Http,
             _,
         ) => is_openai(&provider.base_url),
     };

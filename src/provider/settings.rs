@@ -23,11 +23,22 @@ pub enum Dialect {
     AzureOpenai,
     /// `POST /v1beta/models/…:generateContent` and `:streamGenerateContent?alt=sse`
     Gemini,
+    /// No model: a page that is asked for by HTTP
+    Http,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::AnthropicMessages,
+        Self::AzureOpenai,
+        Self::Gemini,
+        Self::Http,
+    ];
+    /// Those in which a model is asked.
+    pub const MODELS: [Self; 5] = [
         Self::OpenaiChat,
         Self::OpenaiResponses,
         Self::AnthropicMessages,
@@ -43,6 +54,7 @@ impl Dialect {
             Self::AnthropicMessages => "anthropic_messages",
             Self::AzureOpenai => "azure_openai",
             Self::Gemini => "gemini",
+            Self::Http => "http",
         }
     }
 
@@ -53,6 +65,7 @@ impl Dialect {
             Self::OpenaiResponses => "responses",
             Self::AnthropicMessages => "messages",
             Self::Gemini => "generate_content",
+            Self::Http => "http",
         }
     }
 
@@ -63,6 +76,7 @@ impl Dialect {
             Self::AnthropicMessages => "anthropic",
             Self::AzureOpenai => "azure.ai.openai",
             Self::Gemini => "gcp.gemini",
+            Self::Http => "http",
         }
     }
 }
@@ -166,7 +180,7 @@ impl Provider {
         match self.models.get(model).and_then(|entry| entry.answers_as.as_deref()) {
             Some("*") => "",
             Some(name) => name,
-            None if self.dialect == Dialect::AzureOpenai => "",
+            None if matches!(self.dialect, Dialect::AzureOpenai | Dialect::Http) => "",
             None => self.upstream_model(model),
         }
     }

@@ -122,6 +122,7 @@ fn outcome(
         cost: None,
         anomalies: Vec::new(),
         rate_limits: RateLimits::default(),
+        certificate_expires: None,
         request_id: None,
         is_cold: false,
         is_conclusive: true,

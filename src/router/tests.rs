@@ -64,6 +64,7 @@ fn target(name: &str, base_url: &str, dialect: Dialect) -> Target {
         connection: Connection::Warm,
         budget: Budget::Unlimited,
         classes: BTreeMap::new(),
+        page: None,
     }
 }
 

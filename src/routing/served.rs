@@ -108,6 +108,7 @@ pub(super) mod tests {
             connection: Connection::Warm,
             budget: Budget::Unlimited,
             classes: BTreeMap::new(),
+            page: None,
         }
     }
 

@@ -104,7 +104,7 @@ pub fn way(surface: Surface, dialect: Dialect) -> Way {
             | Surface::CountTokens
             | Surface::Responses
             | Surface::Embeddings,
-            Dialect::AzureOpenai | Dialect::Gemini,
+            Dialect::AzureOpenai | Dialect::Gemini | Dialect::Http,
         ) => Way::Never,
     }
 }

@@ -36,7 +36,9 @@ pub(super) async fn answer(
     let route = route(path, head.uri.query().unwrap_or_default());
     let body = if head.method == Method::GET { Ok(Bytes::new()) } else { read(body).await };
     match (&head.method, route) {
-        (&Method::POST, Some(Route::Ask(asked))) => {
+        (method, Some(Route::Ask(asked)))
+            if method == Method::POST || asked.dialect == Dialect::Http =>
+        {
             let reply = reply(stage, &asked, &head.headers, body);
             respond(reply, started, peer.cut.clone()).await
         }
@@ -118,7 +120,7 @@ fn reply(stage: &Stage, asked: &Asked, headers: &HeaderMap, body: Result<Bytes, 
             Ok(question) => question,
             Err(unclear) => return refused("bad_request", 400, &format!("simulated: {unclear}")),
         };
-        if !state.script.knows(&question.model) {
+        if dialect != Dialect::Http && !state.script.knows(&question.model) {
             return refused("unknown_model", 404, "simulated: the model does not exist");
         }
         let plan = plan(&question, &state.behavior(), number, now, stage.draws(number));

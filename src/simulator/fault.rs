@@ -2,7 +2,7 @@
 //!
 //! The last six are oddities of healthy providers: a prober that calls them failures is wrong. What
 //! speaks of streams has a nearest thing in a whole answer, named at each variant; where there is
-//! none, the whole answer is healthy.
+//! none, the whole answer is healthy. So is a page under what only a model can do.
 
 use std::time::Duration;
 

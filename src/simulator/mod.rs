@@ -15,6 +15,7 @@ mod exchange;
 mod fault;
 mod gemini;
 mod messages;
+mod page;
 mod plan;
 mod play;
 mod question;

@@ -13,7 +13,7 @@ use super::draws::Draws;
 use super::question::Question;
 use super::telling::{STREAM, Telling};
 use super::voice::{Complaint, Facts, Usage};
-use super::{Behavior, Fault, Injection, azure, chat, gemini, messages, responses};
+use super::{Behavior, Fault, Injection, azure, chat, gemini, messages, page, responses};
 use crate::model::Timestamp;
 use crate::provider::Dialect;
 
@@ -106,7 +106,7 @@ pub(super) fn plan(
                 | Dialect::OpenaiResponses
                 | Dialect::AzureOpenai
                 | Dialect::Gemini => 429,
-                Dialect::AnthropicMessages => 402,
+                Dialect::AnthropicMessages | Dialect::Http => 402,
             };
             telling.error(status, Complaint::Quota, None)
         }
@@ -145,6 +145,7 @@ pub(super) fn list(dialect: Dialect, models: &[String], number: u64, now: Timest
         }
         Dialect::AnthropicMessages => messages::models(models, now),
         Dialect::Gemini => gemini::models(models),
+        Dialect::Http => page::models(models),
     };
     at_once(dialect, 200, &body, number, now)
 }
@@ -210,6 +211,7 @@ pub(super) fn error_json(
         Dialect::OpenaiChat | Dialect::AzureOpenai => chat::error(complaint, message),
         Dialect::OpenaiResponses => responses::error(complaint, message),
         Dialect::Gemini => gemini::error(complaint, message),
+        Dialect::Http => page::error(message),
         Dialect::AnthropicMessages => messages::error(complaint, message, number),
     }
 }
@@ -223,6 +225,7 @@ pub(super) fn headers(
         Dialect::OpenaiChat | Dialect::OpenaiResponses => chat::headers(number),
         Dialect::AzureOpenai => azure::headers(number),
         Dialect::Gemini => gemini::headers(),
+        Dialect::Http => Vec::new(),
         Dialect::AnthropicMessages => messages::headers(number, now),
     }
 }

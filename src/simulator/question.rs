@@ -45,6 +45,9 @@ impl Question {
             return Err(Unclear::ApiVersion);
         }
         let dialect = asked.dialect;
+        if dialect == Dialect::Http {
+            return Ok(Self::of_page(body));
+        }
         let body: Value = serde_json::from_slice(body).map_err(|_| Unclear::NotJson)?;
         let model = match &asked.model {
             Some(model) => model.clone(),
@@ -68,12 +71,14 @@ impl Question {
             Dialect::Gemini => {
                 limit(&body["generationConfig"], "maxOutputTokens")?.unwrap_or(u32::MAX)
             }
+            Dialect::Http => u32::MAX,
         };
         let wants_usage = match dialect {
             Dialect::OpenaiChat | Dialect::AzureOpenai => {
                 body["stream_options"]["include_usage"] == true
             }
             Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Gemini => true,
+            Dialect::Http => false,
         };
         Ok(Self {
             dialect,
@@ -86,6 +91,19 @@ impl Question {
             prompt_tokens: u32::try_from(whole_prompt / 4 + 1).unwrap_or(u32::MAX),
         })
     }
+
+    /// A page says back the last word of whatever it is sent.
+    fn of_page(body: &[u8]) -> Self {
+        Self {
+            dialect: Dialect::Http,
+            model: String::new(),
+            is_streamed: false,
+            wants_usage: false,
+            tokens_max: u32::MAX,
+            nonce: nonce(&String::from_utf8_lossy(body)),
+            prompt_tokens: 0,
+        }
+    }
 }
 
 /// What the user said last, and how long all that was said is.
@@ -96,6 +114,7 @@ fn prompt(dialect: Dialect, body: &Value) -> Result<(String, usize), Unclear> {
         }
         Dialect::OpenaiResponses => ("input", "content"),
         Dialect::Gemini => ("contents", "parts"),
+        Dialect::Http => return Ok((String::new(), 0)),
     };
     if let (Dialect::OpenaiResponses, Some(input)) = (dialect, body["input"].as_str()) {
         return Ok((input.to_owned(), input.len()));

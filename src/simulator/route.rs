@@ -42,6 +42,7 @@ pub(super) fn route(path: &str, query: &str) -> Option<Route> {
         "/v1/models" => return Some(Route::Models(Dialect::OpenaiChat)),
         "/openai/v1/models" => return Some(Route::Models(Dialect::AzureOpenai)),
         "/openai/models" if has_version => return Some(Route::Models(Dialect::AzureOpenai)),
+        "/page" => return ask(Dialect::Http),
         "/v1beta/models" => return Some(Route::Models(Dialect::Gemini)),
         _ => {}
     }

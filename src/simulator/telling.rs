@@ -160,7 +160,7 @@ impl Telling<'_> {
                     headers.push(seconds);
                     headers.push(("retry-after-ms", wait.as_millis().to_string()));
                 }
-                Dialect::AnthropicMessages => headers.push(seconds),
+                Dialect::AnthropicMessages | Dialect::Http => headers.push(seconds),
                 Dialect::Gemini => gemini::hint(&mut error, wait),
             }
         }

@@ -7,6 +7,7 @@ use super::azure::Azure;
 use super::chat::Chat;
 use super::gemini::Gemini;
 use super::messages::Messages;
+use super::page::Page;
 use super::question::Question;
 use super::responses::Responses;
 use crate::model::Timestamp;
@@ -108,6 +109,7 @@ impl Facts {
             Dialect::AnthropicMessages => Box::new(Messages(self)),
             Dialect::AzureOpenai => Box::new(Azure::new(self)),
             Dialect::Gemini => Box::new(Gemini(self)),
+            Dialect::Http => Box::new(Page),
         }
     }
 }

@@ -122,6 +122,7 @@ families! {
     PROBE_RATELIMIT_LIMIT = target("bellwether_probe_ratelimit_limit", Gauge, ["kind"], "The rate limit that the provider last reported.");
     PROBE_RATELIMIT_REMAINING = target("bellwether_probe_ratelimit_remaining", Gauge, ["kind"], "What the provider last reported as left of it.");
     PROBE_HTTP_RESPONSES = target("bellwether_probe_http_responses_total", Counter, ["code"], "HTTP answers by status.");
+    PROBE_CERTIFICATE = target("bellwether_probe_certificate_expiry_timestamp_seconds", Gauge, [], "When the certificate ends that was shown last; absent where none was.");
     PROBE_INCONCLUSIVE = target("bellwether_probe_inconclusive_total", Counter, [], "Probes that ran while bellwether itself was not well; left out of latency.");
     PROBE_MAINTENANCE = target("bellwether_probe_maintenance", Gauge, [], "Whether the provider is in planned maintenance: 1, or 0.");
     PROBE_MAINTENANCE_RUNS = target("bellwether_probe_maintenance_runs_total", Counter, ["slo"], "Finished probes that overlap planned maintenance, by what they would have counted as; they are in no other counter of results.");
@@ -260,8 +261,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + STATUSES.len() + 1
         + Anomaly::ALL.len()
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
-        // counter of 3), ten single ones
-        + 5 + 6 + 4 + 4 + 10
+        // counter of 3), eleven single ones
+        + 5 + 6 + 4 + 4 + 11
         // What was spent on a model by probes; each may be the only one of its model.
         + 2;
     let budgets: usize = targets.iter().map(budget_series).sum();

@@ -106,6 +106,7 @@ pub(super) struct Probes {
     limit: GaugeVec,
     remaining: GaugeVec,
     responses: IntCounterVec,
+    certificate: GaugeVec,
     inconclusive: IntCounterVec,
     maintenance: GaugeVec,
     maintenance_runs: IntCounterVec,
@@ -144,6 +145,7 @@ impl Probes {
             limit: gauge(registry, &metrics::PROBE_RATELIMIT_LIMIT),
             remaining: gauge(registry, &metrics::PROBE_RATELIMIT_REMAINING),
             responses: counter(registry, &metrics::PROBE_HTTP_RESPONSES),
+            certificate: gauge(registry, &metrics::PROBE_CERTIFICATE),
             inconclusive: counter(registry, &metrics::PROBE_INCONCLUSIVE),
             maintenance: gauge(registry, &metrics::PROBE_MAINTENANCE),
             maintenance_runs: counter(registry, &metrics::PROBE_MAINTENANCE_RUNS),
@@ -289,7 +291,8 @@ impl Probes {
             let _was_there = self.maintenance_runs.remove_label_values(&labels).is_ok();
         }
         let _was_there = self.maintenance.remove_label_values(&bare).is_ok();
-        for family in [&self.interval, &self.in_flight, &self.last_run, &self.last_success] {
+        let single = [&self.interval, &self.in_flight, &self.last_run, &self.last_success];
+        for family in single.into_iter().chain([&self.certificate]) {
             let _was_there = family.remove_label_values(&bare).is_ok();
         }
         for family in [&self.duration, &self.ttft, &self.ttfo, &self.tpot, &self.gap, &self.lag] {
@@ -382,6 +385,9 @@ impl Probes {
         }
         if !outcome.is_conclusive {
             self.inconclusive.with_label_values(&labels).inc();
+        }
+        if let Some(expires) = outcome.certificate_expires {
+            self.certificate.with_label_values(&labels).set(expires.seconds());
         }
         self.count_money(identity, outcome);
         self.note_limits(identity, outcome);

@@ -42,6 +42,7 @@ fn target(name: &str, ttft: u32, total: u32) -> Target {
         tokens_max: 1,
         prompt: None,
         check: Check::Any,
+        page: None,
         connection: Connection::Warm,
         budget: Budget::Unlimited,
         classes: BTreeMap::new(),
@@ -71,6 +72,7 @@ fn good() -> Outcome {
         cost: Some(Money::from_nanos(2_000_000)),
         anomalies: Vec::new(),
         rate_limits: RateLimits::default(),
+        certificate_expires: None,
         request_id: None,
         is_cold: false,
         is_conclusive: true,
@@ -233,7 +235,11 @@ fn exhaust(telemetry: &Telemetry, target: &Target) {
         retry_after: None,
     };
     let anomalies = Anomaly::ALL.to_vec();
-    telemetry.probe_finished(target, &Outcome { rate_limits, anomalies, cost: None, ..good() });
+    let certificate_expires = Some(Timestamp::from_millis(1));
+    telemetry.probe_finished(
+        target,
+        &Outcome { rate_limits, anomalies, certificate_expires, cost: None, ..good() },
+    );
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn build(
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls::config(&settings.tls)?)
         .connect_timeout(options.connect_timeout)
+        .tls_info(true)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)

@@ -5,6 +5,7 @@
 //! nothing: whoever asks decides what an answer means and whether to ask again.
 
 mod carrier;
+mod certificate;
 mod client;
 mod failure;
 mod headers;
@@ -13,6 +14,7 @@ mod stamps;
 mod tls;
 
 pub use carrier::{Carrier, CarrierError, carrier};
+pub use certificate::certificate_expires;
 pub use client::{AddressCheck, ClientError, ClientOptions, Idle, Reach, client, guarded_client};
 pub use failure::{Stage, classify, describe};
 pub use headers::{header_value, headers, provider_key, redacted};

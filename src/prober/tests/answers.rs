@@ -15,7 +15,7 @@ async fn a_healthy_stream_is_measured_from_send_to_its_end() {
         ..Behavior::default()
     };
     let simulator = simulator(behavior).await;
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::MODELS {
         let target = speaking(&target(&simulator.base_url()), dialect);
         let outcome = probe(&target).await;
         assert_eq!(outcome.error_type, ErrorType::None, "{outcome:?}");
@@ -46,7 +46,7 @@ async fn a_healthy_stream_is_measured_from_send_to_its_end() {
 #[tokio::test]
 async fn a_whole_answer_has_no_first_token() {
     let simulator = simulator(Behavior { ttft: 30 * MS, ..Behavior::default() }).await;
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::MODELS {
         let streamed = speaking(&target(&simulator.base_url()), dialect);
         let target = Target { delivery: Delivery::Whole, ..streamed };
         let outcome = probe(&target).await;
@@ -92,7 +92,7 @@ async fn each_fault_has_its_type() {
     ];
     for (fault, streamed, whole) in cases {
         let simulator = simulator(failing(fault)).await;
-        for dialect in Dialect::ALL {
+        for dialect in Dialect::MODELS {
             // Google has no refusal of its own: its filter cuts what it declines.
             let (streamed, whole) = match (dialect, fault) {
                 (Dialect::Gemini, Fault::Refusal) => (E::ContentFiltered, E::ContentFiltered),

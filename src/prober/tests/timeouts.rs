@@ -26,7 +26,7 @@ async fn each_silence_has_its_own_timeout() {
     ];
     for (fault, timeouts, expected, least) in cases {
         let simulator = simulator(failing(fault)).await;
-        for dialect in Dialect::ALL {
+        for dialect in Dialect::MODELS {
             let target = Target { timeouts, ..speaking(&target(&simulator.base_url()), dialect) };
             let outcome = probe(&target).await;
             assert_eq!(outcome.error_type, expected, "{fault:?} {outcome:?}");

@@ -192,6 +192,7 @@ mod tests {
             cost: Some(Money::from_nanos(1_000)),
             anomalies: Vec::new(),
             rate_limits: RateLimits::default(),
+            certificate_expires: None,
             request_id: None,
             is_cold: false,
             is_conclusive: true,

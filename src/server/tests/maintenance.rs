@@ -31,6 +31,7 @@ fn status(name: &str, planned: Option<Planned>) -> TargetStatus {
         tokens_max: 8,
         prompt: None,
         check: Check::Any,
+        page: None,
         connection: Connection::Warm,
         budget: Budget::Unlimited,
         classes: BTreeMap::new(),

@@ -16,7 +16,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::super::{
-    ClientOptions, Idle, Marks, Reach, Stamps, classify, client, stamped_body, warm_up,
+    ClientOptions, Idle, Marks, Reach, Stamps, certificate_expires, classify, client, stamped_body,
+    warm_up,
 };
 use crate::model::{HttpSettings, TlsSettings};
 use crate::provider::ErrorType;
@@ -101,6 +102,9 @@ async fn ask(url: &str, tls: TlsSettings) -> Result<(String, Marks), ErrorType> 
         let body = stamped_body(Bytes::from_static(b"{}"), Arc::clone(&stamps));
         let answer = stamps.around(client.post(url).body(body).send()).await;
         let response = answer.map_err(|error| classify(&error, stamps.marks().stage()))?;
+        // 2120-01-01, as `openssl x509 -enddate` says of the server's certificate.
+        let expires = certificate_expires(&response).map(|expires| expires.rfc3339());
+        assert_eq!(expires.as_deref(), Some("2120-01-01T00:00:00.000Z"));
         last = Some((response.text().await.unwrap(), stamps.marks()));
     }
     Ok(last.unwrap())
