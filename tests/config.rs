@@ -400,6 +400,8 @@ providers:
     stream_end: strict
     ask_usage: false
     tokens_field: max_completion_tokens
+    model_list: 6h
+    model_list_path: /models
     models: {any: {answers_as: "*"}}
 probes: []
 "#,
@@ -428,6 +430,9 @@ probes: []
     assert_eq!((relay.wire.terminal, relay.wire.usage), (Terminal::Strict, UsageWish::NotAsked));
     assert_eq!(relay.wire.limit, Some(LimitField::MaxCompletionTokens));
     assert_eq!(relay.answering_model("any"), "");
+    assert_eq!(relay.wire.models_interval.map(|every| every.as_secs()), Some(6 * 3600));
+    assert_eq!(relay.wire.models_path.as_deref(), Some("/models"));
+    assert_eq!(azure.wire.models_interval, None);
 }
 
 #[test]

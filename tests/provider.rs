@@ -24,7 +24,7 @@
 //! ```
 //!
 //! `expect`, `class`, `phase`, `ttft` and `usage` are asked of every fixture. `text`, `finish`,
-//! `answered` (the model), `detail` (a part of it), `detail-lacks`, `wait` (seconds), `request-id`
+//! `answered` (the model), `limit` (which one refuses), `detail` (a part of it), `detail-lacks`, `wait` (seconds), `request-id`
 //! and `ttfo` (as `ttft`, without reasoning) are compared where given; `anomalies` always, absent
 //! meaning none.
 
@@ -231,6 +231,13 @@ impl Fixture {
         let anomalies: Vec<_> = grade.anomalies.iter().map(|anomaly| anomaly.as_str()).collect();
         assert_eq!(anomalies.join(" "), self.get("anomalies").unwrap_or(""), "{name}: anomalies");
         let wait = grade.rate_limits.retry_after;
+        let limit = grade.rate_limits.refused_by.map_or("-", |kind| kind.as_str());
+        let is_limited = matches!(
+            grade.error_type,
+            ErrorType::RateLimited | ErrorType::QuotaExhausted | ErrorType::Overloaded
+        );
+        assert_eq!(is_limited, limit != "-", "{name}: limit");
+        same("limit", limit.to_owned());
         same("wait", wait.map_or("-".to_owned(), |wait| wait.as_secs_f64().to_string()));
         if let Some(part) = self.get("detail") {
             assert!(grade.detail.contains(part), "{name}: detail `{}`", grade.detail);

@@ -18,3 +18,4 @@ pub use load::{LoadError, Loaded, load};
 pub use offline::roll_back_offline;
 pub use service::{App, Configuration, Options};
 pub use web::load_web;
+pub use wiring::watched_models;

@@ -323,6 +323,7 @@ impl App {
         let prober = Prober::spawn(targets, purses, clock, telemetry.clone(), outcomes, health);
         prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
+        prober.watch_models(wiring::catalogs(&loaded.config));
         let estimate = config::estimate(&loaded.config, loaded.series_bound(), 0, clock.now());
         tracing::info!(
             cost_daily = %estimate.cost_daily,
@@ -451,6 +452,7 @@ impl App {
         }
         self.prober.reload(loaded.config.targets.clone());
         self.prober.watch_reference(loaded.config.global.reference_url.clone());
+        self.prober.watch_models(wiring::catalogs(&loaded.config));
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
         self.alertmanagers.send_replace(wiring::alertmanagers(&loaded.config));
         self.evaluation_interval.send_replace(loaded.config.global.evaluation_interval);

@@ -18,6 +18,7 @@ use crate::executor::Executor;
 use crate::notice::{Endpoint, Guard, endpoints as all_endpoints};
 use crate::notifier::Notifier;
 use crate::probe::Comparison;
+use crate::provider::{Provider, SharedProvider};
 use crate::release::{Datasource, Does};
 use crate::rules;
 use crate::series;
@@ -73,8 +74,27 @@ impl Loaded {
         let releases: usize = releases
             .map(|release| metrics::release_series(release.settings.plan.gates.len()))
             .sum();
-        own + compared + slos + recorded + routes + releases
+        let catalogs = catalogs(&self.config);
+        let models = catalogs.iter().map(|(_, models)| models.len()).sum();
+        let listed = metrics::catalog_series(catalogs.len(), models);
+        own + compared + slos + recorded + routes + releases + listed
     }
+}
+
+/// Whose lists of models are asked for, and which models are to be on each.
+pub(super) fn catalogs(config: &Config) -> Vec<(SharedProvider, Vec<String>)> {
+    let asked = config.providers.iter().filter(|one| one.wire.models_interval.is_some());
+    asked.map(|provider| (Arc::clone(provider), watched_models(config, provider))).collect()
+}
+
+/// The models of a provider that the configuration names, by their public names.
+pub fn watched_models(config: &Config, provider: &Provider) -> Vec<String> {
+    let probed = config.targets.iter().filter(|target| target.provider.id == provider.id);
+    let mut models: Vec<String> = provider.models.keys().cloned().collect();
+    models.extend(probed.map(|target| target.model.clone()));
+    models.sort();
+    models.dedup();
+    models
 }
 
 pub(super) fn configure_actions(telemetry: &Telemetry, names: &Names) {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, check_rules, cost, demo, healthcheck, init, notices, notify, prices, probe, query,
-    release, replay, run, simulate, slo, test, token,
+    check, check_rules, cost, demo, healthcheck, init, models, notices, notify, prices, probe,
+    query, release, replay, run, simulate, slo, test, token,
 };
 use crate::app::{LoadError, Loaded, load};
 use crate::telemetry::{LogFormat, start_logs};
@@ -76,6 +76,8 @@ enum Command {
     Token(token::Arguments),
     /// Run one probe of a configured target and print every phase, redacted.
     Probe(probe::Arguments),
+    /// Ask providers which models they have, and print how the configured ones stand.
+    Models(models::Arguments),
     /// Evaluate a PromQL expression on a running bellwether (or any Prometheus).
     Query(query::Arguments),
     /// Print what was spent, and what the candidate would have cost for the same traffic.
@@ -139,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => Ok(token::run(&arguments)),
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Cost(arguments) => cost::run(&arguments),
         Command::Prices(command) => prices::run(&command),

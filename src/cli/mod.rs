@@ -13,6 +13,7 @@ mod demo;
 mod healthcheck;
 mod http;
 mod init;
+mod models;
 mod notices;
 mod notify;
 mod prices;

@@ -98,7 +98,7 @@ fn provider(
     let system = reader.optional(&fields, "system", super::scalar::name);
     let auth = wire::auth(reader, &fields, dialect);
     if dialect == Some(Dialect::Http) {
-        let keys = ["models", "api_version", "path", "stream_end", "ask_usage", "tokens_field"];
+        let keys = ["models", "path", "stream_end", "ask_usage", "model_list", "model_list_path"];
         page::refuse_keys(reader, &fields, &keys, "`http` asks no model");
     }
     let default = dialect.map_or("", Dialect::system);

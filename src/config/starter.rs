@@ -23,6 +23,8 @@ providers:
     dialect: {dialect}
     base_url: {url}
     {key}
+    # Whether the models are still on the provider's list; asking costs nothing:
+    model_list: 1h
     # What the models cost lets bellwether count dollars and keep to a budget
     # (US dollars for a million tokens; take yours from the provider's price list):
     # models:

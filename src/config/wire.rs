@@ -1,6 +1,10 @@
 //! How a provider is spoken to: its base URL, its key's header, and where it differs from what its
 //! dialect documents.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::amount::duration;
 use super::check::json;
 use super::reader::{Fields, Reader, prefixed};
 use super::scalar::{boolean, choice, refuse, text, url};
@@ -10,8 +14,19 @@ use crate::provider::{Auth, Dialect, LimitField, Terminal, UsageWish, Wire};
 use crate::yaml::Node;
 
 /// The keys that [`wire`] reads.
-pub(super) const KEYS: [&str; 5] =
-    ["api_version", "path", "stream_end", "ask_usage", "tokens_field"];
+pub(super) const KEYS: [&str; 7] = [
+    "api_version",
+    "path",
+    "stream_end",
+    "ask_usage",
+    "tokens_field",
+    "model_list",
+    "model_list_path",
+];
+
+/// How often a list of models may be asked for: it changes once in weeks.
+const LIST_CADENCE: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(7 * 86_400);
 
 const WAYS: [(&str, Way); 5] = [
     ("bearer", Way::Bearer),
@@ -59,6 +74,17 @@ pub(super) fn wire(reader: &mut Reader, fields: &Fields<'_>, dialect: Option<Dia
         }
         choice(node, &limits)
     });
+    let models_path = reader.optional(fields, "model_list_path", path);
+    let models_interval = reader.optional(fields, "model_list", |node| {
+        if node.text() == Some("off") {
+            return Ok(None);
+        }
+        if fields.has("path") && !fields.has("model_list_path") {
+            let why = "but with a `path` of its own nobody knows where the list is";
+            return Err(refuse(node, why).remedy("write `model_list_path`"));
+        }
+        duration(node, LIST_CADENCE).map(Some)
+    });
     let ask_usage = reader.optional(fields, "ask_usage", boolean);
     Wire {
         api_version,
@@ -71,6 +97,8 @@ pub(super) fn wire(reader: &mut Reader, fields: &Fields<'_>, dialect: Option<Dia
             Some(true) | None => UsageWish::Asked,
         },
         limit,
+        models_interval: models_interval.flatten(),
+        models_path,
     }
 }
 

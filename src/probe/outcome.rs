@@ -86,17 +86,20 @@ pub enum SkipReason {
     InFlight,
     /// The day's budget is spent.
     BudgetSkipped,
+    /// The provider asked for a wait: a limit is used up.
+    RateLimited,
 }
 
 impl SkipReason {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::InFlight, Self::BudgetSkipped];
+    pub const ALL: [Self; 3] = [Self::InFlight, Self::BudgetSkipped, Self::RateLimited];
 
     /// The value of the label `reason`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InFlight => "in_flight",
             Self::BudgetSkipped => "budget_skipped",
+            Self::RateLimited => "rate_limited",
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Tally {
     pub in_flight: u64,
     /// Those that were skipped because the day's budget was spent.
     pub budget_skipped: u64,
+    /// Those that were skipped because a limit is used up.
+    pub rate_limited: u64,
     /// Those that went by without anybody there to fire.
     pub missed: u64,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::probe::{Connection, Delivery, Target};
-use crate::provider::{Ask, Method, page_request, request};
+use crate::provider::{Ask, Method, Provider, Request, page_request, request};
 use crate::upstream::{
     self, ClientError, ClientOptions, Connections, Idle, Reach, SecretError, Stamps,
 };
@@ -63,9 +63,7 @@ pub(super) fn build(
             },
         ),
     };
-    let url = format!("{}{}", provider.base_url, question.path);
-    let url =
-        reqwest::Url::parse(&url).map_err(|_| LineError::Url(provider.id.as_str().to_owned()))?;
+    let url = url(provider, &question)?;
     let method = match question.method {
         Method::Get => reqwest::Method::GET,
         Method::Head => reqwest::Method::HEAD,
@@ -74,9 +72,32 @@ pub(super) fn build(
         Method::Options => reqwest::Method::OPTIONS,
     };
     let mut request = reqwest::Request::new(method, url);
+    *request.headers_mut() = headers(provider, &question)?;
+    *request.body_mut() =
+        Some(upstream::stamped_body(Bytes::from(question.body), Arc::clone(stamps)));
+    Ok(request)
+}
+
+/// A request without a body that nobody stamps.
+pub(super) fn bare_request(
+    provider: &Provider,
+    question: Request,
+) -> Result<reqwest::Request, LineError> {
+    let url = url(provider, &question)?;
+    let mut request = reqwest::Request::new(reqwest::Method::GET, url);
+    *request.headers_mut() = headers(provider, &question)?;
+    Ok(request)
+}
+
+fn url(provider: &Provider, question: &Request) -> Result<reqwest::Url, LineError> {
+    let url = format!("{}{}", provider.base_url, question.path);
+    reqwest::Url::parse(&url).map_err(|_| LineError::Url(provider.id.as_str().to_owned()))
+}
+
+fn headers(provider: &Provider, question: &Request) -> Result<HeaderMap, LineError> {
     let mut headers: HeaderMap = question
         .headers
-        .into_iter()
+        .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
     // What the operator writes wins over what the dialect asks for, and the key over both.
@@ -84,8 +105,5 @@ pub(super) fn build(
     if let Some((name, value)) = upstream::provider_key(provider)? {
         headers.insert(name, value);
     }
-    *request.headers_mut() = headers;
-    *request.body_mut() =
-        Some(upstream::stamped_body(Bytes::from(question.body), Arc::clone(stamps)));
-    Ok(request)
+    Ok(headers)
 }

@@ -6,6 +6,7 @@
 //! is skipped for it is counted.
 
 mod attempt;
+mod catalog;
 mod exchange;
 mod grading;
 mod line;
@@ -18,6 +19,7 @@ mod reference;
 mod roster;
 mod rounds;
 
+pub use catalog::{CatalogError, list_models};
 pub use once::{Step, Trace, probe_once};
 pub use purses::Purses;
 pub use roster::Prober;

@@ -19,6 +19,7 @@ use super::rounds::{House, Rounds, lock};
 use crate::clock::Clock;
 use crate::model::TargetId;
 use crate::probe::{Budget, Calendar, Health, Outcome, Tally, Target};
+use crate::provider::SharedProvider;
 use crate::telemetry::Telemetry;
 
 /// All probing of this process.
@@ -28,6 +29,8 @@ pub struct Prober {
     watcher: JoinHandle<()>,
     // Changed by `reload`, which does not wait for anything.
     roster: Mutex<Roster>,
+    // The same.
+    catalogs: Mutex<Vec<Watched>>,
     // The same.
     reference: Mutex<Option<(String, JoinHandle<()>)>>,
 }
@@ -61,7 +64,8 @@ impl Prober {
         let calendar = Mutex::default();
         let house = Arc::new(House { start, clock, telemetry, pulse, outcomes, calendar, purses });
         let (roster, reference) = (Mutex::default(), Mutex::default());
-        let prober = Self { house, watcher, roster, reference };
+        let catalogs = Mutex::default();
+        let prober = Self { house, watcher, roster, catalogs, reference };
         prober.reload(targets);
         prober
     }
@@ -117,6 +121,32 @@ impl Prober {
         });
     }
 
+    /// Asks these providers for their lists of models from now on, each with the models that are to
+    /// be on it. Whoever is asked already, and for the same, is not asked anew.
+    pub fn watch_models(&self, providers: Vec<(SharedProvider, Vec<String>)>) {
+        let mut catalogs = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut former = std::mem::take(&mut *catalogs);
+        let House { clock, telemetry, .. } = &*self.house;
+        let names: Vec<&str> = providers.iter().map(|(provider, _)| provider.id.as_str()).collect();
+        telemetry.models_watched(&names);
+        for (provider, models) in providers {
+            let Some(interval) = provider.wire.models_interval else { continue };
+            let same =
+                former.iter().position(|one| *one.provider == *provider && one.models == models);
+            catalogs.push(match same {
+                Some(at) => former.swap_remove(at),
+                None => {
+                    let asked = (Arc::clone(&provider), models.clone());
+                    let (clock, telemetry) = (*clock, telemetry.clone());
+                    let asking =
+                        super::catalog::watch(asked.0, asked.1, interval, clock, telemetry);
+                    Watched { provider, models, task: tokio::spawn(asking) }
+                }
+            });
+        }
+        former.into_iter().for_each(|gone| gone.task.abort());
+    }
+
     /// What became of the due times of all targets there ever were in this process.
     pub fn tallies(&self) -> BTreeMap<TargetId, Tally> {
         let accounts = self.house.purses.accounts().into_iter();
@@ -148,11 +178,21 @@ impl Prober {
     }
 }
 
+/// A provider whose list of models is asked for.
+#[derive(Debug)]
+struct Watched {
+    provider: SharedProvider,
+    models: Vec<String>,
+    task: JoinHandle<()>,
+}
+
 /// Targets stop by themselves when nobody can tell them to go on.
 impl Drop for Prober {
     fn drop(&mut self) {
         self.watcher.abort();
         self.watch_reference(None);
+        let catalogs = self.catalogs.get_mut().unwrap_or_else(PoisonError::into_inner);
+        catalogs.drain(..).for_each(|watched| watched.task.abort());
     }
 }
 

@@ -14,7 +14,8 @@ use super::purses::{Purses, Reserved};
 use crate::clock::Clock;
 use crate::model::Timestamp;
 use crate::probe::{
-    Cadence, Calendar, Due, Ledger, Outcome, Passed, SkipReason, SpentSoFar, Tally, Target,
+    Cadence, Calendar, Due, Ledger, Outcome, Pace, PaceChange, Passed, SkipReason, SpentSoFar,
+    Tally, Target,
 };
 use crate::telemetry::Telemetry;
 
@@ -39,16 +40,18 @@ impl House {
     }
 }
 
-/// What outlives a change of a target's settings: the day's money and the counting.
+/// What outlives a change of a target's settings: the day's money, the counting, and the wait that
+/// the provider asked for.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     ledger: Ledger,
+    pace: Pace,
     pub tally: Tally,
 }
 
 impl Account {
     pub(super) fn with(ledger: Ledger) -> Self {
-        Self { ledger, tally: Tally::default() }
+        Self { ledger, tally: Tally::default(), pace: Pace::default() }
     }
 
     pub(super) fn so_far(&self) -> SpentSoFar {
@@ -124,6 +127,10 @@ impl Rounds {
             account.tally.in_flight += 1;
             return telemetry.probe_skipped(&self.target, SkipReason::InFlight);
         }
+        if account.pace.spares(now) {
+            account.tally.rate_limited += 1;
+            return telemetry.probe_skipped(&self.target, SkipReason::RateLimited);
+        }
         let reserved = self.house.purses.reserve(&mut account.ledger, &self.target, now);
         telemetry.probe_budget(&self.target, account.ledger.spent());
         let Some(reserved) = reserved else {
@@ -189,18 +196,36 @@ async fn probe(
     let was_green = house.pulse.was_green(attempt.started);
     let host = attempt.url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
     let mut outcome = attempt.outcome;
-    let spent = {
-        let ledger = &mut lock(&account).ledger;
-        house.purses.settle(ledger, reserved, booked(&outcome, was_sent));
-        ledger.spent()
+    let (change, pace, spent) = {
+        let mut account = lock(&account);
+        house.purses.settle(&mut account.ledger, reserved, booked(&outcome, was_sent));
+        (account.pace.hear(&outcome, target.interval), account.pace, account.ledger.spent())
     };
     house.telemetry.probe_budget(&target, spent);
+    if let Some(change) = change {
+        tell_pace(&target, change, &pace, &outcome);
+    }
     outcome.is_planned = house.is_planned(&target, house.clock.at(attempt.started), &outcome);
     let is_vantage_suspect = house.pulse.hear(&target, host, &outcome);
     excuse(&mut outcome, was_green, is_vantage_suspect);
     house.telemetry.probe_finished(&target, &outcome);
+    house.telemetry.probe_slowed(&target, pace.is_slowed());
     if house.outcomes.send(outcome).await.is_err() {
         tracing::debug!(target.id = target.id.as_str(), "nobody takes outcomes any more");
+    }
+}
+
+fn tell_pace(target: &Target, change: PaceChange, pace: &Pace, outcome: &Outcome) {
+    let id = target.id.as_str();
+    match change {
+        PaceChange::Slowed => {
+            let until = pace.until().map(Timestamp::rfc3339).unwrap_or_default();
+            let error_type = outcome.error_type.as_str();
+            tracing::info!(target.id = id, error_type, until, "a limit is used up: probed less");
+        }
+        PaceChange::Recovered => {
+            tracing::info!(target.id = id, "no limit in the way: probed at its cadence again");
+        }
     }
 }
 

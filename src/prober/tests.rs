@@ -1,6 +1,7 @@
 //! The prober against the simulated provider and against raw sockets.
 
 mod answers;
+mod catalog;
 mod connections;
 mod pages;
 mod rounds;

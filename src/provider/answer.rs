@@ -68,6 +68,34 @@ impl Anomaly {
     }
 }
 
+/// Which limit a refusal speaks of. All four come as a 429 somewhere, and ask for different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LimitKind {
+    /// Too many requests or tokens in too short a time: a wait of seconds helps.
+    Rate,
+    /// What a day or month allows is used up: it comes back by itself with the next.
+    Quota,
+    /// The money is used up, or a spend cap is reached: somebody must act.
+    Credit,
+    /// The provider has no room; it says nothing of us.
+    Capacity,
+}
+
+impl LimitKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rate, Self::Quota, Self::Credit, Self::Capacity];
+
+    /// The value of the label `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Quota => "quota",
+            Self::Credit => "credit",
+            Self::Capacity => "capacity",
+        }
+    }
+}
+
 /// What rate-limit headers said, where they were there and made sense.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
@@ -81,4 +109,6 @@ pub struct RateLimits {
     pub tokens_remaining: Option<u64>,
     /// How long the provider asks us to wait.
     pub retry_after: Option<Duration>,
+    /// Which limit the answer refuses by.
+    pub refused_by: Option<LimitKind>,
 }

@@ -27,6 +27,8 @@ pub(super) const DETAIL_CHARS_MAX: usize = 300;
 pub(super) struct Fault {
     pub(super) error_type: ErrorType,
     pub(super) detail: String,
+    /// Whether what is used up comes back by itself, with the next day or month.
+    pub(super) is_periodic: bool,
     /// A wait that the body asks for.
     pub(super) wait: Option<Duration>,
     /// The id of the request, where the body has it.
@@ -61,6 +63,7 @@ pub(super) fn read(text: &str, status: u16, now: Timestamp) -> Option<Fault> {
     let request_id = root["request_id"].as_str().or(node["request_id"].as_str());
     Some(Fault {
         error_type,
+        is_periodic: is_periodic(&words, &quotas),
         detail: detail(status, &words, number, message),
         wait,
         request_id: request_id.map(ToOwned::to_owned),
@@ -75,6 +78,7 @@ pub(super) fn of_status(status: u16, content_type: Option<&str>) -> Fault {
     };
     Fault {
         error_type: of_number(status).unwrap_or(ErrorType::Other),
+        is_periodic: false,
         detail,
         wait: None,
         request_id: None,
@@ -85,6 +89,7 @@ pub(super) fn of_status(status: u16, content_type: Option<&str>) -> Fault {
 pub(super) fn bare(what: &str) -> Fault {
     Fault {
         error_type: ErrorType::StreamError,
+        is_periodic: false,
         detail: what.to_owned(),
         wait: None,
         request_id: None,
@@ -178,6 +183,13 @@ fn of_words(words: &[String], message: &str, quotas: &[&str], status: u16) -> Op
         return Some(ErrorType::Overloaded);
     }
     words.iter().find_map(|word| of_word(word))
+}
+
+/// Whether a quota is one of a period. `insufficient_quota` is OpenAI's word for an empty account.
+fn is_periodic(words: &[String], quotas: &[&str]) -> bool {
+    let periods = ["PerDay", "PerWeek", "PerMonth"];
+    quotas.iter().any(|quota| periods.iter().any(|period| quota.contains(period)))
+        || words.iter().any(|word| word == "quota_exceeded")
 }
 
 /// What a word means; `None` for words unknown or too general.

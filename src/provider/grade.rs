@@ -8,7 +8,7 @@
 use super::exam::{Ending, Exam, Mode};
 use super::fault::DETAIL_CHARS_MAX;
 use super::redact::{bound, redact};
-use super::{Anomaly, Dialect, ErrorType, RateLimits, StreamPhase, Usage};
+use super::{Anomaly, Dialect, ErrorType, LimitKind, RateLimits, StreamPhase, Usage};
 
 /// What came of one answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +63,13 @@ pub(super) fn grade(mut exam: Exam) -> Grade {
     let mut rate_limits = exam.facts.as_ref().map(|facts| facts.rate_limits).unwrap_or_default();
     let wait = reading.fault.as_ref().and_then(|fault| fault.wait);
     rate_limits.retry_after = rate_limits.retry_after.or(wait);
+    rate_limits.refused_by = match (error_type, &reading.fault) {
+        (ErrorType::RateLimited, _) => Some(LimitKind::Rate),
+        (ErrorType::Overloaded, _) => Some(LimitKind::Capacity),
+        (ErrorType::QuotaExhausted, Some(fault)) if fault.is_periodic => Some(LimitKind::Quota),
+        (ErrorType::QuotaExhausted, _) => Some(LimitKind::Credit),
+        _ => None,
+    };
     let named = reading.fault.and_then(|fault| fault.request_id);
     let status = exam.facts.as_ref().map(|facts| facts.status);
     let request_id = exam.facts.and_then(|facts| facts.request_id);
@@ -216,7 +223,7 @@ fn progress(exam: &Exam, what: &str) -> String {
 /// variant (`:free`), and without `-latest` or a version (`-2024-08-06`, `-20241022`, `@20240620`,
 /// `-0613`, `-001`) where only one of them has it: two versions must be the same. So `gpt-4o` may be
 /// answered by `gpt-4o-2024-08-06`, never by `gpt-4o-mini`.
-fn is_same_model(asked: &str, answered: &str) -> bool {
+pub(super) fn is_same_model(asked: &str, answered: &str) -> bool {
     if asked.is_empty() || answered.is_empty() || asked.eq_ignore_ascii_case(answered) {
         return true;
     }
@@ -229,7 +236,7 @@ fn is_same_model(asked: &str, answered: &str) -> bool {
 }
 
 /// A model's bare name and its version, which is empty where it has none.
-fn split_version(name: &str) -> (&str, &str) {
+pub(super) fn split_version(name: &str) -> (&str, &str) {
     let name = name.rsplit('/').next().unwrap_or(name);
     let name = name.split(':').next().unwrap_or(name);
     let bare = name.strip_suffix("-latest").unwrap_or(name);

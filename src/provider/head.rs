@@ -59,6 +59,8 @@ impl Facts {
             ]),
             // An answer that came asks for no wait.
             retry_after: if is_success { None } else { retry_after(head.headers, head.now) },
+            // The body tells.
+            refused_by: None,
         };
         let media = header("content-type").map(|value| {
             let media = value.split(';').next().unwrap_or_default().trim();

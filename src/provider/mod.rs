@@ -14,6 +14,8 @@ mod wait;
 mod reading;
 mod sse;
 
+mod catalog;
+
 mod anthropic;
 mod gemini;
 mod json;
@@ -30,7 +32,8 @@ mod grade;
 
 pub mod translate;
 
-pub use answer::{Anomaly, RateLimits, Usage};
+pub use answer::{Anomaly, LimitKind, RateLimits, Usage};
+pub use catalog::{ListError, ListPage, Listed, Standing, list_request, read_list, standing};
 pub use exam::{Exam, Expectation, Progress, Terminal};
 pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
 pub use grade::Grade;

@@ -42,7 +42,7 @@ pub struct Request {
 }
 
 /// The version of Anthropic's interface that the decoder knows.
-const ANTHROPIC_VERSION: &str = "2023-06-01";
+pub(super) const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// The first dated version of Azure's that knows `max_completion_tokens` and is no preview.
 const AZURE_VERSION_OF_NEW_LIMIT: &str = "2024-10-21";
@@ -140,7 +140,7 @@ fn path(provider: &Provider, model: &str, is_streamed: bool) -> String {
 }
 
 /// A text as it can stand in a path: slashes part it still.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut path = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/@".contains(&byte) {

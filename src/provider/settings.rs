@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -125,6 +126,10 @@ pub struct Wire {
     pub usage: UsageWish,
     /// The field of chat completions that limits the answer; by version and host where absent.
     pub limit: Option<LimitField>,
+    /// How often its list of models is asked for; never where absent.
+    pub models_interval: Option<Duration>,
+    /// Where that list is, in place of the dialect's.
+    pub models_path: Option<String>,
 }
 
 /// Whether an answer's usage is asked for, and missed where it lacks.

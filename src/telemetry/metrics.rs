@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::probe::{Anomaly, Budget, SkipReason, Target};
+use crate::probe::{Anomaly, Budget, LimitKind, SkipReason, Target};
 use crate::provider::translate::{Direction, Untranslated};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 use crate::routing::{self, Arm, Refusal, Settings, Surface};
@@ -121,11 +121,17 @@ families! {
     PROBE_LAST_SUCCESS = target("bellwether_probe_last_success_timestamp_seconds", Gauge, [], "When the last good probe finished.");
     PROBE_RATELIMIT_LIMIT = target("bellwether_probe_ratelimit_limit", Gauge, ["kind"], "The rate limit that the provider last reported.");
     PROBE_RATELIMIT_REMAINING = target("bellwether_probe_ratelimit_remaining", Gauge, ["kind"], "What the provider last reported as left of it.");
+    PROBE_REFUSED = target("bellwether_probe_refused_total", Counter, ["kind"], "Answers that a limit refused: rate (wait), quota (comes back with the next day or month), credit (somebody must act), capacity (the provider's own).");
+    PROBE_SLOWED = target("bellwether_probe_slowed", Gauge, [], "Whether due probes are skipped because a limit is used up: 1, or 0.");
     PROBE_HTTP_RESPONSES = target("bellwether_probe_http_responses_total", Counter, ["code"], "HTTP answers by status.");
     PROBE_CERTIFICATE = target("bellwether_probe_certificate_expiry_timestamp_seconds", Gauge, [], "When the certificate ends that was shown last; absent where none was.");
     PROBE_INCONCLUSIVE = target("bellwether_probe_inconclusive_total", Counter, [], "Probes that ran while bellwether itself was not well; left out of latency.");
     PROBE_MAINTENANCE = target("bellwether_probe_maintenance", Gauge, [], "Whether the provider is in planned maintenance: 1, or 0.");
     PROBE_MAINTENANCE_RUNS = target("bellwether_probe_maintenance_runs_total", Counter, ["slo"], "Finished probes that overlap planned maintenance, by what they would have counted as; they are in no other counter of results.");
+    MODEL_LISTED = process("bellwether_model_listed", Gauge, ["provider_name", "model"], "Whether a configured model is on its provider's list of models: 1, or 0. A list is no evidence of health.");
+    MODEL_DEPRECATED = process("bellwether_model_deprecated", Gauge, ["provider_name", "model"], "Whether the list calls a configured model deprecated, or ends it within 90 days: 1, or 0.");
+    MODEL_LISTS = process("bellwether_model_lists_total", Counter, ["provider_name", "result"], "Lists of models that were asked for, by whether one came.");
+    MODEL_CHANGES = process("bellwether_model_list_changes_total", Counter, ["provider_name", "change"], "Models of any name that appeared on a provider's list or vanished from it.");
     CANARY_HEALTHY = process("bellwether_canary_healthy", Gauge, [], "Whether bellwether itself is well: 1, or 0 while its evidence is inconclusive.");
     CANARY_LATENESS = process("bellwether_canary_lateness_seconds", Histogram, [], "How late the self-canary's own timer was.");
     CANARY_STALLS = process("bellwether_canary_stalls_total", Counter, [], "Times the self-canary turned red.");
@@ -261,8 +267,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
         + STATUSES.len() + 1
         + Anomaly::ALL.len()
         // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
-        // counter of 3), eleven single ones
-        + 5 + 6 + 4 + 4 + 11
+        // counter of 3), twelve single ones, refusals by kind
+        + 5 + 6 + 4 + 4 + 12 + LimitKind::ALL.len()
         // What was spent on a model by probes; each may be the only one of its model.
         + 2;
     let budgets: usize = targets.iter().map(budget_series).sum();
@@ -355,6 +361,12 @@ pub const RETRIED: [ErrorType; 19] = [
     ErrorType::MalformedJson,
     ErrorType::SchemaMismatch,
 ];
+
+/// How many series the lists of models lead to, by the providers that are asked and the models that
+/// are to be on them.
+pub fn catalog_series(providers: usize, models: usize) -> usize {
+    providers * 4 + models * 2
+}
 
 /// At most how many series an objective is exported in, by its budgets and the windows of each.
 pub fn slo_series(budgets: usize, windows: usize) -> usize {

@@ -6,6 +6,7 @@
 //! outlives a reload.
 
 mod calls;
+mod catalog;
 mod exposition;
 mod heartbeats;
 mod instruments;
@@ -23,6 +24,7 @@ mod spending;
 mod tests;
 
 pub use calls::{CallRefused, PostResult};
+pub use catalog::ModelReading;
 pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
 pub use prometheus::proto::MetricFamily;

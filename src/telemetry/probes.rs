@@ -13,7 +13,7 @@ use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
 use super::instruments::{counter, fraction_counter, gauge, histogram};
 use super::metrics::{self, STATUSES, STREAM_FAILURES, TIMING_FAILURES};
 use crate::model::TargetId;
-use crate::probe::{Anomaly, Delivery, Outcome, Phases, SkipReason, Target};
+use crate::probe::{Anomaly, Delivery, LimitKind, Outcome, Phases, SkipReason, Target};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 
 const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
@@ -105,6 +105,8 @@ pub(super) struct Probes {
     last_success: GaugeVec,
     limit: GaugeVec,
     remaining: GaugeVec,
+    refused: IntCounterVec,
+    slowed: GaugeVec,
     responses: IntCounterVec,
     certificate: GaugeVec,
     inconclusive: IntCounterVec,
@@ -144,6 +146,8 @@ impl Probes {
             last_success: gauge(registry, &metrics::PROBE_LAST_SUCCESS),
             limit: gauge(registry, &metrics::PROBE_RATELIMIT_LIMIT),
             remaining: gauge(registry, &metrics::PROBE_RATELIMIT_REMAINING),
+            refused: counter(registry, &metrics::PROBE_REFUSED),
+            slowed: gauge(registry, &metrics::PROBE_SLOWED),
             responses: counter(registry, &metrics::PROBE_HTTP_RESPONSES),
             certificate: gauge(registry, &metrics::PROBE_CERTIFICATE),
             inconclusive: counter(registry, &metrics::PROBE_INCONCLUSIVE),
@@ -204,6 +208,10 @@ impl Probes {
         }
         self.cost.with_label_values(&bare);
         self.in_flight.with_label_values(&bare);
+        self.slowed.with_label_values(&bare);
+        for kind in LimitKind::ALL {
+            self.refused.with_label_values(&identity.and(&[kind.as_str()]));
+        }
         self.maintenance.with_label_values(&bare);
         for class in SloClass::ALL {
             self.maintenance_runs.with_label_values(&identity.and(&[class.as_str()]));
@@ -271,7 +279,8 @@ impl Probes {
         let bare = identity.and(&[]);
         let one = |more: &str| {
             let labels = identity.and(&[more]);
-            for family in [&self.skipped, &self.anomalies, &self.tokens, &self.responses] {
+            let counters = [&self.skipped, &self.anomalies, &self.tokens, &self.responses];
+            for family in counters.into_iter().chain([&self.refused]) {
                 let _was_there = family.remove_label_values(&labels).is_ok();
             }
             for family in [&self.observed, &self.exceeded] {
@@ -292,7 +301,7 @@ impl Probes {
         }
         let _was_there = self.maintenance.remove_label_values(&bare).is_ok();
         let single = [&self.interval, &self.in_flight, &self.last_run, &self.last_success];
-        for family in single.into_iter().chain([&self.certificate]) {
+        for family in single.into_iter().chain([&self.certificate, &self.slowed]) {
             let _was_there = family.remove_label_values(&bare).is_ok();
         }
         for family in [&self.duration, &self.ttft, &self.ttfo, &self.tpot, &self.gap, &self.lag] {
@@ -301,6 +310,7 @@ impl Probes {
         SkipReason::ALL.iter().for_each(|reason| one(reason.as_str()));
         Anomaly::ALL.iter().for_each(|anomaly| one(anomaly.as_str()));
         TOKEN_TYPES.iter().chain(&PHASES).chain(&THRESHOLD_KINDS).for_each(|value| one(value));
+        LimitKind::ALL.iter().for_each(|kind| one(kind.as_str()));
         ["requests", "tokens", "other"].iter().for_each(|value| one(value));
         STATUSES.iter().for_each(|status| one(&status.to_string()));
         for error in ErrorType::ALL {
@@ -347,6 +357,13 @@ impl Probes {
         }
     }
 
+    pub(super) fn slowed(&self, target: &Target, is_slowed: bool) {
+        if let Some(identity) = self.identity(target) {
+            let value = f64::from(u8::from(is_slowed));
+            self.slowed.with_label_values(&identity.and(&[])).set(value);
+        }
+    }
+
     pub(super) fn in_flight(&self, target: &Target, count: u32) {
         if let Some(identity) = self.identity(target) {
             self.in_flight.with_label_values(&identity.and(&[])).set(f64::from(count));
@@ -385,6 +402,9 @@ impl Probes {
         }
         if !outcome.is_conclusive {
             self.inconclusive.with_label_values(&labels).inc();
+        }
+        if let Some(kind) = outcome.rate_limits.refused_by {
+            self.refused.with_label_values(&identity.and(&[kind.as_str()])).inc();
         }
         if let Some(expires) = outcome.certificate_expires {
             self.certificate.with_label_values(&labels).set(expires.seconds());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
+use super::catalog::{Catalog, ModelReading};
 use super::exposition;
 use super::probes::Probes;
 use super::process::Process;
@@ -66,6 +67,7 @@ pub struct Telemetry {
     releases: Arc<Releases>,
     slos: Arc<Slos>,
     pub(super) routes: Arc<Routes>,
+    catalog: Arc<Catalog>,
 }
 
 impl Default for Telemetry {
@@ -83,7 +85,8 @@ impl Telemetry {
         let slos = Arc::new(Slos::new(&registry));
         let releases = Arc::new(Releases::new(&registry));
         let routes = Arc::new(Routes::new(&registry));
-        Self { registry, probes, process, releases, slos, routes }
+        let catalog = Arc::new(Catalog::new(&registry));
+        Self { registry, probes, process, releases, slos, routes, catalog }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
@@ -125,6 +128,11 @@ impl Telemetry {
         self.read().sent(target, lateness);
     }
 
+    /// Whether a target's due probes are skipped because a limit is used up.
+    pub fn probe_slowed(&self, target: &Target, is_slowed: bool) {
+        self.read().slowed(target, is_slowed);
+    }
+
     /// How many of a target's probes are under way.
     pub fn probe_in_flight(&self, target: &Target, count: u32) {
         self.read().in_flight(target, count);
@@ -134,6 +142,22 @@ impl Telemetry {
     pub fn probe_finished(&self, target: &Target, outcome: &Outcome) {
         self.read().finished(target, outcome);
         self.process.spending.probed(target, outcome);
+    }
+
+    /// These providers are asked for their lists of models, and no others.
+    pub fn models_watched(&self, providers: &[&str]) {
+        self.catalog.configure(providers);
+    }
+
+    /// A provider's list of models came: how the configured ones stand, and how many of all appeared
+    /// and vanished.
+    pub fn models_listed(&self, provider: &str, models: &[ModelReading], changes: (u64, u64)) {
+        self.catalog.listed(provider, models, changes);
+    }
+
+    /// A provider's list of models did not come.
+    pub fn models_unknown(&self, provider: &str) {
+        self.catalog.unknown(provider);
     }
 
     /// Whether a target's provider is in planned maintenance.

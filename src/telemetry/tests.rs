@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    GateReading, Purpose, ReleaseReading, Sampler, SloReading, Telemetry, encode, metrics,
+    GateReading, ModelReading, Purpose, ReleaseReading, Sampler, SloReading, Telemetry, encode,
+    metrics,
 };
 use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
 use crate::price::{Price, PriceList, Rates};
 use crate::probe::{
-    Anomaly, Budget, Check, Comparison, Connection, Delivery, Outcome, Phases, SkipReason, Target,
-    Thresholds, Timeouts,
+    Anomaly, Budget, Check, Comparison, Connection, Delivery, LimitKind, Outcome, Phases,
+    SkipReason, Target, Thresholds, Timeouts,
 };
 use crate::provider::{
     Auth, Dialect, ErrorType, Model, Provider, RateLimits, SloClass, StreamPhase, Usage, Wire,
@@ -227,7 +228,12 @@ fn exhaust(telemetry: &Telemetry, target: &Target) {
     for status in metrics::STATUSES.into_iter().chain([418]) {
         telemetry.probe_finished(target, &Outcome { status: Some(status), ..good() });
     }
+    for kind in LimitKind::ALL {
+        let rate_limits = RateLimits { refused_by: Some(kind), ..RateLimits::default() };
+        telemetry.probe_finished(target, &Outcome { rate_limits, ..good() });
+    }
     let rate_limits = RateLimits {
+        refused_by: None,
         requests_limit: Some(1),
         requests_remaining: Some(1),
         tokens_limit: Some(1),
@@ -235,6 +241,7 @@ fn exhaust(telemetry: &Telemetry, target: &Target) {
         retry_after: None,
     };
     let anomalies = Anomaly::ALL.to_vec();
+    telemetry.probe_slowed(target, true);
     let certificate_expires = Some(Timestamp::from_millis(1));
     telemetry.probe_finished(
         target,
@@ -562,4 +569,44 @@ fn a_budget_is_exported_where_there_is_one() {
     assert_eq!(of("bellwether_probe_budget_spent_usd", "day"), None);
     telemetry.configure(&[Target { budget: Budget::Unlimited, ..target }]);
     assert_eq!(of("bellwether_probe_budget_usd", "month"), None);
+}
+
+#[test]
+fn models_are_shown_for_the_providers_that_are_asked_and_vanish_with_them() {
+    let telemetry = Telemetry::new();
+    telemetry.models_watched(&["p", "q"]);
+    let reading = |model: &str, is_listed, is_deprecated| ModelReading {
+        model: model.to_owned(),
+        is_listed,
+        is_deprecated,
+    };
+    let shown = || {
+        let text = encode(&telemetry.gather());
+        let lines = text.lines().filter(|line| line.starts_with("bellwether_model_"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    telemetry.models_listed(
+        "p",
+        &[reading("m", true, true), reading("gone", false, false)],
+        (2, 1),
+    );
+    telemetry.models_unknown("q");
+    // Nobody asks it any more: what comes late is not shown.
+    telemetry.models_listed("r", &[reading("m", true, false)], (0, 0));
+    let lines = shown();
+    for line in [
+        r#"bellwether_model_listed{model="m",provider_name="p"} 1"#,
+        r#"bellwether_model_listed{model="gone",provider_name="p"} 0"#,
+        r#"bellwether_model_deprecated{model="m",provider_name="p"} 1"#,
+        r#"bellwether_model_lists_total{provider_name="p",result="ok"} 1"#,
+        r#"bellwether_model_lists_total{provider_name="q",result="failed"} 1"#,
+        r#"bellwether_model_list_changes_total{change="appeared",provider_name="p"} 2"#,
+        r#"bellwether_model_list_changes_total{change="vanished",provider_name="q"} 0"#,
+    ] {
+        assert!(lines.iter().any(|shown| shown == line), "{line} in {lines:#?}");
+    }
+    assert!(lines.len() <= metrics::catalog_series(2, 2), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("\"r\"")));
+    telemetry.models_watched(&["q"]);
+    assert!(!shown().iter().any(|line| line.contains("provider_name=\"p\"")));
 }

@@ -6,7 +6,8 @@ use super::*;
 use crate::model::Timestamp;
 use crate::probe::{Health, Tally, planned_windows};
 use crate::prober::{Prober, Purses};
-use crate::provider::{ErrorType, SloClass};
+use crate::provider::{ErrorType, LimitKind, SloClass};
+use crate::simulator::Phase;
 use crate::telemetry::Telemetry;
 
 struct Bench {
@@ -295,4 +296,31 @@ async fn what_comes_of_planned_maintenance_is_no_evidence_and_no_target_begins_a
     }
     assert_eq!(next.class, SloClass::Bad);
     bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_limited_target_is_probed_less_and_recovers() {
+    let limited = failing(Fault::Http { status: 429, retry_after: Some(2000 * MS) });
+    let script = Script {
+        phases: vec![
+            Phase { after: Duration::ZERO, behavior: limited },
+            Phase { after: 1000 * MS, behavior: Behavior::default() },
+        ],
+        ..Script::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let simulator = Simulator::spawn(listener, script, 7).await;
+    let target = Target { interval: 20 * MS, ..target(&simulator.base_url()) };
+    let mut bench = bench(vec![target], 4096);
+    let first = bench.next().await;
+    assert_eq!(first.error_type, ErrorType::RateLimited);
+    assert_eq!(first.rate_limits.refused_by, Some(LimitKind::Rate));
+    let tally = bench.until("t", |tally| tally.rate_limited >= 5).await;
+    // The first, and at most one more that was under way with it.
+    assert!(tally.fired <= 2, "{tally:?}");
+    let tally = bench.until("t", |tally| tally.fired >= 10).await;
+    let sum = tally.fired + tally.in_flight + tally.budget_skipped + tally.rate_limited;
+    assert_eq!(tally.due, sum + tally.missed, "{tally:?}");
+    bench.stop().await;
+    simulator.stop().await;
 }

@@ -1,0 +1,160 @@
+//! Asks providers which models they have, on a slow cadence.
+//!
+//! It is no probe and no evidence: what comes of it moves gauges and a log line, and no rollback by
+//! itself. A list that cannot be had changes nothing that was known.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::line::{LineError, bare_request};
+use crate::clock::Clock;
+use crate::model::HttpSettings;
+use crate::provider::{
+    ListError, Listed, Provider, SharedProvider, Standing, list_request, read_list, standing,
+};
+use crate::telemetry::{ModelReading, Telemetry};
+use crate::upstream::{ClientOptions, Idle, Reach, client, describe};
+
+/// For one part of a list.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest lists have some hundred kilobytes.
+const BODY_BYTES_MAX: usize = 8 << 20;
+/// A list that never ends is none.
+const PAGES_MAX: usize = 20;
+/// So many names stand in one log line.
+const NAMES_SHOWN_MAX: usize = 10;
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// Nobody knows how to ask.
+    #[error("nobody knows where it lists its models (write `model_list_path`)")]
+    Unknown,
+    /// The question could not be built; the chain says why.
+    #[error("{0}")]
+    Built(String),
+    /// The exchange broke.
+    #[error("{0}")]
+    Broken(String),
+    /// It took too long.
+    #[error("no list within {TIMEOUT:?}")]
+    Late,
+    /// It was refused.
+    #[error("HTTP {0}")]
+    Refused(u16),
+    /// It is too long.
+    #[error("the list is over 8 MiB")]
+    TooLong,
+    /// It is none.
+    #[error(transparent)]
+    NoList(#[from] ListError),
+}
+
+/// The models that a provider lists, all parts of the list together.
+pub async fn list_models(provider: &Provider) -> Result<Vec<Listed>, CatalogError> {
+    let options = ClientOptions {
+        connect_timeout: TIMEOUT,
+        idle: Idle::Kept,
+        reach: Reach::of(&provider.base_url),
+    };
+    let settings: &HttpSettings = &provider.http;
+    let built = |error: LineError| CatalogError::Built(error.to_string());
+    let client = client(settings, &options).map_err(|error| built(error.into()))?;
+    let mut models = Vec::new();
+    let mut next: Option<String> = None;
+    for _ in 0..PAGES_MAX {
+        let question = list_request(provider, next.as_deref()).ok_or(CatalogError::Unknown)?;
+        let request = bare_request(provider, question).map_err(built)?;
+        let body = timeout(TIMEOUT, fetch(&client, request)).await;
+        let page = read_list(&body.map_err(|_| CatalogError::Late)??)?;
+        models.extend(page.models);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(models)
+}
+
+async fn fetch(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+) -> Result<String, CatalogError> {
+    let broken = |error: reqwest::Error| CatalogError::Broken(describe(&error.without_url()));
+    let mut response = client.execute(request).await.map_err(broken)?;
+    if !response.status().is_success() {
+        return Err(CatalogError::Refused(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(CatalogError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Asks for ever, at once and then at each interval; `models` are those of the configuration.
+pub(super) async fn watch(
+    provider: SharedProvider,
+    models: Vec<String>,
+    interval: Duration,
+    clock: Clock,
+    telemetry: Telemetry,
+) {
+    let name = provider.id.as_str();
+    let mut known: Option<BTreeSet<String>> = None;
+    loop {
+        match list_models(&provider).await {
+            Ok(list) => {
+                let now = clock.now();
+                let readings: Vec<ModelReading> = models
+                    .iter()
+                    .filter_map(|model| reading(model, standing(&provider, model, &list, now)))
+                    .collect();
+                for reading in readings.iter().filter(|reading| !reading.is_listed) {
+                    let model = reading.model.as_str();
+                    tracing::warn!(provider = name, model, "the provider does not list this model");
+                }
+                let listed: BTreeSet<String> = list.into_iter().map(|listed| listed.id).collect();
+                let changes = known.as_ref().map_or((0, 0), |known| tell(name, known, &listed));
+                telemetry.models_listed(name, &readings, changes);
+                known = Some(listed);
+            }
+            Err(error) => {
+                tracing::warn!(provider = name, %error, "no list of models");
+                telemetry.models_unknown(name);
+            }
+        }
+        sleep(interval).await;
+    }
+}
+
+fn reading(model: &str, standing: Standing) -> Option<ModelReading> {
+    let (is_listed, is_deprecated) = match standing {
+        Standing::Listed => (true, false),
+        Standing::Deprecated(_) => (true, true),
+        Standing::Missing => (false, false),
+        Standing::Unknown => return None,
+    };
+    Some(ModelReading { model: model.to_owned(), is_listed, is_deprecated })
+}
+
+/// Says which models came and went; returns how many.
+fn tell(provider: &str, known: &BTreeSet<String>, listed: &BTreeSet<String>) -> (u64, u64) {
+    let shown = |names: &[&String]| {
+        let names: Vec<&str> =
+            names.iter().take(NAMES_SHOWN_MAX).map(|name| name.as_str()).collect();
+        names.join(", ")
+    };
+    let appeared: Vec<&String> = listed.difference(known).collect();
+    let vanished: Vec<&String> = known.difference(listed).collect();
+    if !appeared.is_empty() || !vanished.is_empty() {
+        let (appeared, vanished) = (shown(&appeared), shown(&vanished));
+        tracing::info!(provider, appeared, vanished, "the provider's models changed");
+    }
+    (appeared.len() as u64, vanished.len() as u64)
+}
