@@ -3,7 +3,7 @@
 //
 //   node tests/peers/aimock.mjs [KEY]      demands KEY (default `sk-peer`) from every asker
 //
-// Models, in both dialects, streamed and whole:
+// Models, in every dialect, streamed and whole:
 //   mock-1          answers the last word of the last user message, so a nonce check passes
 //   mock-other      the same, but says that the model `mock-substitute` answered
 //   mock-error      503 with an error body

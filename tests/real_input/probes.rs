@@ -12,6 +12,9 @@ use crate::service::Service;
 pub enum Api {
     Chat,
     Messages,
+    Responses,
+    Azure,
+    Gemini,
 }
 
 /// How an answer is asked for.
@@ -46,12 +49,22 @@ pub struct Probe {
     pub runs_min: u32,
 }
 
-/// Every way of asking.
+/// The ways in which every peer can be asked.
 pub const WAYS: [(Api, Delivery); 4] = [
     (Api::Chat, Delivery::Streamed),
     (Api::Chat, Delivery::Whole),
     (Api::Messages, Delivery::Streamed),
     (Api::Messages, Delivery::Whole),
+];
+
+/// The ways in which only some can.
+pub const MORE_WAYS: [(Api, Delivery); 6] = [
+    (Api::Responses, Delivery::Streamed),
+    (Api::Responses, Delivery::Whole),
+    (Api::Azure, Delivery::Streamed),
+    (Api::Azure, Delivery::Whole),
+    (Api::Gemini, Delivery::Streamed),
+    (Api::Gemini, Delivery::Whole),
 ];
 
 pub const TTFT: &str = "bellwether_probe_time_to_first_token_seconds_count";
@@ -186,7 +199,13 @@ fn of<'a>(target: &'a str, labels: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a s
 /// Runs the probes against a peer until each has shown what it must, and nothing else.
 pub async fn check(name: &str, peer: &Peer, answer: &str, probes: &[Probe]) {
     let mut config = "providers:\n".to_owned();
-    for (api, dialect) in [(Api::Chat, "openai_chat"), (Api::Messages, "anthropic_messages")] {
+    for (api, dialect) in [
+        (Api::Chat, "openai_chat"),
+        (Api::Messages, "anthropic_messages"),
+        (Api::Responses, "openai_responses"),
+        (Api::Azure, "azure_openai, api_version: 2024-10-21"),
+        (Api::Gemini, "gemini"),
+    ] {
         for (key, variable) in [(Key::Right, "RIGHT_KEY"), (Key::Wrong, "WRONG_KEY")] {
             let url = &peer.url;
             writeln!(
