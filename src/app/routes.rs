@@ -153,8 +153,13 @@ impl Routes {
         self.follower = Some(tokio::spawn(async move {
             loop {
                 let said = Arc::clone(&splits.borrow_and_update());
-                table.send_modify(|table| {
-                    *table = Arc::new(table.next(&settings.borrow(), &shares(&said)));
+                table.send_if_modified(|table| {
+                    let next = table.next(&settings.borrow(), &shares(&said));
+                    let is_news = !next.routes().eq(table.routes());
+                    if is_news {
+                        *table = Arc::new(next);
+                    }
+                    is_news
                 });
                 if splits.changed().await.is_err() {
                     return;

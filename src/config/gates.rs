@@ -15,10 +15,11 @@ use crate::statistics::Proportion;
 use crate::yaml::Node;
 
 /// The indicators, and the fields that each has beside `name`, `indicator` and `weight`.
-const INDICATORS: [(&str, &[&str]); 7] = [
+const INDICATORS: [(&str, &[&str]); 8] = [
     ("errors", &["objective", "counters"]),
     ("latency", &["objective", "threshold", "counters"]),
     ("ttft", &["objective", "threshold", "counters"]),
+    ("time_per_token", &["objective", "threshold", "counters"]),
     ("content", &["objective", "counters"]),
     ("against_stable", &["counters"]),
     ("cost", &["mean_max", "ceiling"]),
@@ -58,7 +59,7 @@ pub(super) fn gates(reader: &mut Reader, release: &Fields<'_>) -> Vec<Gate> {
 
 fn gate(reader: &mut Reader, fields: &Fields<'_>, names: &mut Vec<String>) -> Option<Gate> {
     let words = INDICATORS.map(|indicator| (indicator.0, indicator));
-    let remedy = "write `errors`, `latency`, `ttft`, `content`, `against_stable`, `cost` or \
+    let remedy = "write `errors`, `latency`, `ttft`, `time_per_token`, `content`, `against_stable`, `cost` or \
                   `expression`";
     let indicator = reader.required(fields, "indicator", remedy, |node| choice(node, &words));
     // Without a name of its own it is called by its indicator.
@@ -87,7 +88,11 @@ fn subject(reader: &mut Reader, fields: &Fields<'_>, word: &str) -> Option<Subje
         "cost" => cost(reader, fields)?,
         "expression" => expression(reader, fields)?,
         _ => {
-            let latency = if word == "ttft" { Latency::Ttft } else { Latency::Total };
+            let latency = match word {
+                "ttft" => Latency::Ttft,
+                "time_per_token" => Latency::PerToken,
+                _ => Latency::Total,
+            };
             let allowed = allowed(reader, fields);
             let remedy = "write how long it may take, such as `2s`";
             let threshold =

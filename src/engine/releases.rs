@@ -167,6 +167,7 @@ impl Entry {
             class: served.class,
             ttft: served.ttft,
             total: served.total,
+            per_token: per_token(served),
             cost: served.cost,
             is_cold: false,
             is_conclusive,
@@ -389,6 +390,13 @@ impl Releases {
     pub(super) fn splits(&self) -> Vec<Split> {
         self.entries.iter().filter_map(Entry::split).collect()
     }
+}
+
+/// From one token to the next, on average, as probes measure it.
+fn per_token(served: &Served) -> Option<Duration> {
+    let after_first = served.usage?.output.checked_sub(1).filter(|tokens| *tokens > 0)?;
+    let tokens = u32::try_from(after_first).unwrap_or(u32::MAX);
+    Some(served.total.saturating_sub(served.ttft?) / tokens)
 }
 
 fn block_number(run: &Run, at: Timestamp, unit: Duration) -> u64 {

@@ -75,6 +75,7 @@ fn limit(subject: &Subject) -> String {
             let until = match latency {
                 Latency::Ttft => "without a token after",
                 Latency::Total => "not over after",
+                Latency::PerToken => "with tokens apart by more than",
             };
             at_most(&format!("{until} {}", format_duration(*threshold)))
         }

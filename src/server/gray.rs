@@ -263,6 +263,7 @@ fn waits(status: &ReleaseStatus, run: &Run, now: Timestamp) -> String {
             | Hold::Frozen(_)
             | Hold::Maintenance(_)
             | Hold::NoData
+            | Hold::Untrusted
             | Hold::CommonCause
             | Hold::Doubtful
             | Hold::Capped

@@ -94,6 +94,8 @@ pub enum Latency {
     Ttft,
     /// The end.
     Total,
+    /// Each token after the first, on average.
+    PerToken,
 }
 
 /// A comparison with a number.
@@ -163,6 +165,7 @@ impl Subject {
             Self::Errors { .. } => "errors",
             Self::Slow { latency: Latency::Ttft, .. } => "ttft",
             Self::Slow { latency: Latency::Total, .. } => "latency",
+            Self::Slow { latency: Latency::PerToken, .. } => "time_per_token",
             Self::Content { .. } => "content",
             Self::AgainstStable => "against_stable",
             Self::Cost { .. } => "cost",

@@ -98,6 +98,11 @@ pub struct Standing {
     pub is_common_cause: bool,
 }
 
+/// Beyond a million nobody reads digits.
+fn odds(evidence: f64) -> String {
+    if evidence < 1e6 { format!("{evidence:.3}") } else { format!("{evidence:.0e}") }
+}
+
 /// One line: `errors: inconclusive, undecided; 3 of 300 bad (0.05 % to 4.46 %), …`.
 impl fmt::Display for Standing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,11 +123,11 @@ impl fmt::Display for Standing {
         }
         if self.ln_bad_threshold > 0.0 {
             let [bad, threshold] = [self.ln_bad, self.ln_bad_threshold].map(f64::exp);
-            write!(formatter, "; evidence against {bad:.3} of {threshold:.0}")?;
+            write!(formatter, "; evidence against {} of {threshold:.0}", odds(bad))?;
         }
         if let Some(good) = self.ln_good {
             let [good, threshold] = [good, self.ln_good_threshold].map(f64::exp);
-            write!(formatter, ", for {good:.3} of {threshold:.0}")?;
+            write!(formatter, ", for {} of {threshold:.0}", odds(good))?;
         }
         let needed = self.needed_to_pass.filter(|needed| *needed > 0);
         if let Some(needed) = needed.filter(|_| self.verdict != Verdict::Fail) {

@@ -34,6 +34,8 @@ pub struct Seen {
     pub ttft: Option<Duration>,
     /// From send to the end.
     pub total: Duration,
+    /// From one token to the next, on average; streams only.
+    pub per_token: Option<Duration>,
     /// What it cost, where that is known.
     pub cost: Option<Money>,
     /// Whether it paid for a connection that others find open.
@@ -49,6 +51,7 @@ impl From<&Outcome> for Seen {
             class: outcome.class,
             ttft: outcome.ttft,
             total: outcome.total,
+            per_token: outcome.time_per_output_token,
             cost: outcome.cost,
             is_cold: outcome.is_cold,
             is_conclusive: outcome.is_conclusive,
@@ -145,6 +148,7 @@ fn is_late(outcome: &Seen, latency: Latency, threshold: Duration) -> Option<bool
     let took = match latency {
         Latency::Ttft => outcome.ttft?,
         Latency::Total => outcome.total,
+        Latency::PerToken => outcome.per_token?,
     };
     Some(took > threshold)
 }
@@ -271,6 +275,21 @@ mod tests {
     fn a_cold_probe_is_left_out_of_latencies() {
         let cold = Outcome { is_cold: true, ..good() };
         check(&cold, [(0, 1), (0, 0), (0, 0), (0, 1), (0, 1)], (1_000, 1));
+    }
+
+    #[test]
+    fn tokens_that_come_slowly_are_late_and_a_whole_answer_has_none() {
+        let allowed = Proportion::new(0.01).unwrap();
+        let subject = Subject::Slow { latency: Latency::PerToken, threshold: 50 * MS, allowed };
+        let gates = [Gate { name: "pace".to_owned(), weight: 1, subject, counters: None }];
+        let mut tally = Tally::default();
+        for per_token in [Some(49 * MS), Some(50 * MS), Some(51 * MS), None] {
+            let outcome = Outcome { time_per_output_token: per_token, ..good() };
+            tally.observe(&gates, Arm::Candidate, &Seen::from(&outcome));
+        }
+        let candidate = Totals { bad: 1, finished: 3 };
+        let arms = Arms { candidate, stable: Totals::default() };
+        assert_eq!(tally.take(&gates)["pace"], Reading::Counts(arms));
     }
 
     #[test]

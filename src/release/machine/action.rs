@@ -217,9 +217,11 @@ pub enum Hold {
     Maintenance(String),
     /// Nothing was heard of the candidate.
     NoData,
+    /// What is seen cannot be trusted, and nothing is wrong.
+    Untrusted,
     /// Both arms are bad.
     CommonCause,
-    /// What was seen cannot be trusted.
+    /// A rollback is due, and what was seen cannot be trusted.
     Doubtful,
     /// The day has had as many rollbacks as it may.
     Capped,
@@ -246,6 +248,7 @@ impl Hold {
             Self::Maintenance(_) => "maintenance",
             Self::NoData => "no_data",
             Self::CommonCause => "common_cause",
+            Self::Untrusted => "untrusted",
             Self::Doubtful => "doubtful",
             Self::Capped => "capped",
             Self::Drill(_) => "drill_needed",
@@ -267,6 +270,7 @@ impl Hold {
             Self::Drill(_) => Some(Notice::Drill),
             Self::Approval => Some(Notice::Approval),
             Self::TooSoon
+            | Self::Untrusted
             | Self::Gate(_)
             | Self::Frozen(_)
             | Self::Maintenance(_)

@@ -33,7 +33,7 @@ impl Run {
         }
         let (stage, waited) = (self.stage(), now.since(self.since));
         let held = if evidence.doubt.is_some() {
-            Hold::Doubtful
+            Hold::Untrusted
         } else if self.is_silent(now) {
             Hold::NoData
         } else {

@@ -365,6 +365,7 @@ impl Run {
                     .to_owned()
             }
             Hold::Doubtful => "a rollback is due, but what was seen cannot be trusted".to_owned(),
+            Hold::Untrusted => "what is seen cannot be trusted at present".to_owned(),
             Hold::Capped => format!(
                 "a rollback is due, but the day has had the {} that it may",
                 self.plan.rollbacks_daily_max

@@ -7,7 +7,7 @@ use crate::provider::SloClass;
 type Seen = (u16, bool);
 
 async fn check(fault: Fault, is_streamed: bool, seen: Seen, error_type: ErrorType) {
-    for dialect in Dialect::ALL {
+    for dialect in [Dialect::OpenaiChat, Dialect::AnthropicMessages] {
         let mut route = route();
         route.timeouts = Timeouts {
             connect: 5000 * MS,

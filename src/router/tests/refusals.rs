@@ -122,12 +122,14 @@ async fn the_routes_are_listed_as_each_client_expects() {
 
 #[tokio::test]
 async fn surfaces_without_a_decoder_pass_and_are_graded_by_status() {
-    // The simulator knows none of these paths, which is an answer too.
+    // What the simulator makes of these is an answer too.
     let mut stage = admitting(Admission::default()).await;
-    for path in ["/v1/responses", "/v1/embeddings"] {
+    for (path, status, error_type) in
+        [("/v1/responses", 400, ErrorType::Http400), ("/v1/embeddings", 404, ErrorType::Http404)]
+    {
         let request = stage.client.post(stage.url(path)).body(r#"{"model":"chat"}"#);
-        assert_eq!(heard(request).await.status, 404);
-        assert_eq!(stage.told().await.error_type, ErrorType::Http404);
+        assert_eq!(heard(request).await.status, status);
+        assert_eq!(stage.told().await.error_type, error_type);
     }
 }
 
