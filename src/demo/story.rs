@@ -223,7 +223,7 @@ impl House {
     /// A drill, then the first stage.
     async fn begin(&self, app: &App) -> anyhow::Result<()> {
         match app.drill(RELEASE).await {
-            Ok(end) if end == RunEnd::DrillPassed => {
+            Ok(RunEnd::DrillPassed) => {
                 self.teller.tell("drill passed: going back works before it is needed");
             }
             Ok(end) => self.teller.tell(&format!("drill: {}", end.as_str())),
@@ -264,10 +264,10 @@ impl House {
             Happening::Decided { decision, .. } => {
                 watch.decided.get_or_insert(decision.at);
             }
-            Happening::PlanEnded(ended) if ended.mode == RunMode::Real => {
-                if ended.end == RunEnd::RolledBack {
-                    watch.verified.get_or_insert((self.clock.now(), ended.took));
-                }
+            Happening::PlanEnded(ended)
+                if ended.mode == RunMode::Real && ended.end == RunEnd::RolledBack =>
+            {
+                watch.verified.get_or_insert((self.clock.now(), ended.took));
             }
             Happening::Health(health) if !health.is_green => self.teller.tell(
                 "this machine stalled: evidence is inconclusive, nothing is rolled back meanwhile",
