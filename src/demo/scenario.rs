@@ -81,7 +81,7 @@ impl Scenario {
             }
             Self::Burst => script(&format!(
                 "- {{after: 0s, {WELL}, faults: [{{kind: http, status: 500}}]}}\n\
-                 - {{after: 100ms, {WELL}}}"
+                 - {{after: 100ms, faults: []}}"
             )),
             Self::Healthy => well(),
         }
@@ -183,6 +183,8 @@ releases:
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::ValueEnum as _;
 
     use super::*;
@@ -193,5 +195,17 @@ mod tests {
             assert!(scenario.ill().is_ok(), "{scenario:?}: {:?}", scenario.ill());
         }
         assert!(well().is_ok());
+    }
+
+    #[test]
+    fn a_burst_is_over_after_a_tenth_of_a_second_and_the_other_faults_last() {
+        let faults = |scenario: Scenario, ms| {
+            let behavior = scenario.ill().unwrap().behavior(Duration::from_millis(ms));
+            behavior.faults.len() + usize::from(behavior.slow.share.part() > 0.0)
+        };
+        assert_eq!([faults(Scenario::Burst, 99), faults(Scenario::Burst, 100)], [1, 0]);
+        for scenario in [Scenario::Errors, Scenario::Latency, Scenario::SlowBurn] {
+            assert_eq!(faults(scenario, 3_600_000), 1, "{scenario:?}");
+        }
     }
 }
