@@ -275,7 +275,7 @@ pub(super) async fn answer(
                     answer.send(begun).is_ok()
                 }
                 ReleaseRequest::Drill(name, said_by, answer) => {
-                    answer.send(drill(&config, &name, &said_by, &executor).await).is_ok()
+                    answer.send(drill(&config, &name, &said_by, &executor, &outbox).await).is_ok()
                 }
             };
         });
@@ -387,10 +387,20 @@ async fn drill(
     name: &str,
     said_by: &str,
     executor: &Executor,
+    outbox: &mpsc::Sender<OutboxRequest>,
 ) -> Result<RunEnd, String> {
     find(config, name)?;
     tracing::info!(said_by, rollback = name, "a drill begins");
-    executor.drill(name).await.map_err(|refused| refused.to_string())
+    let end = executor.drill(name).await.map_err(|refused| refused.to_string())?;
+    // The journal has been handed how it ended, so what it reads now comes after that. Whoever hears
+    // that a drill passed may kill us the next moment, and it still counts.
+    let read = tokio::time::timeout(PUT_TIMEOUT, log(outbox, Some(name.to_owned()))).await;
+    let last = read.ok().and_then(Result::ok).unwrap_or_default();
+    let last = last.iter().rfind(|entry| entry.mode == RunMode::Drill);
+    if !last.is_some_and(|entry| matches!(entry.what, What::Ended { .. })) {
+        tracing::error!(rollback = name, "the journal hangs: a drill is over and not on record");
+    }
+    Ok(end)
 }
 
 #[cfg(test)]
