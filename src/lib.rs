@@ -25,6 +25,7 @@ pub mod yaml;
 
 // Plumbing.
 pub mod clock;
+pub mod downstream;
 pub mod telemetry;
 pub mod upstream;
 

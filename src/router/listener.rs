@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
@@ -21,6 +21,7 @@ use super::crew::{Crew, Hall};
 use super::stored;
 use super::surfaces::application;
 use crate::clock::Clock;
+use crate::downstream;
 use crate::routing::{Served, Settings, Table};
 use crate::telemetry::Telemetry;
 
@@ -35,9 +36,6 @@ const STREAMS_MAX: u32 = 256;
 const ALIVE: Duration = Duration::from_secs(20);
 /// How long connections are still taken once a stop was asked for.
 const LAST_CALL: Duration = Duration::from_millis(100);
-/// The pause after a failed accept; without it, a process out of descriptors would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-
 /// What the router gets, and what it gives.
 #[derive(Debug)]
 pub struct Ends {
@@ -120,7 +118,7 @@ async fn serve(
             // A dropped sender stops the router too.
             _ = &mut stopped => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &slots) => {
+            accepted = downstream::accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
                 let (application, is_closing) = (application.clone(), is_closing.clone());
                 connections.spawn(async move {
@@ -142,31 +140,11 @@ async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// Waits for a free slot, then for a connection.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            // Each piece must leave at once; where this fails it only leaves later.
-            let _best_effort = stream.set_nodelay(true).is_ok();
-            Some((stream, peer, slot))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a connection was not accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     application: axum::Router,
-    mut is_closing: watch::Receiver<bool>,
+    is_closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -184,24 +162,8 @@ async fn converse(
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(ALIVE);
+    // Each piece must leave at once; where this fails it only leaves later.
+    let _best_effort = stream.set_nodelay(true).is_ok();
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let closed = async {
-        // Whichever it is, an error too: nobody is left to serve for.
-        let _is_closing = is_closing.wait_for(|is_closing| *is_closing).await.is_ok();
-    };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = closed => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection broke off");
-    }
+    downstream::converse(connection, peer, is_closing).await;
 }

@@ -18,7 +18,7 @@ use rustls::ServerConfig;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -31,6 +31,7 @@ use super::query::Queries;
 use super::releases::{self, ReleaseRequest};
 use super::{admin, api, exposition, hook, outbox, page, query, selection, status, table, targets};
 use crate::clock::Clock;
+use crate::downstream;
 use crate::engine::Snapshot;
 use crate::model::JournalStanding;
 use crate::routing::Table;
@@ -213,7 +214,7 @@ async fn serve(
             // A dropped sender stops the server too.
             _ = &mut stopped => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept(&listener, &slots) => {
+            accepted = downstream::accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
                 let (application, is_closing) = (application.clone(), is_closing.clone());
                 let tls = door.borrow().tls.clone();
@@ -227,23 +228,6 @@ async fn serve(
     drop(listener);
     closing.send_replace(true);
     while connections.join_next().await.is_some() {}
-}
-
-/// Waits for a free slot, then for a connection.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
-        Err(error) => {
-            tracing::warn!(%error, "a connection was not accepted");
-            // Mostly too many open files: asking again at once would not help.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            None
-        }
-    }
 }
 
 /// Shakes hands where TLS is spoken, then talks.
@@ -274,11 +258,11 @@ async fn welcome(
 }
 
 async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: SocketAddr,
     certificate: Option<PeerCertificate>,
     application: Router,
-    mut is_closing: watch::Receiver<bool>,
+    is_closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -293,23 +277,5 @@ async fn converse(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_MAX_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let closed = async {
-        // Whichever it is, an error too: nobody is left to serve for.
-        let _is_closing = is_closing.wait_for(|is_closing| *is_closing).await.is_ok();
-    };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = closed => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection broke off");
-    }
+    downstream::converse(connection, peer, is_closing).await;
 }
