@@ -296,6 +296,8 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!((millis(plan.no_data_after), millis(plan.bake)), (600_000, 43_200_000));
     assert_eq!((plan.rollback_alpha.get(), plan.advance_alpha.get()), (0.02, 0.1));
     assert_eq!(release.freezes[0].name, "nights");
+    let probing = (millis(release.probing.interval), release.probing.budget_daily);
+    assert_eq!(probing, (20_000, Some(Money::from_nanos(50_000_000_000))));
     assert_eq!((plan.drill_above, plan.approval_above), (5, Some(50)));
     let drill = (millis(release.drill_age_max), millis(release.drill_took_max));
     assert_eq!((release.route.as_deref(), drill), (Some("chat"), (172_800_000, 30_000)));
@@ -481,7 +483,7 @@ fn an_estimate_is_dollars_series_disk_and_memory() {
     let config = right(&std::fs::read_to_string(directory().join("full.yml")).unwrap());
     // By hand: 2,880 probes a day × (40 × $0.15 + 32 × $0.60) / 1,000,000 = $0.072576. The second:
     // its prompt adds 13 tokens; 8,640 × (53 × $3 + 256 × $15) / 1,000,000 = $34.55, which its
-    // budget of $2 ends. Samples: 1,000 series × 5,760 a day × 2 bytes.
+    // budget of $2 ends. The release: 4,320 and 8,640 probes, $0.108864 + $34.55136. Samples: 1,000 series × 5,760 a day × 2 bytes.
     let estimate = config::estimate(&config, 900, 100, Timestamp::from_millis(0));
     assert_eq!(estimate.targets[0].cost_daily, Some(Money::from_nanos(72_576_000)));
     assert_eq!(
@@ -489,6 +491,7 @@ fn an_estimate_is_dollars_series_disk_and_memory() {
         "probe `openai/fast`: every 30s, 2880 a day, at most $0.07 a day\n\
          probe `sonnet`: every 10s, 8640 a day, $2.00 a day, where its budget ends it\n\
          probe `local/tiny`: every 30s, 2880 a day, no price is known\n\
+         release `sonnet-next`: while it runs, `openai/fast` every 20s; its probes cost at most $34.66 a day, from its own budget\n\
          together: at most $2.07 a day, and 1 probe without a price on top\n\
          series: 900 and at least 100 that rule files record; disk: 11.0 MB a day, 22.0 MB kept for 2d; memory: 42.9 MB"
     );

@@ -200,6 +200,7 @@ impl House {
             shift: Box::new(|_| panic!("no share is to be set")),
             questions: mpsc::channel(1).0,
             splits: watch::channel(Default::default()).0,
+            attentions: watch::channel(Default::default()).0,
             // Nobody archives here: what is handed over is counted as lost.
             written: mpsc::channel(1).0,
             snapshot: shown,

@@ -273,12 +273,14 @@ impl App {
             samples: asked,
             reloads: renewed,
         };
+        let (closer, attentions) = watch::channel(Arc::default());
         let hands = Hands {
             records: decisions,
             send: wiring::sending(&notifier, &executor),
             shift: wiring::shifting(&executor),
             questions: asking,
             splits,
+            attentions: closer,
             written: archive.batches(),
             snapshot,
             happenings: happenings.clone(),
@@ -320,7 +322,8 @@ impl App {
         tracing::info!(%address, targets = loaded.config.targets.len(), "listening");
         warmed.await?;
         let targets = loaded.config.targets.clone();
-        let prober = Prober::spawn(targets, purses, clock, telemetry.clone(), outcomes, health);
+        let prober =
+            Prober::spawn(targets, purses, clock, telemetry.clone(), outcomes, health, attentions);
         prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
         prober.watch_models(wiring::catalogs(&loaded.config));

@@ -6,9 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::releases::Release;
 use super::settings::Config;
 use crate::model::{Money, TargetId, Timestamp, format_duration};
-use crate::probe::{Budget, Target, cost};
+use crate::probe::{Budget, Fund, Target, attentions, cost};
 use crate::provider::Usage;
 
 // The built-in question with its nonce and the chat template around it.
@@ -30,6 +31,8 @@ pub struct Estimate {
     pub targets: Vec<TargetEstimate>,
     /// All targets whose price is known.
     pub cost_daily: Money,
+    /// What each release adds to that while it runs.
+    pub releases: Vec<ReleaseEstimate>,
     /// How many series there will be, those that rule files record left out.
     pub series: usize,
     /// How many rule files record at least.
@@ -42,6 +45,21 @@ pub struct Estimate {
     pub memory_bytes: u64,
     /// How long samples are kept.
     pub retention: Duration,
+}
+
+/// What a release adds while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseEstimate {
+    /// Which.
+    pub release: String,
+    /// The cadence of each target that it watches more closely than usual.
+    pub intervals: Vec<(TargetId, Duration)>,
+    /// How often it would like to ask.
+    pub wished: Duration,
+    /// What a day of all its targets' probes costs at most, where each price is known.
+    pub cost_daily: Option<Money>,
+    /// Whether it pays itself.
+    pub has_budget: bool,
 }
 
 /// What one target will cost.
@@ -71,10 +89,8 @@ impl Estimate {
 pub fn estimate(config: &Config, series: usize, recorded: usize, now: Timestamp) -> Estimate {
     let targets = config.targets.iter().map(|target| of_target(target, now));
     let targets: Vec<TargetEstimate> = targets.collect();
-    let cost_daily = targets
-        .iter()
-        .filter_map(|target| target.cost_daily)
-        .fold(Money::ZERO, |sum, cost| sum + cost);
+    let costs: Vec<Money> = targets.iter().filter_map(|target| target.cost_daily).collect();
+    let cost_daily = sum(&costs);
     let series_count = u64::try_from(series.saturating_add(recorded)).unwrap_or(u64::MAX);
     let bytes = |over: Duration| {
         times(over, config.global.sample_interval)
@@ -85,6 +101,7 @@ pub fn estimate(config: &Config, series: usize, recorded: usize, now: Timestamp)
     Estimate {
         targets,
         cost_daily,
+        releases: config.releases.iter().map(|one| of_release(config, one, now)).collect(),
         series,
         recorded,
         disk_bytes_daily: bytes(DAY),
@@ -93,6 +110,35 @@ pub fn estimate(config: &Config, series: usize, recorded: usize, now: Timestamp)
             .saturating_add(series_count.saturating_mul(SERIES_BYTES))
             .saturating_add(disk_bytes),
         retention: config.storage.retention,
+    }
+}
+
+fn of_release(config: &Config, release: &Release, now: Timestamp) -> ReleaseEstimate {
+    let (plan, probing) = (&release.settings.plan, release.settings.probing);
+    let is_its =
+        |target: &&Target| plan.candidate.contains(&target.id) || plan.stable.contains(&target.id);
+    let targets: Vec<&Target> = config.targets.iter().filter(is_its).collect();
+    let fund = probing.budget_daily.map(|daily| Fund { release: plan.name.clone(), daily });
+    let watched = attentions(&targets, probing.interval, fund.as_ref(), now);
+    let closer = targets.iter().filter_map(|target| {
+        let interval = watched.get(&target.id)?.interval;
+        (interval < target.interval).then(|| (target.id.clone(), interval))
+    });
+    let costs = targets.iter().map(|target| {
+        let interval = watched.get(&target.id).map_or(target.interval, |one| one.interval);
+        let budget = if fund.is_some() { Budget::Unlimited } else { target.budget };
+        of_target(&Target { interval, budget, ..Target::clone(target) }, now).cost_daily
+    });
+    let cost_daily = costs.collect::<Option<Vec<Money>>>().map(|costs| sum(&costs));
+    // The release's own budget pays first and those of its targets after it.
+    let limits = targets.iter().map(|target| limit(target.budget)).chain([probing.budget_daily]);
+    let limit = limits.collect::<Option<Vec<Money>>>().map(|limits| sum(&limits));
+    ReleaseEstimate {
+        release: plan.name.clone(),
+        intervals: closer.collect(),
+        wished: probing.interval,
+        cost_daily: cost_daily.map(|cost| limit.map_or(cost, |limit| cost.min(limit))),
+        has_budget: fund.is_some(),
     }
 }
 
@@ -110,14 +156,7 @@ fn of_target(target: &Target, now: Timestamp) -> TargetEstimate {
     });
     // Nobody bills a page.
     let full = if target.page.is_some() { Some(Money::ZERO) } else { of_model };
-    let limit = match target.budget {
-        // A month of thirty days, spent evenly.
-        Budget::Limited { daily, monthly } => {
-            let monthly = monthly.map(|monthly| Money::from_nanos(monthly.nanos() / 30));
-            [daily, monthly].into_iter().flatten().min()
-        }
-        Budget::Unlimited => None,
-    };
+    let limit = limit(target.budget);
     let is_capped = full.zip(limit).is_some_and(|(full, limit)| full > limit);
     TargetEstimate {
         target: target.id.clone(),
@@ -126,6 +165,21 @@ fn of_target(target: &Target, now: Timestamp) -> TargetEstimate {
         cost_daily: if is_capped { limit } else { full },
         is_capped,
     }
+}
+
+/// What a day may cost; a month has thirty of them, and is spent evenly.
+fn limit(budget: Budget) -> Option<Money> {
+    match budget {
+        Budget::Limited { daily, monthly } => {
+            let monthly = monthly.map(|monthly| Money::from_nanos(monthly.nanos() / 30));
+            [daily, monthly].into_iter().flatten().min()
+        }
+        Budget::Unlimited => None,
+    }
+}
+
+fn sum(amounts: &[Money]) -> Money {
+    amounts.iter().fold(Money::ZERO, |sum, amount| sum + *amount)
 }
 
 fn times(over: Duration, every: Duration) -> u64 {
@@ -148,6 +202,9 @@ impl fmt::Display for Estimate {
                 None => writeln!(formatter, "no price is known")?,
             }
         }
+        for release in &self.releases {
+            write!(formatter, "{release}")?;
+        }
         let unpriced = self.unpriced();
         let noun = if unpriced == 1 { "probe" } else { "probes" };
         let known = dollars(self.cost_daily);
@@ -167,6 +224,28 @@ impl fmt::Display for Estimate {
         }
         write!(formatter, "; disk: {daily} a day, {kept} kept for ")?;
         write!(formatter, "{retention}; memory: {}", bytes(self.memory_bytes))
+    }
+}
+
+/// One line, or none where nothing is watched more closely.
+impl fmt::Display for ReleaseEstimate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.intervals.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, "release `{}`: while it runs, ", self.release)?;
+        for (position, (target, interval)) in self.intervals.iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(formatter, "{comma}`{target}` every {}", format_duration(*interval))?;
+            if *interval > self.wished {
+                formatter.write_str(" (as often as the budget lasts)")?;
+            }
+        }
+        match self.cost_daily {
+            Some(cost) => write!(formatter, "; its probes cost at most {} a day", dollars(cost))?,
+            None => formatter.write_str("; no price is known")?,
+        }
+        formatter.write_str(if self.has_budget { ", from its own budget\n" } else { "\n" })
     }
 }
 

@@ -20,6 +20,7 @@ mod page;
 mod pagerduty;
 mod prices;
 mod probes;
+mod probing;
 mod providers;
 mod reader;
 mod receivers;

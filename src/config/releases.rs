@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::amount::duration;
 use super::gates::gates;
 use super::probes::{Probes, known_name};
+use super::probing::{Watched, probing};
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::rollbacks::arm;
@@ -25,7 +26,7 @@ use crate::routing::Route;
 use crate::statistics::Proportion;
 use crate::yaml::Node;
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 25] = [
     "name",
     "route",
     "datasource",
@@ -44,6 +45,8 @@ const KEYS: [&str; 23] = [
     "deadline",
     "samples_min",
     "requests_per_minute",
+    "probe_interval",
+    "probe_budget_daily",
     "rollback_alpha",
     "advance_alpha",
     "no_data_after",
@@ -152,7 +155,9 @@ fn release(
     let drill = traffic::drill(reader, fields);
     let requests =
         reader.optional(fields, "requests_per_minute", |node| number(node, 1..=100_000_000_u64));
-    let plan = plan(reader, fields, (candidate, stable), requests.is_some(), probes);
+    let probing = probing(reader, fields);
+    let watched = Watched { probing, probes };
+    let plan = plan(reader, fields, (candidate, stable), requests.is_some(), watched);
     let datasource = traffic::datasource(reader, fields);
     let freezes = named(reader, fields, "freeze_time_intervals", known);
     let (name, mut plan, (traffic, steps)) = (name?, plan?, traffic?);
@@ -170,14 +175,15 @@ fn release(
     plan.rollbacks_daily_max = rollback.daily_max;
     plan.drill_above = drill.above;
     let rates = Rates {
-        candidate_probes: hourly(&plan.candidate, probes),
-        stable_probes: hourly(&plan.stable, probes),
+        candidate_probes: watched.hourly(&plan.candidate),
+        stable_probes: watched.hourly(&plan.stable),
         requests: requests.unwrap_or(0) as f64 * 60.0,
     };
     let (plan, forecast) = sealed(reader, fields, plan, rates, probes)?;
     let settings = release::Release {
         plan,
         route,
+        probing,
         traffic,
         datasource: datasource?,
         freezes,
@@ -194,7 +200,7 @@ fn plan(
     fields: &Fields<'_>,
     (candidate, stable): (Vec<TargetId>, Vec<TargetId>),
     has_requests: bool,
-    probes: &Probes,
+    watched: Watched<'_>,
 ) -> Option<Plan> {
     let generation = reader.optional(fields, "generation", |node| number(node, 1..=u64::MAX));
     let stages = stages(reader, fields);
@@ -210,7 +216,7 @@ fn plan(
     let unit = if has_requests { Unit::Minute } else { Unit::Probe };
     let unit_length = match unit {
         Unit::Minute => MINUTE,
-        Unit::Probe => shortest(&candidate, probes),
+        Unit::Probe => watched.shortest(&candidate).unwrap_or(MINUTE),
     };
     let no_data_after = silence(reader, fields, unit_length);
     let bake = reader.optional(fields, "bake", |node| duration(node, WAIT)).unwrap_or(DAY);
@@ -354,15 +360,4 @@ fn silence(reader: &mut Reader, fields: &Fields<'_>, unit_length: Duration) -> D
         Err(refuse(node, why).remedy(format!("write {} or more", format_duration(least))))
     });
     written.unwrap_or(usual)
-}
-
-/// The cadence of the target that is probed most often.
-fn shortest(arm: &[TargetId], probes: &Probes) -> Duration {
-    let intervals = probes.right.iter().filter(|target| arm.contains(&target.id));
-    intervals.map(|target| target.interval).min().unwrap_or(MINUTE)
-}
-
-fn hourly(arm: &[TargetId], probes: &Probes) -> f64 {
-    let targets = probes.right.iter().filter(|target| arm.contains(&target.id));
-    targets.map(|target| 3_600.0 / target.interval.as_secs_f64()).sum()
 }

@@ -13,7 +13,7 @@ use crate::engine::{
 };
 use crate::model::{StateRow, TargetId, Timestamp};
 use crate::notice::Delivery;
-use crate::probe::{Health, Outcome, Planned, Target};
+use crate::probe::{Attentions, Health, Outcome, Planned, Target};
 use crate::release::gate::{Answer, Standing};
 use crate::release::machine::{Report, Run};
 use crate::release::{Decision, Question, Shift, Split, Tick, Verdict};
@@ -93,6 +93,8 @@ pub struct Hands {
     pub questions: mpsc::Sender<Question>,
     /// The router.
     pub splits: watch::Sender<Arc<Splits>>,
+    /// The prober: what it watches more closely.
+    pub attentions: watch::Sender<Arc<Attentions>>,
     /// The archive: what one turn stored.
     pub written: mpsc::Sender<Vec<Written>>,
     /// Readers of the state.
@@ -273,6 +275,14 @@ impl Hands {
     pub(super) fn publish(&self, snapshot: Snapshot) {
         self.telemetry.groups_muted(snapshot.muted.len());
         self.show_releases(&snapshot.releases);
+        let attentions = snapshot.attentions();
+        self.attentions.send_if_modified(|known| {
+            let is_news = **known != attentions;
+            if is_news {
+                *known = Arc::new(attentions);
+            }
+            is_news
+        });
         self.snapshot.send_replace(Arc::new(snapshot));
     }
 }
@@ -299,6 +309,7 @@ fn reading(status: &ReleaseStatus) -> ReleaseReading {
         entered_at: run.map(Run::entered_at),
         told: status.state.told().map(|(notice, _)| notice.as_str()).collect(),
         is_drilled: status.undrilled.is_none(),
+        probe_budget: status.settings.probing.budget_daily,
         gates: gates.into_iter().map(gate).collect(),
     }
 }

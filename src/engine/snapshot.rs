@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::{TargetId, Timestamp};
 use crate::notice::Muted;
-use crate::probe::{Health, Outcome, Planned, Target};
+use crate::probe::{Attentions, Fund, Health, Outcome, Planned, Target, attentions, merge};
 use crate::release::Decision;
 use crate::rules::RuleStatus;
 
@@ -46,6 +46,27 @@ impl Snapshot {
             slos: Vec::new(),
             muted: Vec::new(),
         }
+    }
+
+    /// What the releases under way want watched more closely, until the candidate is out of danger:
+    /// a release that goes back has nothing more to learn from probes.
+    pub fn attentions(&self) -> Attentions {
+        let armed = self.releases.iter().filter(|release| release.state.is_armed(self.at));
+        merge(armed.map(|release| self.of_release(release)))
+    }
+
+    fn of_release(&self, release: &ReleaseStatus) -> Attentions {
+        let probing = release.settings.probing;
+        let plan = release.state.plan().unwrap_or(&release.settings.plan);
+        let is_its = |id: &TargetId| plan.candidate.contains(id) || plan.stable.contains(id);
+        let targets: Vec<&Target> = self
+            .targets
+            .iter()
+            .map(|status| &*status.target)
+            .filter(|target| is_its(&target.id))
+            .collect();
+        let fund = probing.budget_daily.map(|daily| Fund { release: plan.name.clone(), daily });
+        attentions(&targets, probing.interval, fund.as_ref(), self.at)
     }
 }
 

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::Budget;
-use crate::model::{Money, Timestamp};
+use crate::model::{Money, TargetId, Timestamp};
 
 /// What was spent in one period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,40 @@ pub struct Reservation {
     day: i64,
     month: i64,
     amount: Money,
+}
+
+/// Whose money it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Payer {
+    /// All probes together.
+    Together,
+    /// A release that sets money aside for its probes.
+    Release(String),
+    /// A target, for its own probes.
+    Target(TargetId),
+}
+
+/// Stands before the name of a release. No target has it in its name, which has no tab.
+const OF_RELEASE: &str = "release\t";
+
+impl Payer {
+    /// The payer of a key.
+    pub fn of_key(key: &str) -> Self {
+        match key.strip_prefix(OF_RELEASE) {
+            Some(release) => Self::Release(release.to_owned()),
+            None if key.is_empty() => Self::Together,
+            None => Self::Target(TargetId::new(key)),
+        }
+    }
+
+    /// The key by which it is remembered.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Together => String::new(),
+            Self::Release(release) => format!("{OF_RELEASE}{release}"),
+            Self::Target(target) => target.to_string(),
+        }
+    }
 }
 
 /// What was spent, to be remembered over a restart.
@@ -107,6 +141,13 @@ impl Ledger {
         self.day.reserved += amount;
         self.month.reserved += amount;
         Some(Reservation { day: self.day.period, month: self.month.period, amount })
+    }
+
+    /// What is left of a day's money, reservations taken off.
+    pub fn left(&mut self, now: Timestamp, daily: Money) -> Money {
+        self.day.turn(day(now));
+        let gone = self.day.spent + self.day.reserved;
+        Money::from_nanos(daily.nanos().saturating_sub(gone.nanos()))
     }
 
     /// Books what a probe cost; `None`, where nobody said, books its estimate.
@@ -218,6 +259,26 @@ mod tests {
         assert!(!spend(&mut resumed, DECEMBER - 1, 1), "a restart gives nothing back");
         assert!(spend(&mut resumed, DECEMBER, 60), "the first of the month");
         assert_eq!(resumed.spent(), [Money::from_nanos(60); 2]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_day_counts_probes_under_way_and_comes_back_at_midnight() {
+        let mut ledger = Ledger::default();
+        let daily = Money::from_nanos(100);
+        let first = ledger.reserve(at(DAY), Budget::Unlimited, usd(60)).unwrap();
+        assert_eq!(ledger.left(at(DAY), daily), Money::from_nanos(40));
+        ledger.settle(first, usd(130));
+        assert_eq!(ledger.left(at(DAY), daily), Money::ZERO);
+        assert_eq!(ledger.left(at(2 * DAY), daily), daily);
+    }
+
+    #[test]
+    fn the_key_of_a_payer_leads_back_to_it() {
+        let target = |name| Payer::Target(TargetId::new(name));
+        let release = Payer::Release("gpt next".to_owned());
+        for payer in [Payer::Together, release, target("release"), target("gpt next")] {
+            assert_eq!(Payer::of_key(&payer.key()), payer);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Pure: the prober carries it out.
 
+mod attention;
 mod budget;
 mod canary;
 mod check;
@@ -18,7 +19,8 @@ mod settings;
 mod vantage;
 
 pub use crate::provider::{Anomaly, LimitKind, RateLimits, Usage};
-pub use budget::{Ledger, Reservation, SpentSoFar};
+pub use attention::{Attention, Attentions, Fund, attentions, merge};
+pub use budget::{Ledger, Payer, Reservation, SpentSoFar};
 pub use canary::{Canary, Sign};
 pub use check::{Shortfall, verify};
 pub use comparison::Comparison;

@@ -18,7 +18,7 @@ use super::purses::Purses;
 use super::rounds::{House, Rounds, lock};
 use crate::clock::Clock;
 use crate::model::TargetId;
-use crate::probe::{Budget, Calendar, Health, Outcome, Tally, Target};
+use crate::probe::{Attentions, Budget, Calendar, Health, Outcome, Tally, Target};
 use crate::provider::SharedProvider;
 use crate::telemetry::Telemetry;
 
@@ -49,7 +49,9 @@ struct Running {
 }
 
 impl Prober {
-    /// Starts to probe, and spends from these purses. Outcomes go to `outcomes`, and each change of our own health to `health`.
+    /// Starts to probe, and spends from these purses. Outcomes go to `outcomes`, and each change of our
+    /// own health to `health`. What `attentions` names is watched more closely; no target begins anew
+    /// for that: one whose cadence changes is due next at its own place in the new one.
     pub fn spawn(
         targets: Vec<Target>,
         purses: Purses,
@@ -57,12 +59,15 @@ impl Prober {
         telemetry: Telemetry,
         outcomes: mpsc::Sender<Outcome>,
         health: watch::Sender<Health>,
+        attentions: watch::Receiver<Arc<Attentions>>,
     ) -> Self {
         let start = Instant::now();
         let pulse = Arc::new(Pulse::new(start, clock, telemetry.clone(), health));
         let watcher = tokio::spawn(Arc::clone(&pulse).watch());
         let calendar = Mutex::default();
-        let house = Arc::new(House { start, clock, telemetry, pulse, outcomes, calendar, purses });
+        let house =
+            House { start, clock, telemetry, pulse, outcomes, calendar, attentions, purses };
+        let house = Arc::new(house);
         let (roster, reference) = (Mutex::default(), Mutex::default());
         let catalogs = Mutex::default();
         let prober = Self { house, watcher, roster, catalogs, reference };

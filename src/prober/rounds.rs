@@ -1,6 +1,7 @@
 //! The rounds of one target: what is due is fired, skipped or missed.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -10,12 +11,12 @@ use super::attempt::attempt;
 use super::grading::{Circumstances, booked, excuse};
 use super::line::{Line, LineError};
 use super::pulse::Pulse;
-use super::purses::{Purses, Reserved};
+use super::purses::{Purses, Reserved, paying};
 use crate::clock::Clock;
 use crate::model::Timestamp;
 use crate::probe::{
-    Cadence, Calendar, Due, Ledger, Outcome, Pace, PaceChange, Passed, SkipReason, SpentSoFar,
-    Tally, Target,
+    Attentions, Cadence, Calendar, Due, Ledger, Outcome, Pace, PaceChange, Passed, SkipReason,
+    SpentSoFar, Tally, Target,
 };
 use crate::telemetry::Telemetry;
 
@@ -29,6 +30,7 @@ pub(super) struct House {
     pub outcomes: mpsc::Sender<Outcome>,
     // Read at the end of a probe, changed by a reload; held for a clone.
     pub calendar: Mutex<Arc<Calendar>>,
+    pub attentions: watch::Receiver<Arc<Attentions>>,
     pub purses: Purses,
 }
 
@@ -69,6 +71,9 @@ pub(super) struct Rounds {
     target: Arc<Target>,
     account: SharedAccount,
     stop: watch::Receiver<bool>,
+    attentions: watch::Receiver<Arc<Attentions>>,
+    watched: Arc<Attentions>,
+    interval: Duration,
     line: Option<Arc<Result<Line, LineError>>>,
     probes: JoinSet<()>,
     has_fired: bool,
@@ -81,14 +86,24 @@ impl Rounds {
         account: SharedAccount,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { house, target, account, stop, line: None, probes: JoinSet::new(), has_fired: false }
+        Self {
+            attentions: house.attentions.clone(),
+            watched: Arc::default(),
+            interval: target.interval,
+            house,
+            target,
+            account,
+            stop,
+            line: None,
+            probes: JoinSet::new(),
+            has_fired: false,
+        }
     }
 
     /// Keeps the cadence until told to stop, then waits for the probes under way.
     pub async fn keep(mut self) {
-        let elapsed = self.house.start.elapsed();
-        let mut cadence = Cadence::new(elapsed, &self.target.id, self.target.interval)
-            .counting_on(lock(&self.account).tally.due);
+        self.attend();
+        let mut cadence = self.cadence();
         // Here and not in `new`, so that a reload waits for no certificate file.
         self.line();
         loop {
@@ -97,6 +112,14 @@ impl Rounds {
                 biased;
                 () = stopped(&mut self.stop) => break,
                 Some(_) = self.probes.join_next() => self.show_in_flight(),
+                Ok(()) = self.attentions.changed() => {
+                    if self.attend() {
+                        // What came due until now belongs to the cadence that ends.
+                        let passed = cadence.pass(self.house.start.elapsed());
+                        self.account_for(passed);
+                        cadence = self.cadence();
+                    }
+                }
                 () = sleep_until(due) => {
                     let passed = cadence.pass(self.house.start.elapsed());
                     self.account_for(passed);
@@ -106,6 +129,23 @@ impl Rounds {
         while self.probes.join_next().await.is_some() {
             self.show_in_flight();
         }
+    }
+
+    /// The cadence from now on.
+    fn cadence(&self) -> Cadence {
+        self.house.telemetry.probe_interval(&self.target, self.interval);
+        let elapsed = self.house.start.elapsed();
+        Cadence::new(elapsed, &self.target.id, self.interval)
+            .counting_on(lock(&self.account).tally.due)
+    }
+
+    /// Takes up how closely the target is watched; says whether its cadence changed.
+    fn attend(&mut self) -> bool {
+        self.watched = Arc::clone(&self.attentions.borrow_and_update());
+        let attention = self.watched.get(&self.target.id);
+        let own = self.target.interval;
+        let interval = attention.map_or(own, |attention| attention.interval.min(own));
+        std::mem::replace(&mut self.interval, interval) != interval
     }
 
     /// Accounts for what came due, in one go: whoever looks at the tally finds it whole.
@@ -118,6 +158,8 @@ impl Rounds {
         account.tally.missed += passed.missed;
         if passed.due > 0 {
             telemetry.probe_due(&self.target, passed.due);
+            // Said again each time, since a reload says the configured one.
+            telemetry.probe_interval(&self.target, self.interval);
         }
         if passed.missed > 0 {
             telemetry.probe_missed(&self.target, passed.missed);
@@ -131,7 +173,12 @@ impl Rounds {
             account.tally.rate_limited += 1;
             return telemetry.probe_skipped(&self.target, SkipReason::RateLimited);
         }
-        let reserved = self.house.purses.reserve(&mut account.ledger, &self.target, now);
+        let purses = &self.house.purses;
+        let reserved = purses.reserve(&mut account.ledger, &self.target, &self.watched, now);
+        if let Some(fund) = paying(&self.watched, &self.target) {
+            let [today, _] = purses.spent_by(&fund.release);
+            telemetry.release_probe_budget_spent(&fund.release, today);
+        }
         telemetry.probe_budget(&self.target, account.ledger.spent());
         let Some(reserved) = reserved else {
             account.tally.budget_skipped += 1;

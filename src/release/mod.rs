@@ -26,5 +26,7 @@ pub use plan::{DEADLINE_DEFAULT, Effect, OnError, Plan, STEPS_MAX, Step};
 pub use record::{Difference, Shift, Split, Tick, mark, played_again};
 pub use rollbacks::{Evidence, INCIDENTS_MAX, Rollbacks};
 pub use run::{LogEntry, OUTPUT_MAX, Run, RunEnd, RunMode, StepResult, What};
-pub use settings::{Datasource, Does, Drilled, Mode, Question, Release, Rollback, SHARE, Traffic};
+pub use settings::{
+    Datasource, Does, Drilled, Mode, Probing, Question, Release, Rollback, SHARE, Traffic,
+};
 pub use stable::{Health, Recent, StableTarget};

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::machine::Sealed;
 use super::{Effect, Plan};
-use crate::model::{HttpSettings, Matcher, TargetId, TimeInterval, Timestamp, format_duration};
+use crate::model::{
+    HttpSettings, Matcher, Money, TargetId, TimeInterval, Timestamp, format_duration,
+};
 use crate::notice::Webhook;
 
 /// An entry of `rollbacks:`: which alerts fire it, and what it calls.
@@ -58,6 +60,8 @@ pub struct Release {
     pub plan: Sealed,
     /// The router's route whose traffic it moves, if it is the router's.
     pub route: Option<String>,
+    /// How closely its targets are watched while it runs.
+    pub probing: Probing,
     /// How traffic is moved that somebody else carries.
     pub traffic: Traffic,
     /// Whose samples its expressions and counters are; our own where none is named.
@@ -70,6 +74,15 @@ pub struct Release {
     pub drill_took_max: Duration,
     /// Names what its rollback does: a drill of something else does not count.
     pub rollback_mark: String,
+}
+
+/// How closely the targets of a release are watched while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// The longest time between two probes of a target; 15 s by default.
+    pub interval: Duration,
+    /// What all of them may cost in a day (UTC), in place of the targets' own budgets.
+    pub budget_daily: Option<Money>,
 }
 
 /// Somebody who answers Prometheus's query API.

@@ -90,7 +90,7 @@ macro_rules! families {
 }
 
 families! {
-    PROBE_INTERVAL = target("bellwether_probe_interval_seconds", Gauge, [], "The configured cadence.");
+    PROBE_INTERVAL = target("bellwether_probe_interval_seconds", Gauge, [], "The cadence: the configured one, or that of a release that runs.");
     PROBE_DUE = target("bellwether_probe_due_total", Counter, [], "Probes that came due: fired + skipped + missed, exactly.");
     PROBE_FIRED = target("bellwether_probe_fired_total", Counter, [], "Probes that were sent.");
     PROBE_SKIPPED = target("bellwether_probe_skipped_total", Counter, ["reason"], "Due probes that were not sent on purpose, by reason.");
@@ -167,6 +167,8 @@ families! {
     RELEASE_GATE_OUTCOMES = process("bellwether_release_gate_outcomes", Gauge, ["release", "gate", "result"], "Outcomes of the candidate that a gate has counted in the stage under way: bad ones, and all that finished.");
     RELEASE_GATE_EVIDENCE = process("bellwether_release_gate_evidence_ratio", Gauge, ["release", "gate", "direction"], "The evidence against or for the candidate in the stage under way, as the part of its logarithm that is needed: 1 decides.");
     RELEASE_NOTICE = process("bellwether_release_notice", Gauge, ["release", "event"], "Whether people are told this of a release at present: 1, or 0. What asks nothing of them has no series.");
+    RELEASE_PROBE_BUDGET = process("bellwether_release_probe_budget_usd", Gauge, ["release"], "What the probes of a release may cost in a day (UTC), where it pays for them itself.");
+    RELEASE_PROBE_BUDGET_SPENT = process("bellwether_release_probe_budget_spent_usd", Gauge, ["release"], "What of that is spent, over restarts; probes under way are not in it.");
     RELEASE_TRANSITIONS = process("bellwether_release_transitions_total", Counter, ["release", "state"], "How often a release came to a state, or to the next stage.");
     ROUTER_REQUESTS = process("bellwether_router_requests_total", Counter, ["route", "arm", "error_type", "slo"], "Requests of clients by the arm that they were meant for, what came of them there, and what that counts as.");
     ROUTER_RESPONSES = process("bellwether_router_responses_total", Counter, ["route", "arm", "api", "code_class"], "What clients were answered, by the arm that answered; `none` where they went away before.");
@@ -374,9 +376,9 @@ pub fn slo_series(budgets: usize, windows: usize) -> usize {
 }
 
 /// At most how many series a release is exported in, by its gates: 7 states twice, 2 arms, 11 notices,
-/// 4 single ones, and for each gate 3 verdicts, 2 counts and 2 directions of evidence.
+/// 4 single ones, 2 of its probes' budget, and for each gate 3 verdicts, 2 counts and 2 directions of evidence.
 pub fn release_series(gates: usize) -> usize {
-    7 * 2 + 2 + 11 + 4 + gates * 7
+    7 * 2 + 2 + 11 + 4 + 2 + gates * 7
 }
 
 /// Failures that are only a matter of time, and so are excluded while bellwether itself is stalled.

@@ -337,6 +337,12 @@ impl Probes {
         }
     }
 
+    pub(super) fn asked_every(&self, target: &Target, interval: Duration) {
+        if let Some(identity) = self.identity(target) {
+            self.interval.with_label_values(&identity.and(&[])).set(interval.as_secs_f64());
+        }
+    }
+
     pub(super) fn missed(&self, target: &Target, count: u64) {
         if let Some(identity) = self.identity(target) {
             self.missed.with_label_values(&identity.and(&[])).inc_by(count);

@@ -14,7 +14,7 @@ use super::process::Process;
 use super::releases::{ReleaseReading, Releases};
 use super::routes::Routes;
 use super::slos::{SloReading, Slos};
-use crate::model::{JournalStanding, Timestamp};
+use crate::model::{JournalStanding, Money, Timestamp};
 use crate::probe::{Outcome, SkipReason, Target};
 
 /// How a delivery ended.
@@ -123,6 +123,11 @@ impl Telemetry {
         self.read().due(target, count);
     }
 
+    /// A target is asked at this cadence from now on.
+    pub fn probe_interval(&self, target: &Target, interval: Duration) {
+        self.read().asked_every(target, interval);
+    }
+
     /// A probe was sent, this long after it was due.
     pub fn probe_sent(&self, target: &Target, lateness: Duration) {
         self.read().sent(target, lateness);
@@ -223,6 +228,11 @@ impl Telemetry {
     /// Shows where the releases stand.
     pub fn releases(&self, readings: &[ReleaseReading]) {
         self.releases.set(readings);
+    }
+
+    /// What the probes of a release spent today, where it pays for them itself.
+    pub fn release_probe_budget_spent(&self, release: &str, spent: Money) {
+        self.releases.probes_spent(release, spent);
     }
 
     /// Where the objectives stand; those that are not among them vanish.

@@ -8,7 +8,7 @@ use prometheus::{GaugeVec, IntCounterVec, Registry};
 use super::instruments::{counter, gauge};
 use super::metrics;
 use super::slos::{forget, show};
-use crate::model::Timestamp;
+use crate::model::{Money, Timestamp};
 
 /// The words for all states; `release::machine` has the same ones, which a test holds it to.
 pub const RELEASE_STATES: [&str; 7] = [
@@ -56,6 +56,8 @@ pub struct ReleaseReading {
     pub is_drilled: bool,
     /// What people are told of it; what is none of [`RELEASE_NOTICES`] is not shown.
     pub told: Vec<&'static str>,
+    /// What its probes may cost in a day, where it pays for them itself.
+    pub probe_budget: Option<Money>,
     /// How each gate stands.
     pub gates: Vec<GateReading>,
 }
@@ -90,8 +92,10 @@ pub(super) struct Releases {
     verdict: GaugeVec,
     outcomes: GaugeVec,
     evidence: GaugeVec,
+    budget: GaugeVec,
+    budget_spent: GaugeVec,
     transitions: IntCounterVec,
-    // Written by the engine's loop only.
+    // Written by the engine's loop only; probes read which budgets are shown.
     shown: Mutex<Shown>,
 }
 
@@ -102,6 +106,7 @@ struct Shown {
     states: BTreeSet<[String; 2]>,
     arms: BTreeSet<[String; 2]>,
     notices: BTreeSet<[String; 2]>,
+    budgets: BTreeSet<[String; 1]>,
     verdicts: BTreeSet<[String; 3]>,
     outcomes: BTreeSet<[String; 3]>,
     evidence: BTreeSet<[String; 3]>,
@@ -120,6 +125,8 @@ impl Releases {
             verdict: gauge(registry, &metrics::RELEASE_GATE_VERDICT),
             outcomes: gauge(registry, &metrics::RELEASE_GATE_OUTCOMES),
             evidence: gauge(registry, &metrics::RELEASE_GATE_EVIDENCE),
+            budget: gauge(registry, &metrics::RELEASE_PROBE_BUDGET),
+            budget_spent: gauge(registry, &metrics::RELEASE_PROBE_BUDGET_SPENT),
             transitions: counter(registry, &metrics::RELEASE_TRANSITIONS),
             shown: Mutex::default(),
         }
@@ -135,6 +142,9 @@ impl Releases {
         let before = std::mem::replace(&mut *shown, next);
         for family in [&self.generation, &self.stage, &self.entered, &self.drilled] {
             forget(family, &before.names, &shown.names);
+        }
+        for family in [&self.budget, &self.budget_spent] {
+            forget(family, &before.budgets, &shown.budgets);
         }
         forget(&self.state, &before.states, &shown.states);
         forget(&self.weight, &before.arms, &shown.arms);
@@ -152,6 +162,15 @@ impl Releases {
         self.transitions.with_label_values(&[release, state]).inc();
     }
 
+    /// What the probes of a release spent today, where it pays for them itself.
+    pub(super) fn probes_spent(&self, release: &str, spent: Money) {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = [release.to_owned()];
+        if shown.budgets.contains(&labels) {
+            self.budget_spent.with_label_values(&labels).set(spent.usd());
+        }
+    }
+
     fn show(&self, reading: &ReleaseReading, next: &mut Shown) {
         let release = &reading.release;
         let named = || [release.clone()];
@@ -161,6 +180,10 @@ impl Releases {
         show(&self.stage, &mut next.names, named(), Some(reading.stage as f64));
         show(&self.entered, &mut next.names, named(), Some(entered));
         show(&self.drilled, &mut next.names, named(), Some(flag(reading.is_drilled)));
+        if let Some(budget) = reading.probe_budget {
+            show(&self.budget, &mut next.budgets, named(), Some(budget.usd()));
+            self.budget_spent.with_label_values(&named());
+        }
         for state in RELEASE_STATES {
             let is_it = Some(flag(state == reading.state));
             show(&self.state, &mut next.states, with(state), is_it);

@@ -405,6 +405,7 @@ fn releases_show_where_they_stand_and_what_is_told_and_vanish_with_the_configura
         entered_at: Some(Timestamp::from_millis(7500)),
         is_drilled: true,
         told: told.to_vec(),
+        probe_budget: Some(Money::from_nanos(2_500_000_000)),
         gates: vec![gate("errors"), gate("ttft")],
     };
     telemetry.releases(&[reading("running", 1, &["stage", "no_data"])]);
@@ -421,6 +422,10 @@ fn releases_show_where_they_stand_and_what_is_told_and_vanish_with_the_configura
     is("notice", &["event=\"capped\""], 0.0);
     assert_eq!(value(&telemetry, "bellwether_release_notice", &["event=\"stage\""]), None);
     is("transitions_total", &["state=\"running\""], 0.0);
+    is("probe_budget_usd", &[], 2.5);
+    is("probe_budget_spent_usd", &[], 0.0);
+    telemetry.release_probe_budget_spent("r", Money::from_nanos(1_500_000_000));
+    is("probe_budget_spent_usd", &[], 1.5);
     telemetry.releases(&[reading("running", 2, &[])]);
     telemetry.release_moved("r", "running");
     telemetry.release_moved("r", "rolling_back");
@@ -435,6 +440,8 @@ fn releases_show_where_they_stand_and_what_is_told_and_vanish_with_the_configura
     };
     assert_eq!(shown(), metrics::release_series(2));
     telemetry.releases(&[]);
+    // A probe that ends later brings nothing back.
+    telemetry.release_probe_budget_spent("r", Money::from_nanos(1));
     assert_eq!(shown(), 0);
 }
 

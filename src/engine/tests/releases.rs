@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::bench::{Bench, at, errors, settings};
 use crate::engine::{Ended, Engine, Event, Order, Settings, TURNS_MAX, What};
 use crate::model::{Matcher, TargetId};
+use crate::probe::Target;
 use crate::provider::{ErrorType, SloClass};
 use crate::release::gate::{Answer, Bound, Counter, Counters, Gate, Subject, Unit};
 use crate::release::machine::{AdvanceOn, Basis, Plan, Sealed, Stage};
 use crate::release::{
-    self, Does, Effect, OnError, Question, Release, Rollback, RunEnd, RunMode, Step, Tick, Traffic,
-    played_again,
+    self, Does, Effect, OnError, Probing, Question, Release, Rollback, RunEnd, RunMode, Step, Tick,
+    Traffic, played_again,
 };
 use crate::routing::{Arm, Served};
 
@@ -75,6 +76,7 @@ fn with(traffic: Traffic, route: Option<&str>) -> Settings {
     settings.releases = vec![Release {
         plan: plan(1),
         route: route.map(str::to_owned),
+        probing: Probing { interval: 15 * SECOND, budget_daily: None },
         traffic,
         datasource: None,
         freezes: Vec::new(),
@@ -181,6 +183,26 @@ fn a_release_asks_for_a_share_and_counts_from_when_it_is_set() {
     let passed = "running: stage 1 passed on evidence; the candidate gets 100 %";
     assert_eq!(bench.take(), [passed, "ask for 100 %"]);
     assert_eq!(told(&mut bench, 55_000), ["next stage: info"]);
+}
+
+#[test]
+fn both_arms_are_watched_more_closely_from_the_start_until_the_candidate_is_out_of_danger() {
+    let mut settings = stepped();
+    let minute = |target: &Arc<Target>| Target { interval: 60 * SECOND, ..Target::clone(target) };
+    settings.targets = settings.targets.iter().map(minute).map(Arc::new).collect();
+    let watched = |bench: &Bench, now| -> Vec<(String, u64)> {
+        let attentions = bench.engine.snapshot(at(now)).attentions().into_iter();
+        attentions.map(|(id, one)| (id.to_string(), one.interval.as_secs())).collect()
+    };
+    let mut bench = Bench::new(settings);
+    assert_eq!(watched(&bench, 9_000), []);
+    assert_eq!(order(&mut bench, What::Start { force: false }, 10_000), Ok("running"));
+    let both = [("candidate".to_owned(), 15), ("stable".to_owned(), 15)];
+    assert_eq!(watched(&bench, 10_000), both);
+    order(&mut bench, What::Pause, 11_000).unwrap();
+    assert_eq!(watched(&bench, 11_000), both);
+    order(&mut bench, What::RollBack, 12_000).unwrap();
+    assert_eq!(watched(&bench, 12_000), []);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::model::Timestamp;
-use crate::probe::{Health, Tally, planned_windows};
+use crate::probe::{Attention, Attentions, Fund, Health, Tally, planned_windows};
 use crate::prober::{Prober, Purses};
 use crate::provider::{ErrorType, LimitKind, SloClass};
 use crate::simulator::Phase;
@@ -14,6 +14,7 @@ struct Bench {
     prober: Prober,
     outcomes: mpsc::Receiver<Outcome>,
     health: watch::Receiver<Health>,
+    attentions: watch::Sender<Arc<Attentions>>,
 }
 
 fn bench(targets: Vec<Target>, capacity: usize) -> Bench {
@@ -21,8 +22,9 @@ fn bench(targets: Vec<Target>, capacity: usize) -> Bench {
     let (sender, outcomes) = mpsc::channel(capacity);
     let (health_sender, health) = watch::channel(Health::green(clock.now()));
     let (telemetry, purses) = (Telemetry::default(), Purses::default());
-    let prober = Prober::spawn(targets, purses, clock, telemetry, sender, health_sender);
-    Bench { prober, outcomes, health }
+    let (attentions, watched) = watch::channel(Arc::default());
+    let prober = Prober::spawn(targets, purses, clock, telemetry, sender, health_sender, watched);
+    Bench { prober, outcomes, health, attentions }
 }
 
 impl Bench {
@@ -163,6 +165,76 @@ async fn a_spent_budget_skips_and_is_never_overdrawn() {
     bench.prober.reload(vec![changed]);
     bench.until("t", |now| now.budget_skipped >= tally.budget_skipped + 3).await;
     assert_eq!(bench.tally("t").fired, tally.fired);
+    simulator.stop().await;
+}
+
+fn attention(target: &str, interval: Duration, fund: Option<Fund>) -> Attentions {
+    Attentions::from([(TargetId::new(target), Attention { interval, fund })])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_makes_its_targets_due_more_often_and_no_due_time_is_lost() {
+    let slow = unaskable("a", 60_000 * MS);
+    let mut bench = bench(vec![slow, unaskable("b", 60_000 * MS)], 1024);
+    bench.gather(600_000 * MS).await;
+    assert_eq!([bench.tally("a").due, bench.tally("b").due], [10, 10]);
+    bench.attentions.send_replace(Arc::new(attention("a", 15_000 * MS, None)));
+    bench.gather(600_000 * MS).await;
+    // Forty in ten minutes; ten of the other.
+    assert_eq!([bench.tally("a").due, bench.tally("b").due], [50, 20]);
+    bench.attentions.send_replace(Arc::default());
+    bench.gather(600_000 * MS).await;
+    let tally = bench.tally("a");
+    assert_eq!([tally.due, bench.tally("b").due], [60, 30]);
+    assert_exact(tally);
+    assert_eq!(tally.missed, 0);
+    // A target that is asked more often by itself stays so.
+    bench.attentions.send_replace(Arc::new(attention("a", 120_000 * MS, None)));
+    bench.gather(600_000 * MS).await;
+    assert_eq!(bench.tally("a").due, 70);
+}
+
+#[tokio::test]
+async fn a_release_pays_for_its_probes_first_and_their_targets_after_it() {
+    let simulator = simulator(Behavior::default()).await;
+    let budget = Budget::Limited { daily: Some(Money::from_nanos(250_000)), monthly: None };
+    let target = Target { interval: 10 * MS, budget, ..target(&simulator.base_url()) };
+    let mut bench = bench(vec![target], 1024);
+    let own = bench.until("t", |tally| tally.budget_skipped >= 3).await;
+    let fund = Fund { release: "r".to_owned(), daily: Money::from_nanos(500_000) };
+    bench.attentions.send_replace(Arc::new(attention("t", 10 * MS, Some(fund))));
+    let both = bench.until("t", |tally| tally.budget_skipped >= own.budget_skipped + 3).await;
+    assert!(both.fired > own.fired, "the release pays where the target cannot any more");
+    let mut spent = Money::ZERO;
+    while let Ok(outcome) = bench.outcomes.try_recv() {
+        spent += outcome.cost.unwrap();
+    }
+    assert!(spent <= Money::from_nanos(750_000), "{spent}");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_release_sets_aside_of_the_houses_day_is_given_to_nobody_else() {
+    let simulator = simulator(Behavior::default()).await;
+    let asked = |name| {
+        let id = TargetId::new(name);
+        Target { id, interval: 10 * MS, ..target(&simulator.base_url()) }
+    };
+    let mut bench = bench(vec![asked("other")], 1024);
+    let house = Money::from_nanos(500_000);
+    bench.prober.limit(Budget::Limited { daily: Some(house), monthly: None });
+    let fund = Fund { release: "r".to_owned(), daily: Money::from_nanos(300_000) };
+    bench.attentions.send_replace(Arc::new(attention("t", 10 * MS, Some(fund))));
+    let other = bench.until("other", |tally| tally.budget_skipped >= 3).await;
+    bench.prober.reload(vec![asked("other"), asked("t")]);
+    let its = bench.until("t", |tally| tally.budget_skipped >= 3).await;
+    assert!(its.fired > 0, "{other:?} {its:?}");
+    let mut spent = [Money::ZERO; 2];
+    while let Ok(outcome) = bench.outcomes.try_recv() {
+        spent[usize::from(outcome.target.as_str() == "t")] += outcome.cost.unwrap();
+    }
+    assert!(spent[0] <= Money::from_nanos(200_000), "{spent:?}");
+    assert!(spent[0] + spent[1] <= house, "{spent:?}");
     simulator.stop().await;
 }
 

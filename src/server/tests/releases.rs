@@ -13,7 +13,7 @@ use crate::release::gate::{Arms, Block, Bound, Gate, Reading, Subject, Unit};
 use crate::release::machine::{
     AdvanceOn, Basis, Command, Evidence, Moved, Outcome, Plan, Report, Stage, State,
 };
-use crate::release::{Drilled, Health, Release, Traffic};
+use crate::release::{Drilled, Health, Probing, Release, Traffic};
 use crate::rules::RuleKind;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -79,6 +79,7 @@ impl Play {
         let settings = Release {
             plan: plan(name).seal().unwrap(),
             route: Some("chat".to_owned()),
+            probing: Probing { interval: 15 * SECOND, budget_daily: None },
             traffic: Traffic::Unattended,
             datasource: None,
             freezes: Vec::new(),
