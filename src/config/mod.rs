@@ -16,6 +16,7 @@ mod global;
 mod heartbeats;
 mod http;
 mod maintenance;
+mod mirror;
 mod page;
 mod pagerduty;
 mod prices;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ::http::HeaderName;
 
 use super::amount::{duration, size};
+use super::mirror::mirror;
 use super::probes::{Probes, timeouts};
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
@@ -18,7 +19,7 @@ use crate::provider::translate::Strictness;
 use crate::routing::{Credentials, KeySource, Pin, Retries, Route, TIMEOUTS, Tell};
 use crate::yaml::Node;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "models",
     "stable",
@@ -31,6 +32,7 @@ const KEYS: [&str; 12] = [
     "headers",
     "forward_client_key",
     "translation",
+    "mirror",
 ];
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 /// Long conversations with pictures are some ten megabytes; Anthropic takes 32.
@@ -105,6 +107,12 @@ fn route(
     }
     let words = [("strict", Strictness::Strict), ("lenient", Strictness::Lenient)];
     let strictness = reader.optional(fields, "translation", |node| choice(node, &words));
+    let mirror = mirror(reader, fields, &stable, timeouts, probes);
+    if let (Credentials::Clients, Some(node)) = (credentials, fields.get("mirror")) {
+        let message = "copies would spend the client's own key, who never asked for them";
+        let mistake = Mistake::new(node.place.clone(), prefixed(&fields.what, message));
+        reader.report(mistake.remedy("remove `mirror`, or `forward_client_key`"));
+    }
     (!stable.is_empty() && !models.is_empty()).then_some(())?;
     Some(Route {
         id: RouteId::new(&id?),
@@ -119,6 +127,7 @@ fn route(
         tells,
         credentials,
         strictness: strictness.unwrap_or_default(),
+        mirror,
     })
 }
 

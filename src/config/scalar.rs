@@ -238,6 +238,6 @@ pub(super) fn plain<T: DeserializeOwned>(node: &Node) -> Option<T> {
 }
 
 /// Whether the value can only be text: quoted, or a block.
-fn is_text(node: &Node) -> bool {
+pub(super) fn is_text(node: &Node) -> bool {
     matches!(&node.value, crate::yaml::Yaml::Scalar(scalar) if scalar.is_quoted())
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::crew::{Desk, Hall};
@@ -38,6 +38,8 @@ pub(super) struct Account {
     /// Attempts on this arm, and on all.
     pub attempts: u32,
     pub attempts_in_all: u32,
+    /// Whoever holds a copy's answer against this one.
+    pub mirrored: Option<oneshot::Sender<(Observed, SloClass)>>,
     is_under_way: bool,
     is_settled: bool,
     _place: Option<OwnedSemaphorePermit>,
@@ -82,6 +84,7 @@ impl Account {
             sent: arrived,
             attempts: 0,
             attempts_in_all: 0,
+            mirrored: None,
             is_under_way: false,
             is_settled: false,
             _place: place,
@@ -195,6 +198,10 @@ impl Account {
         self.is_settled = true;
         self.held.pause();
         let class = self.tell(observed);
+        if let Some((mirrored, class)) = self.mirrored.take().zip(class) {
+            // The copy may not have waited for it.
+            let _is_compared = mirrored.send((observed.clone(), class)).is_ok();
+        }
         let telemetry = &self.hall.telemetry;
         let route = &self.desk.route.id;
         if self.detour == Some(Detour::Failed) {

@@ -11,6 +11,7 @@ use super::attempt::{Failed, attempt};
 use super::crew::{Crew, Hall};
 use super::intake::{ARM, Order};
 use super::lane::Lane;
+use super::mirror;
 use super::passing::{Passing, boxed};
 use super::prepare::prepare;
 use super::surfaces::{refused, tagged};
@@ -94,6 +95,9 @@ impl Trip<'_> {
                 }
                 Err(refusal) => return self.refuse(account, &refusal),
             };
+            if account.attempts_in_all == 0 && account.meant == Arm::Stable {
+                account.mirrored = mirror::offer(self.hall, self.crew, self.order, self.arms);
+            }
             account.attempt(lane);
             let clock = &self.hall.clock;
             let failed = match attempt(self.order, &prepared, lane, clock, account.sent).await {

@@ -10,11 +10,15 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::lane::Lane;
+use super::mirror::{Copy, Mirroring};
 use crate::access::Token;
 use crate::clock::Clock;
-use crate::model::TargetId;
+use crate::model::{RouteId, TargetId};
 use crate::routing::{Arm, Arms, Breaker, Budget, Route, Served, Settings, Table};
 use crate::telemetry::Telemetry;
+
+/// Copies may hold this part of what requests may, beside it.
+const COPIED_PART: usize = 4;
 
 /// What everything in this room shares.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ pub(super) struct Hall {
     /// A look at it is one atomic operation; the writer only ever swaps a pointer.
     pub table: watch::Receiver<Arc<Table>>,
     pub served: mpsc::Sender<Served>,
+    pub copies: mpsc::Sender<Copy>,
     pub telemetry: Telemetry,
     pub clock: Clock,
 }
@@ -45,12 +50,16 @@ pub(super) struct Gate {
     pub in_flight: Arc<Semaphore>,
     /// In KiB, as a semaphore counts 32 bits.
     pub held: Arc<Semaphore>,
+    /// The same for copies, which must not take room from requests.
+    pub copied: Arc<Semaphore>,
 }
 
 /// A route and how it does.
 #[derive(Debug)]
 pub(super) struct Desk {
     pub route: Arc<Route>,
+    /// Where its requests are copied.
+    pub mirror: Option<Arc<Mirroring>>,
     // Both are held for a few additions: a message would cost each request a turn of the scheduler.
     state: Mutex<State>,
 }
@@ -73,6 +82,10 @@ impl State {
 }
 
 impl Desk {
+    pub fn new(route: Arc<Route>, state: State, mirror: Option<Arc<Mirroring>>) -> Self {
+        Self { route, mirror, state: Mutex::new(state) }
+    }
+
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,13 +101,18 @@ impl Crew {
         let mut lanes = BTreeMap::new();
         for route in &settings.routes {
             let known = before.and_then(|before| before.desk_of(route));
-            let state = Mutex::new(known.map(|desk| *desk.state()).unwrap_or_default());
-            let desk = Arc::new(Desk { route: Arc::clone(route), state });
+            let state = known.map(|desk| *desk.state()).unwrap_or_default();
+            let mirror = Mirroring::of(route, known.and_then(|desk| desk.mirror.as_ref()));
+            let desk = Arc::new(Desk::new(Arc::clone(route), state, mirror));
             for model in &route.models {
                 desks.insert(model.clone(), Arc::clone(&desk));
             }
-            for target in settings.targets.values() {
-                let key = (target.id.clone(), route.timeouts.connect);
+            let connects = route.mirror.iter().map(|mirror| mirror.timeouts.connect);
+            let connects = connects.chain([route.timeouts.connect]);
+            for (target, connect) in connects
+                .flat_map(|connect| settings.targets.values().map(move |target| (target, connect)))
+            {
+                let key = (target.id.clone(), connect);
                 lanes.entry(key).or_insert_with_key(|key| {
                     let same = before.and_then(|before| before.lanes.get(key));
                     let same = same.filter(|lane| lane.target == *target);
@@ -114,6 +132,15 @@ impl Crew {
     /// The route that offers a model.
     pub fn desk(&self, model: &str) -> Option<&Arc<Desk>> {
         self.desks.get(model)
+    }
+
+    /// What copies requests, by route.
+    pub fn mirrorings(&self) -> impl Iterator<Item = (&RouteId, &Arc<Mirroring>)> {
+        // A desk stands here once for each of its models.
+        let first =
+            |(model, desk): &(&String, &Arc<Desk>)| desk.route.models.first() == Some(*model);
+        let desks = self.desks.iter().filter(first);
+        desks.filter_map(|(_, desk)| Some((&desk.route.id, desk.mirror.as_ref()?)))
     }
 
     /// The ways to an arm's targets, from the one that a number picks round to the one before it. A
@@ -146,10 +173,12 @@ impl Gate {
     fn new(limits: (u32, u64)) -> Self {
         let (in_flight, held) = limits;
         let held = usize::try_from(held / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let copied = (held / COPIED_PART).max(1);
         Self {
             limits,
             in_flight: Arc::new(Semaphore::new(in_flight as usize)),
             held: Arc::new(Semaphore::new(held.max(1))),
+            copied: Arc::new(Semaphore::new(copied)),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt as _;
 
 use super::crew::{Crew, Hall};
+use super::mirror;
 use super::stored;
 use super::surfaces::application;
 use crate::clock::Clock;
@@ -34,6 +35,8 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 const STREAMS_MAX: u32 = 256;
 /// A server that hears nothing asks whether the client is there.
 const ALIVE: Duration = Duration::from_secs(20);
+/// Copies between being drawn and having a task of their own; each route bounds its own.
+const COPIES_MAX: usize = 1_024;
 /// How long connections are still taken once a stop was asked for.
 const LAST_CALL: Duration = Duration::from_millis(100);
 /// What the router gets, and what it gives.
@@ -55,11 +58,12 @@ pub struct Ends {
 #[derive(Debug)]
 pub struct Router {
     address: SocketAddr,
-    crew: watch::Sender<Arc<Crew>>,
+    pub(super) crew: watch::Sender<Arc<Crew>>,
     telemetry: Telemetry,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
-    keeper: JoinHandle<()>,
+    keepers: [JoinHandle<()>; 3],
+    storage: PathBuf,
 }
 
 impl Router {
@@ -69,11 +73,18 @@ impl Router {
         let Ends { table, served, storage, clock, telemetry } = ends;
         telemetry.configure_routes(&settings);
         let (crew, watched) = watch::channel(Arc::new(Crew::build(settings, None)));
-        let keeper = tokio::spawn(stored::keep(table.clone(), storage, telemetry.clone()));
-        let hall = Hall { crew: watched, table, served, telemetry: telemetry.clone(), clock };
+        let (copies, drawn) = mpsc::channel(COPIES_MAX);
+        let means = mirror::Means { served: served.clone(), telemetry: telemetry.clone(), clock };
+        let keepers = [
+            tokio::spawn(stored::keep(table.clone(), storage.clone(), telemetry.clone())),
+            tokio::spawn(mirror::carry(drawn, means)),
+            tokio::spawn(mirror::keep(watched.clone(), storage.clone())),
+        ];
+        let hall =
+            Hall { crew: watched, table, served, copies, telemetry: telemetry.clone(), clock };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, application(hall), stopped));
-        Ok(Self { address, crew, telemetry, stop, task, keeper })
+        Ok(Self { address, crew, telemetry, stop, task, keepers, storage })
     }
 
     /// Where it listens.
@@ -100,7 +111,10 @@ impl Router {
             // Its connections end with it.
             task.abort();
         }
-        self.keeper.abort();
+        // Nobody waits for copies.
+        self.keepers.iter().for_each(JoinHandle::abort);
+        let crew = Arc::clone(&self.crew.borrow());
+        mirror::write_down(&crew, &self.storage).await;
     }
 }
 

@@ -18,6 +18,7 @@ mod hygiene;
 mod intake;
 mod lane;
 mod listener;
+mod mirror;
 mod observe;
 mod passing;
 mod prepare;

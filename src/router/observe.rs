@@ -3,6 +3,7 @@
 //! The bytes are looked at and not touched. Those that are compressed are decompressed on the side,
 //! for the decoder alone, up to a bound. Interfaces without a decoder are graded by their status.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use http::header::{self, HeaderMap};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::probe::Timeouts;
 use crate::provider::{
     Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, StreamPhase, Terminal, Usage,
 };
@@ -19,6 +21,9 @@ use crate::routing::Surface;
 
 /// More than this is not decompressed: no answer is so long, and a bomb is.
 const INFLATED_BYTES_MAX: usize = 64 << 20;
+
+/// How long a socket may stay open after the end was told.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What came of an answer.
 #[derive(Clone, Debug)]
@@ -32,6 +37,21 @@ pub(super) struct Observed {
     pub total: Duration,
     pub usage: Option<Usage>,
     pub request_id: Option<String>,
+    /// For whoever compares two answers.
+    pub said: Said,
+}
+
+/// What an answer said, as far as the decoder keeps it, and why it stopped. It is shown nowhere.
+#[derive(Clone, Default)]
+pub(super) struct Said {
+    pub text: String,
+    pub finish: Option<String>,
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} bytes", self.text.len())
+    }
 }
 
 impl Observed {
@@ -47,6 +67,7 @@ impl Observed {
             total,
             usage: None,
             request_id: None,
+            said: Said::default(),
         }
     }
 }
@@ -277,9 +298,18 @@ impl Observer {
         self.first_content.is_some()
     }
 
-    /// When the last sign of progress was.
-    pub fn last_content(&self) -> Option<Instant> {
-        self.last_content
+    /// When to stop waiting for the next piece, `began` being when the first came. Only content moves
+    /// the deadline of a stream: one of pings is as stalled as a silent one.
+    pub fn deadline(&self, timeouts: &Timeouts, began: Instant) -> Instant {
+        let total = self.sent + timeouts.total;
+        if self.is_over {
+            return Instant::now() + LINGER;
+        }
+        if !self.is_stream {
+            return total;
+        }
+        let last = self.last_content.map(|last| last + timeouts.idle);
+        last.unwrap_or_else(|| began.max(self.sent + timeouts.first_token)).min(total)
     }
 
     /// Grades what was seen.
@@ -312,6 +342,7 @@ impl Observer {
             total,
             usage: grade.usage,
             request_id: grade.request_id,
+            said: Said { text: grade.text, finish: grade.finish_reason },
         }
     }
 }

@@ -9,7 +9,6 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -23,9 +22,6 @@ use crate::probe::Timeouts;
 use crate::provider::ErrorType;
 use crate::provider::translate::Stream;
 use crate::upstream::{Stage, classify};
-
-/// How long a socket may stay open after the end was told.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Why an answer is cut. Nobody reads it: the connection ends in the middle of a body.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -112,20 +108,12 @@ impl Passing {
         }
     }
 
-    /// When to stop waiting for the next piece, and whether that is a failure. Only content moves the
-    /// deadline of a stream: one of pings is as stalled as a silent one.
+    /// When to stop waiting for the next piece.
     fn deadline(&self) -> Instant {
-        let total = self.sent + self.timeouts.total;
-        let Some(Watch::Watching(observer)) = &self.watch else { return total };
-        if observer.is_over() {
-            return Instant::now() + LINGER;
+        match &self.watch {
+            Some(Watch::Watching(observer)) => observer.deadline(&self.timeouts, self.began),
+            Some(Watch::Graded(_)) | None => self.sent + self.timeouts.total,
         }
-        if !observer.is_stream() {
-            return total;
-        }
-        let last = observer.last_content().map(|last| last + self.timeouts.idle);
-        let next = last.unwrap_or_else(|| self.began.max(self.sent + self.timeouts.first_token));
-        next.min(total)
     }
 
     /// The body is over; tells what came of it.

@@ -51,7 +51,8 @@ pub fn stored(directory: &Path) -> Result<Option<Table>, StoredError> {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// Reads a text of bounded size; this blocks.
+pub(super) fn read(path: &Path) -> io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
     File::open(path)?.take(BYTES_MAX).read_to_string(&mut text)?;
@@ -69,7 +70,9 @@ pub(super) async fn keep(
         telemetry.routed_by(&table);
         let directory = directory.clone();
         let version = table.version();
-        let written = tokio::task::spawn_blocking(move || write(&directory, &table)).await;
+        let written =
+            tokio::task::spawn_blocking(move || put(&directory, NAME, table.to_json().as_bytes()))
+                .await;
         match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -85,12 +88,12 @@ pub(super) async fn keep(
 }
 
 /// Whole or not at all: a file beside it, which takes its place once it is on disk.
-fn write(directory: &Path, table: &Table) -> io::Result<()> {
+pub(super) fn put(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    let beside = directory.join(format!("{NAME}.new"));
+    let beside = directory.join(format!("{name}.new"));
     let mut file = File::create(&beside)?;
-    file.write_all(table.to_json().as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, directory.join(NAME))?;
+    fs::rename(&beside, directory.join(name))?;
     File::open(directory)?.sync_all()
 }

@@ -2,6 +2,7 @@
 
 mod arms;
 mod faults;
+mod mirroring;
 mod passing;
 mod refusals;
 mod retelling;
@@ -86,6 +87,7 @@ fn route() -> Route {
         tells: [Tell::Arm, Tell::RequestId, Tell::Target].into(),
         credentials: Credentials::Ours,
         strictness: Strictness::Strict,
+        mirror: None,
     }
 }
 

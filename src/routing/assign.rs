@@ -182,6 +182,7 @@ pub(super) mod tests {
             tells: [Tell::Arm].into(),
             credentials: Credentials::Ours,
             strictness: crate::provider::translate::Strictness::Strict,
+            mirror: None,
         }
     }
 

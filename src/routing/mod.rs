@@ -3,7 +3,8 @@
 //! Pure: the router carries it out. A [`Table`] says which targets are stable and which candidate, and
 //! what share of the requests the candidate takes; [`assign`] picks the arm of one request; [`retry`]
 //! says whether a failed attempt is followed by another, and where; [`Breaker`] and [`Budget`] keep a
-//! broken arm and a storm of retries from making things worse; [`Served`] is what a release learns.
+//! broken arm and a storm of retries from making things worse; [`Served`] is what a release learns;
+//! [`Mirror`] says what is copied to a target that is tried out, and [`likeness`] how its answers compare.
 
 mod settings;
 mod share;
@@ -20,9 +21,14 @@ mod retry;
 mod refusal;
 mod served;
 
+mod likeness;
+mod mirror;
+
 pub use assign::{Arm, Asking, Assignment, Reason, assign, assignment_key};
 pub use breaker::Breaker;
 pub use budget::Budget;
+pub use likeness::{Check, Likeness, Measure, Pairing, Reply, Verdict, likeness};
+pub use mirror::{Mirror, Uncopied, may_copy, tokens_max};
 pub use peek::{Named, NotReadable, Peek, peek};
 pub use refusal::Refusal;
 pub use retry::{Failure, Next, Place, Wait, retry};

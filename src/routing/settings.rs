@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Mirror;
 use crate::access::Token;
 use crate::model::{RouteId, TargetId};
 use crate::probe::{Target, Timeouts};
@@ -81,6 +82,8 @@ pub struct Route {
     pub credentials: Credentials,
     /// What becomes of parameters that a provider of another dialect has no words for.
     pub strictness: Strictness,
+    /// Which requests of stable are copied, and to whom; off where there is none.
+    pub mirror: Option<Mirror>,
 }
 
 /// What tells clients apart.

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use crate::probe::{Anomaly, Budget, LimitKind, SkipReason, Target};
 use crate::provider::translate::{Direction, Untranslated};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
-use crate::routing::{self, Arm, Refusal, Settings, Surface};
+use crate::routing::{
+    self, Arm, Check, Measure, Pairing, Refusal, Settings, Surface, Uncopied, Verdict,
+};
 
 /// What kind of metric a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +195,19 @@ families! {
     ROUTER_TABLE_VERSION = process("bellwether_router_table_version", Gauge, [], "The version of the routing table; it only grows.");
     ROUTER_EVIDENCE_LOST = process("bellwether_router_evidence_lost_total", Counter, [], "Results of requests that nobody had time for; releases do not see them.");
     ROUTER_STORE_FAILURES = process("bellwether_router_table_store_failures_total", Counter, [], "Times that the routing table could not be stored; a restart would find an older one.");
+    ROUTER_MIRRORED = process("bellwether_router_mirrored_total", Counter, ["route", "error_type", "slo"], "Copies of stable's requests by what came of each, and what that would count as: nobody met it.");
+    ROUTER_MIRROR_DROPPED = process("bellwether_router_mirror_dropped_total", Counter, ["route", "reason"], "Requests that were drawn and not copied, or whose copy was not sent, by reason.");
+    ROUTER_MIRROR_PAIRS = process("bellwether_router_mirror_pairs_total", Counter, ["route", "good"], "Copies whose answer was held against stable's, by who answered well.");
+    ROUTER_MIRROR_CHECKS = process("bellwether_router_mirror_checks_total", Counter, ["route", "check", "verdict"], "What comparing the copy's answer with stable's said: what came of them, why they stopped, the form of what they said.");
+    ROUTER_MIRROR_RATIO = process("bellwether_router_mirror_ratio", Histogram, ["route", "measure"], "The copy's time to first token, whole time and length in parts of stable's, where both answered well; stable's time contains what its client took to read.");
+    ROUTER_MIRROR_DURATION = process("bellwether_router_mirror_duration_seconds", Histogram, ["route"], "From send to the end of a copy's answer; good ones only.");
+    ROUTER_MIRROR_TTFT = process("bellwether_router_mirror_time_to_first_token_seconds", Histogram, ["route"], "From send to the first content of a copy's answer; good streamed ones only.");
+    ROUTER_MIRROR_IN_FLIGHT = process("bellwether_router_mirror_in_flight", Gauge, ["route"], "Copies under way.");
+    ROUTER_MIRROR_QUEUED = process("bellwether_router_mirror_queued", Gauge, ["route"], "Copies that wait for their turn.");
+    ROUTER_MIRROR_SHARE = process("bellwether_router_mirror_share_ratio", Gauge, ["route"], "The share of stable's requests that is to be copied.");
+    ROUTER_MIRROR_TOKENS = process("bellwether_router_mirror_tokens_total", Counter, ["route", "type"], "Tokens that copies used, as the provider counted them.");
+    ROUTER_MIRROR_COST = process("bellwether_router_mirror_cost_usd_total", Counter, ["route"], "What copies cost, by the configured prices.");
+    ROUTER_MIRROR_UNPRICED = process("bellwether_router_mirror_unpriced_total", Counter, ["route"], "Copies whose cost is unknown: no price, or no usage.");
     WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
     WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
     WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");
@@ -240,6 +255,10 @@ pub const LAG_BUCKETS: &[f64] =
 /// Buckets in seconds for what the router adds.
 pub const OVERHEAD_BUCKETS: &[f64] =
     &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+
+/// Buckets for how much of one thing another is: the same in the middle.
+pub const RATIO_BUCKETS: &[f64] =
+    &[0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
 
 /// Statuses that have a series of their own; any other is counted as `other`.
 pub const STATUSES: [u16; 22] = [
@@ -325,7 +344,18 @@ pub fn router_series(settings: &Settings) -> usize {
         + (OVERHEAD_BUCKETS.len() + 3)
         // fail-overs, disconnects
         + 3 + 1;
-    settings.routes.len() * per_route
+    let copying = settings.routes.iter().filter(|route| route.mirror.is_some()).count();
+    // In flight, queued, share, cost, unpriced, and tokens.
+    let per_mirror = classes
+        + Uncopied::ALL.len()
+        + Pairing::ALL.len()
+        + Check::ALL.len() * Verdict::ALL.len()
+        + Measure::ALL.len() * (RATIO_BUCKETS.len() + 3)
+        + (DURATION_BUCKETS.len() + 3)
+        + (TTFT_BUCKETS.len() + 3)
+        + 5
+        + 5;
+    settings.routes.len() * per_route + copying * per_mirror
 }
 
 /// What an error type can count as for a request, whichever target an arm names.

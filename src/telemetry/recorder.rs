@@ -9,6 +9,7 @@ use prometheus::proto::MetricFamily;
 
 use super::catalog::{Catalog, ModelReading};
 use super::exposition;
+use super::mirrors::Mirrors;
 use super::probes::Probes;
 use super::process::Process;
 use super::releases::{ReleaseReading, Releases};
@@ -67,6 +68,7 @@ pub struct Telemetry {
     releases: Arc<Releases>,
     slos: Arc<Slos>,
     pub(super) routes: Arc<Routes>,
+    pub(super) mirrors: Arc<Mirrors>,
     catalog: Arc<Catalog>,
 }
 
@@ -85,8 +87,9 @@ impl Telemetry {
         let slos = Arc::new(Slos::new(&registry));
         let releases = Arc::new(Releases::new(&registry));
         let routes = Arc::new(Routes::new(&registry));
+        let mirrors = Arc::new(Mirrors::new(&registry));
         let catalog = Arc::new(Catalog::new(&registry));
-        Self { registry, probes, process, releases, slos, routes, catalog }
+        Self { registry, probes, process, releases, slos, routes, mirrors, catalog }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start

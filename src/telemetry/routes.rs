@@ -329,6 +329,7 @@ impl Telemetry {
     /// Takes up the routes: new ones start at zero, the series of those that are gone vanish. Returns
     /// the families that start from nothing because a threshold changed their buckets.
     pub fn configure_routes(&self, settings: &Settings) -> Vec<&'static str> {
+        self.mirrors.configure(settings);
         self.routes.configure(settings)
     }
 
