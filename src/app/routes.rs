@@ -1,6 +1,6 @@
 //! The router's part of the wiring: its settings, its table, and where its evidence goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::driver::Splits;
-use crate::model::RouteId;
+use crate::model::{RouteId, TargetId};
+use crate::probe::Target;
 use crate::router::{Ends, Router, stored};
 use crate::routing::{Served, Settings, Share, Split, Table};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Purpose, Telemetry};
 
 /// What a few thousand requests a second bring while the engine evaluates a slow group.
 const SERVED_MAX: usize = 8_192;
@@ -34,6 +35,32 @@ pub(super) fn settings(config: &Config) -> Settings {
     }
 }
 
+/// The targets that the router may ask, by what for: for clients, and for copies that nobody waits for.
+pub(super) fn asked(config: &Config) -> [(Purpose, Vec<Target>); 2] {
+    let (mut live, mut shadow) = (BTreeSet::new(), BTreeSet::new());
+    for route in &config.routes {
+        live.extend(&route.stable);
+        let releases = config.releases.iter().map(|release| &release.settings);
+        let its = releases.filter(|one| one.route.as_deref() == Some(route.id.as_str()));
+        let candidates: Vec<_> = its.flat_map(|one| &one.plan.candidate).collect();
+        live.extend(&candidates);
+        match route.mirror.as_ref().map(|mirror| &mirror.to) {
+            Some(Some(to)) => shadow.extend([to]),
+            Some(None) => shadow.extend(candidates),
+            None => {}
+        }
+    }
+    let named = |ids: BTreeSet<&TargetId>| {
+        config.targets.iter().filter(|target| ids.contains(&target.id)).cloned().collect()
+    };
+    [(Purpose::Live, named(live)), (Purpose::Shadow, named(shadow))]
+}
+
+/// What is asked through the router is counted from zero.
+fn expect(asked: &[(Purpose, Vec<Target>)], telemetry: &Telemetry) {
+    asked.iter().for_each(|(purpose, targets)| telemetry.expect_spending(targets, *purpose));
+}
+
 /// Whether another process may listen on the same address at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sharing {
@@ -48,6 +75,7 @@ pub(super) enum Sharing {
 pub(super) struct Bound {
     listener: TcpListener,
     settings: Settings,
+    asked: [(Purpose, Vec<Target>); 2],
 }
 
 /// Binds the router's address, if one is given and the configuration lets it be used.
@@ -76,7 +104,7 @@ pub(super) async fn bind(
         "the router would spend your keys for whoever reaches `{address}`: list clients' keys in \
          `router: auth:`, or write `router: {{auth: none}}`"
     );
-    Ok(Some(Bound { listener, settings }))
+    Ok(Some(Bound { listener, settings, asked: asked(config) }))
 }
 
 async fn open(listen: &str, sharing: Sharing) -> std::io::Result<TcpListener> {
@@ -109,6 +137,7 @@ pub(super) struct Routes {
     router: Router,
     pub(super) table: watch::Sender<Arc<Table>>,
     settings: watch::Sender<Arc<Settings>>,
+    telemetry: Telemetry,
     follower: Option<JoinHandle<()>>,
 }
 
@@ -121,7 +150,8 @@ impl Routes {
         clock: Clock,
         telemetry: Telemetry,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Served>)> {
-        let Bound { listener, settings } = bound;
+        let Bound { listener, settings, asked } = bound;
+        expect(&asked, &telemetry);
         let directory = storage.clone();
         let stored = tokio::task::spawn_blocking(move || stored(&directory)).await?;
         let first = match stored {
@@ -134,12 +164,13 @@ impl Routes {
         };
         let (table, watched) = watch::channel(Arc::new(first));
         let (served, results) = mpsc::channel(SERVED_MAX);
+        let own = telemetry.clone();
         let ends = Ends { table: watched, served, storage, clock, telemetry };
         let routes = settings.routes.len();
         let router = Router::spawn(listener, settings.clone(), ends)?;
         tracing::info!(address = %router.address(), routes, "routing");
         let settings = watch::Sender::new(Arc::new(settings));
-        Ok((Self { router, table, settings, follower: None }, results))
+        Ok((Self { router, table, settings, telemetry: own, follower: None }, results))
     }
 
     /// Where the router listens.
@@ -182,6 +213,7 @@ impl Routes {
             );
             return;
         }
+        expect(&asked(config), &self.telemetry);
         self.router.reload(settings.clone());
         self.settings.send_replace(Arc::new(settings.clone()));
         self.table.send_modify(|table| *table = Arc::new(Table::resumed(&settings, table)));

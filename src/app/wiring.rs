@@ -70,6 +70,9 @@ impl Loaded {
         );
         let compared = metrics::comparison_series(comparisons(&self.config).len());
         let routes = metrics::router_series(&super::routes::settings(&self.config));
+        let asked = super::routes::asked(&self.config);
+        let asked = asked.iter().map(|(_, targets)| targets.len()).sum();
+        let routes = routes + metrics::spending_series(asked);
         let releases = self.config.releases.iter();
         let releases: usize = releases
             .map(|release| metrics::release_series(release.settings.plan.gates.len()))

@@ -15,7 +15,7 @@ use super::observe::Observed;
 use crate::probe;
 use crate::provider::{Attribution, ErrorType, SloClass};
 use crate::routing::{self, Arm, Reason, Served, Surface};
-use crate::telemetry::FailOver;
+use crate::telemetry::{FailOver, Purpose};
 
 /// A request on its way.
 pub(super) struct Account {
@@ -238,6 +238,8 @@ impl Account {
             is_fail_over: self.detour.is_some(),
         };
         self.hall.telemetry.request_served(&served);
+        let (usage, cost) = (served.usage.as_ref(), served.cost);
+        self.hall.telemetry.spend(target, Purpose::Live, usage, cost, finished);
         if self.hall.served.try_send(served).is_err() {
             self.hall.telemetry.evidence_lost();
         }

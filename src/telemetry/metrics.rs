@@ -312,6 +312,12 @@ fn budget_series(target: &Target) -> usize {
     }
 }
 
+/// At most in how many series is told what was spent on targets other than by probes: dollars, and
+/// requests without a price.
+pub fn spending_series(targets: usize) -> usize {
+    2 * targets
+}
+
 /// In how many series comparisons are exported: two prices for each of three purposes.
 pub fn comparison_series(comparisons: usize) -> usize {
     6 * comparisons

@@ -90,7 +90,7 @@ async fn copies_are_answered_compared_and_dropped() {
 }
 
 #[tokio::test]
-async fn what_copies_cost_is_told_apart() {
+async fn what_clients_and_copies_cost_is_told_apart() {
     let stage = stage(Behavior::default(), copying()).await;
     stage.served(&question(false)).await;
     stage.reaches(PAIRS, &["good=\"both\""], 1.0).await;
@@ -100,6 +100,7 @@ async fn what_copies_cost_is_told_apart() {
     for (metric, labels) in [
         ("bellwether_router_mirror_cost_usd_total", &["route=\"chat\""][..]),
         ("bellwether_router_cost_usd_total", &["arm=\"stable\""]),
+        ("bellwether_cost_usd_total", &["purpose=\"live\""]),
         ("bellwether_cost_usd_total", &["purpose=\"shadow\""]),
     ] {
         let found = stage.value(metric, labels);
