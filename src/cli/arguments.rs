@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, check_rules, cost, demo, healthcheck, init, models, notices, notify, prices, probe,
-    query, release, replay, run, simulate, slo, test, token,
+    check, check_rules, convert, cost, demo, healthcheck, init, models, notices, notify, prices,
+    probe, query, release, replay, run, simulate, slo, test, token,
 };
 use crate::app::{LoadError, Loaded, load};
 use crate::telemetry::{LogFormat, start_logs};
@@ -78,6 +78,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Ask providers which models they have, and print how the configured ones stand.
     Models(models::Arguments),
+    /// Tell a request or a response in the words of the other dialect, as the router does.
+    Convert(convert::Arguments),
     /// Evaluate a PromQL expression on a running bellwether (or any Prometheus).
     Query(query::Arguments),
     /// Print what was spent, and what the candidate would have cost for the same traffic.
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Cost(arguments) => cost::run(&arguments),
         Command::Prices(command) => prices::run(&command),

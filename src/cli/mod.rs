@@ -8,6 +8,7 @@
 mod arguments;
 mod check;
 mod check_rules;
+mod convert;
 mod cost;
 mod demo;
 mod healthcheck;

@@ -152,7 +152,7 @@ pub(super) fn escaped(text: &str) -> String {
     path
 }
 
-fn limit_field(provider: &Provider) -> LimitField {
+pub(super) fn limit_field(provider: &Provider) -> LimitField {
     let is_newer = match (provider.dialect, provider.wire.api_version.as_deref()) {
         (Dialect::AzureOpenai, Some(version)) => version >= AZURE_VERSION_OF_NEW_LIMIT,
         (Dialect::AzureOpenai, None) => true,
@@ -235,11 +235,6 @@ struct GenerationConfig {
 struct Message<'a> {
     role: &'static str,
     content: &'a str,
-}
-
-/// What a limit on the answer's tokens is called in OpenAI's dialect.
-pub(super) fn limit_name(provider: &Provider) -> &'static str {
-    if is_openai(&provider.base_url) { "max_completion_tokens" } else { "max_tokens" }
 }
 
 fn is_openai(base_url: &str) -> bool {

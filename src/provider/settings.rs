@@ -151,6 +151,16 @@ pub enum LimitField {
     MaxCompletionTokens,
 }
 
+impl LimitField {
+    /// The field's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
 /// A provider that can be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provider {

@@ -180,7 +180,7 @@ async fn whole(
     }
     let observed = observer.finish();
     let answer = translate::answer(told.direction, &bytes, told.now);
-    let Some(answer) = answer.filter(|_| failure.is_none()) else {
+    let Some(answer) = answer.ok().filter(|_| failure.is_none()) else {
         let error_type = match observed.error_type {
             ErrorType::None => ErrorType::SchemaMismatch,
             other => other,
@@ -189,7 +189,7 @@ async fn whole(
         return Err(Box::new(Failed { observed, answer: None }));
     };
     head.headers.remove(header::CONTENT_LENGTH);
-    judged(head, VecDeque::from([Bytes::from(answer)]), None, observed, true)
+    judged(head, VecDeque::from([Bytes::from(answer.body)]), None, observed, true)
 }
 
 /// An answer about which everything is known: good enough to pass on, or a failure.
@@ -252,7 +252,7 @@ async fn refused(
         head.status = StatusCode::from_u16(status).unwrap_or(head.status);
         head.headers.remove(header::CONTENT_LENGTH);
         head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        (first, rest) = (VecDeque::from([Bytes::from(said)]), None);
+        (first, rest) = (VecDeque::from([Bytes::from(said.body)]), None);
     }
     let answer = Answer { head, first, rest, watch, told: None };
     Box::new(Failed { observed, answer: Some(answer) })

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::intake::Order;
 use super::lane::Lane;
 use crate::clock::Clock;
-use crate::provider::translate::{self, Direction, Stream};
+use crate::provider::translate::{self, Direction, Names, Stream};
 use crate::routing::{Refusal, Surface, Way, way};
 use crate::telemetry::Telemetry;
 
@@ -58,8 +58,9 @@ pub(super) fn prepare(
     };
     let strictness = order.desk.route.strictness;
     let provider = &target.provider;
-    let said = translate::request(direction, &order.body, provider, model, strictness)?;
-    telemetry.parameters_left_out(direction, &said.left_out);
+    let names = Names::of(provider, model);
+    let said = translate::request(direction, &order.body, names, strictness)?;
+    telemetry.parameters_lost(direction, &said.lost);
     let asked: Value = serde_json::from_slice(&order.body).unwrap_or_default();
     let told = Told {
         direction,

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::probe::{Anomaly, Budget, LimitKind, SkipReason, Target};
-use crate::provider::translate::{Direction, Untranslated};
+use crate::provider::translate::{Direction, Loss};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 use crate::routing::{
     self, Arm, Check, Measure, Pairing, Refusal, Settings, Surface, Uncopied, Verdict,
@@ -189,7 +189,7 @@ families! {
     ROUTER_COST = process("bellwether_router_cost_usd_total", Counter, ["route", "arm"], "What requests cost, by the configured prices.");
     ROUTER_UNPRICED = process("bellwether_router_unpriced_total", Counter, ["route", "arm"], "Requests whose cost is unknown: no price, or no usage.");
     ROUTER_REFUSED = process("bellwether_router_refused_total", Counter, ["reason"], "Requests that the router itself refused or could not pass on.");
-    ROUTER_LEFT_OUT = process("bellwether_router_translation_dropped_params_total", Counter, ["direction", "param"], "Parameters that were left out, as the provider of the other dialect has no words for them.");
+    ROUTER_LEFT_OUT = process("bellwether_router_translation_dropped_params_total", Counter, ["direction", "param"], "Requests in which a parameter was left out or changed, as the provider of the other dialect has no words for it.");
     ROUTER_UNTOLD = process("bellwether_router_translation_errors_total", Counter, ["direction"], "Answers that could not be told in the client's words.");
     ROUTER_WEIGHT = process("bellwether_router_weight_ratio", Gauge, ["route", "arm"], "The share of an arm in the requests of its route.");
     ROUTER_TABLE_VERSION = process("bellwether_router_table_version", Gauge, [], "The version of the routing table; it only grows.");
@@ -296,7 +296,8 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.
     // The router by itself: refusals, translations, the table's version, lost evidence, failures to store.
-    let told = Direction::ALL.len() * (Untranslated::PARAMETERS.len() + 1);
+    let told = Direction::ALL.map(|direction| Loss::parameters(direction).count() + 1);
+    let told: usize = told.into_iter().sum();
     let router = Refusal::REASONS.len() + 3 + told;
     let process =
         ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3 + router;

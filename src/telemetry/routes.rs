@@ -15,7 +15,7 @@ use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
 use super::probes::{Ladders, TOKEN_TYPES};
 use super::recorder::Telemetry;
 use crate::model::RouteId;
-use crate::provider::translate::{Direction, Untranslated};
+use crate::provider::translate::{Direction, Loss, Lost};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 use crate::routing::{Arm, Refusal, Served, Settings, Surface, Table};
 
@@ -148,10 +148,10 @@ impl Routes {
         for reason in Refusal::REASONS {
             routes.refused.with_label_values(&[reason]);
         }
-        for direction in Direction::ALL.map(Direction::as_str) {
-            routes.untold.with_label_values(&[direction]);
-            for parameter in Untranslated::PARAMETERS {
-                routes.left_out.with_label_values(&[direction, parameter]);
+        for direction in Direction::ALL {
+            routes.untold.with_label_values(&[direction.as_str()]);
+            for parameter in Loss::parameters(direction) {
+                routes.left_out.with_label_values(&[direction.as_str(), parameter]);
             }
         }
         routes
@@ -438,11 +438,12 @@ impl Telemetry {
         self.routes.refused.with_label_values(&[refusal.as_str()]).inc();
     }
 
-    /// Parameters were left out of a request that was told to a provider of another dialect; each is
-    /// one of [`Untranslated::PARAMETERS`].
-    pub fn parameters_left_out(&self, direction: Direction, parameters: &[&str]) {
-        for parameter in parameters {
-            self.routes.left_out.with_label_values(&[direction.as_str(), parameter]).inc();
+    /// This was left out of a request, or changed in it, as it was told to a provider of another
+    /// dialect.
+    pub fn parameters_lost(&self, direction: Direction, lost: &[Lost]) {
+        let names: BTreeSet<&str> = lost.iter().map(|lost| lost.loss.name).collect();
+        for name in names {
+            self.routes.left_out.with_label_values(&[direction.as_str(), name]).inc();
         }
     }
 

@@ -12,6 +12,7 @@ mod accounting;
 mod api;
 mod climb;
 mod commands;
+mod convert;
 mod crash;
 mod disk;
 mod exposition;

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::Direction;
+use super::ledger::{At, Ledger};
+use super::losses::Within;
+use super::{Direction, Translated};
 
 /// The status that stands for another on the other side: 529 is Anthropic's alone.
 pub fn status(direction: Direction, status: u16, body: &[u8]) -> u16 {
@@ -14,14 +16,27 @@ pub fn status(direction: Direction, status: u16, body: &[u8]) -> u16 {
     }
 }
 
-/// An error's body. What is no error of its interface is told as one that says no more.
-pub fn refusal(direction: Direction, status: u16, body: &[u8]) -> Vec<u8> {
+/// Tells an error's body, that came with this status, to a client of the other dialect.
+///
+/// What is no error of its interface is told as one that says no more, so there is always something to
+/// answer. What is not told is named in [`Translated::lost`].
+pub fn refusal(direction: Direction, status: u16, body: &[u8]) -> Translated {
     let body = read(body);
+    let mut ledger = Ledger::of_reply(direction, Within::Error);
+    let error = At::Top.field("error");
     let translated = match direction {
-        Direction::ToMessages => of_messages(&body["error"]),
-        Direction::ToChat => of_chat(status, &body["error"], &body["request_id"]),
+        Direction::ToMessages => {
+            ledger.unread(&body, &["type", "error"], &At::Top);
+            ledger.unread(&body["error"], &["type", "message"], &error);
+            of_messages(&body["error"])
+        }
+        Direction::ToChat => {
+            ledger.unread(&body, &["error", "request_id"], &At::Top);
+            ledger.unread(&body["error"], &["message"], &error);
+            of_chat(status, &body["error"], &body["request_id"])
+        }
     };
-    translated.to_string().into_bytes()
+    Translated::new(&translated, ledger)
 }
 
 fn read(body: &[u8]) -> Value {

@@ -7,10 +7,24 @@ use serde_json::{Value, json};
 
 use super::super::sse::{Decoder, Frame};
 use super::Direction;
+use super::answer::{unread_usage_of_chat, unread_usage_of_messages};
+use super::ledger::{At, Ledger, Lost};
+use super::losses::Within;
 use super::refusal;
-use super::words::{finish_reason, stop_reason, usage_of_chat, usage_of_messages};
+use super::words::{finish_reason, said, stop_reason, usage_of_chat, usage_of_messages};
 
-/// A stream under way.
+/// A streamed answer under way: server-sent events in, those of the client's dialect out.
+///
+/// Bytes may be cut anywhere; [`Stream::feed`] tells each event as soon as it is whole.
+///
+/// ```
+/// use bellwether::provider::translate::{Direction, Stream};
+///
+/// let mut stream = Stream::new(Direction::ToMessages, false, 0);
+/// let told = stream.feed(b"event: ping\ndata: {\"type\":\"ping\"}\n\n");
+/// assert_eq!(told, b": ping\n\n");
+/// assert!(stream.end().is_empty() && !stream.has_ended(), "its end never came");
+/// ```
 #[derive(Debug)]
 pub struct Stream {
     decoder: Decoder,
@@ -35,9 +49,19 @@ impl Stream {
                 wants_usage,
                 usage: json!({}),
                 calls: 0,
+                is_call: false,
                 is_over: false,
+                ledger: Ledger::of_reply(direction, Within::Answer),
             })),
-            Direction::ToChat => Teller::Messages(Box::default()),
+            Direction::ToChat => Teller::Messages(Box::new(ForMessages {
+                has_begun: false,
+                blocks: 0,
+                open: None,
+                finish: None,
+                usage: Value::Null,
+                is_over: false,
+                ledger: Ledger::of_reply(direction, Within::Answer),
+            })),
         };
         Self { decoder: Decoder::default(), teller }
     }
@@ -60,6 +84,22 @@ impl Stream {
             teller.finish(&mut told);
         }
         told
+    }
+
+    /// Whether its end was told, be it by an error. Known for good after [`Stream::end`].
+    pub fn has_ended(&self) -> bool {
+        match &self.teller {
+            Teller::Chat(teller) => teller.is_over,
+            Teller::Messages(teller) => teller.is_over,
+        }
+    }
+
+    /// What was left out or changed so far.
+    pub fn lost(&self) -> &[Lost] {
+        match &self.teller {
+            Teller::Chat(teller) => teller.ledger.lost(),
+            Teller::Messages(teller) => teller.ledger.lost(),
+        }
     }
 }
 
@@ -94,7 +134,10 @@ struct ForChat {
     usage: Value,
     /// How many tools were called so far.
     calls: u64,
+    /// Whether the block that is being told is the call of a tool of the client's.
+    is_call: bool,
     is_over: bool,
+    ledger: Ledger,
 }
 
 impl ForChat {
@@ -106,25 +149,24 @@ impl ForChat {
             "message_start" => {
                 let message = &event["message"];
                 (self.id, self.model) = (message["id"].clone(), message["model"].clone());
+                const TOLD: [&str; 7] =
+                    ["id", "type", "role", "model", "content", "stop_reason", "usage"];
+                self.ledger.unread(message, &TOLD, &At::Top.field("message"));
                 self.merge(&message["usage"]);
                 self.tell(&json!({"role": "assistant", "content": ""}), &Value::Null, told);
             }
-            "content_block_start" if event["content_block"]["type"] == "tool_use" => {
-                let block = &event["content_block"];
-                let call = json!({
-                    "index": self.calls,
-                    "id": block["id"],
-                    "type": "function",
-                    "function": {"name": block["name"], "arguments": ""},
-                });
-                self.calls += 1;
-                self.tell(&json!({"tool_calls": [call]}), &Value::Null, told);
-            }
+            "content_block_start" => self.block(&event["content_block"], told),
             "content_block_delta" => self.delta(&event["delta"], told),
+            "content_block_stop" => self.is_call = false,
             "message_delta" => {
                 self.merge(&event["usage"]);
-                let reason = event["delta"]["stop_reason"].as_str();
-                self.tell(&json!({}), &finish_reason(reason), told);
+                let delta = At::Top.field("delta");
+                let reason = finish_reason(event["delta"]["stop_reason"].as_str());
+                if reason.is_some_and(|reason| !reason.is_exact) {
+                    self.ledger.lose("stop_reason", &delta.field("stop_reason"));
+                }
+                self.ledger.unread(&event["delta"], &["stop_reason"], &delta);
+                self.tell(&json!({}), &said(reason), told);
             }
             "message_stop" => {
                 if self.wants_usage {
@@ -140,7 +182,41 @@ impl ForChat {
                 self.is_over = true;
             }
             "ping" => told.extend_from_slice(b": ping\n\n"),
-            _ => {}
+            other => self.ledger.lose("other_fields", &At::Top.field(other)),
+        }
+    }
+
+    /// A block begins.
+    fn block(&mut self, block: &Value, told: &mut Vec<u8>) {
+        let at = At::Top.field("content_block");
+        self.is_call = block["type"] == "tool_use";
+        let some = |name: &str| block[name].as_str().filter(|text| !text.is_empty());
+        match block["type"].as_str() {
+            Some("tool_use") => {
+                let call = json!({
+                    "index": self.calls,
+                    "id": block["id"],
+                    "type": "function",
+                    "function": {"name": block["name"], "arguments": ""},
+                });
+                self.calls += 1;
+                self.ledger.unread(block, &["type", "id", "name", "input"], &at);
+                self.tell(&json!({"tool_calls": [call]}), &Value::Null, told);
+            }
+            Some("text") => {
+                self.ledger.unread(block, &["type", "text"], &at);
+                if let Some(text) = some("text") {
+                    self.tell(&json!({"content": text}), &Value::Null, told);
+                }
+            }
+            Some("thinking") => {
+                self.ledger.unread(block, &["type", "thinking"], &at);
+                if let Some(text) = some("thinking") {
+                    self.tell(&json!({"reasoning_content": text}), &Value::Null, told);
+                }
+            }
+            Some("redacted_thinking") => self.ledger.lose("redacted_thinking", &at),
+            _ => self.ledger.lose("other_blocks", &at),
         }
     }
 
@@ -148,18 +224,27 @@ impl ForChat {
         let translated = match delta["type"].as_str() {
             Some("text_delta") => json!({"content": delta["text"]}),
             Some("thinking_delta") => json!({"reasoning_content": delta["thinking"]}),
-            Some("input_json_delta") => {
+            // What Anthropic's own tools are asked is nobody's call.
+            Some("input_json_delta") if self.is_call => {
                 let function = json!({"arguments": delta["partial_json"]});
                 let index = self.calls.saturating_sub(1);
                 json!({"tool_calls": [{"index": index, "function": function}]})
             }
-            _ => return,
+            Some("input_json_delta") => return,
+            Some("signature_delta") => {
+                return self.ledger.lose("signature", &At::Top.field("delta"));
+            }
+            Some("citations_delta") => {
+                return self.ledger.lose("citations", &At::Top.field("delta"));
+            }
+            _ => return self.ledger.lose("other_fields", &At::Top.field("delta")),
         };
         self.tell(&translated, &Value::Null, told);
     }
 
     /// Later counts stand for earlier ones: they are cumulative.
     fn merge(&mut self, usage: &Value) {
+        unread_usage_of_messages(usage, &At::Top.field("usage"), &mut self.ledger);
         for (name, count) in usage.as_object().into_iter().flatten() {
             if !count.is_null() {
                 self.usage[name] = count.clone();
@@ -188,7 +273,7 @@ impl ForChat {
 }
 
 /// Tells OpenAI's chunks as events of Anthropic's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ForMessages {
     has_begun: bool,
     /// Blocks that were begun.
@@ -197,6 +282,7 @@ struct ForMessages {
     finish: Option<String>,
     usage: Value,
     is_over: bool,
+    ledger: Ledger,
 }
 
 /// The block that is being told.
@@ -226,10 +312,25 @@ impl ForMessages {
         }
         if !chunk["usage"].is_null() {
             self.usage = chunk["usage"].clone();
+            unread_usage_of_chat(&self.usage, &At::Top.field("usage"), &mut self.ledger);
         }
+        const TOLD: [&str; 6] = ["id", "object", "model", "choices", "usage", "obfuscation"];
+        self.ledger.unread(chunk, &TOLD, &At::Top);
         // One choice is all that this side has words for.
-        let choice = &chunk["choices"][0];
+        for choice in chunk["choices"].as_array().into_iter().flatten() {
+            match choice["index"].as_u64() {
+                None | Some(0) => self.choice(choice, told),
+                Some(_) => self.ledger.lose("choices", &At::Top.field("choices").item(1)),
+            }
+        }
+    }
+
+    fn choice(&mut self, choice: &Value, told: &mut Vec<u8>) {
         let delta = &choice["delta"];
+        let (choices, inside) = (At::Top.field("choices"), At::Field(&At::Top, "delta"));
+        self.ledger.unread(choice, &["index", "delta", "finish_reason"], &choices.item(0));
+        const TOLD: [&str; 5] = ["role", "content", "refusal", "reasoning_content", "tool_calls"];
+        self.ledger.unread(delta, &TOLD, &inside);
         let said = |name: &str| delta[name].as_str().filter(|text| !text.is_empty());
         if let Some(text) = said("reasoning_content") {
             self.open(Open::Thinking, &json!({"type": "thinking", "thinking": ""}), told);
@@ -319,7 +420,11 @@ impl ForMessages {
     fn finish(&mut self, told: &mut Vec<u8>) {
         let Some(reason) = self.finish.take().filter(|_| !self.is_over) else { return };
         self.close(told);
-        let delta = json!({"stop_reason": stop_reason(Some(&reason)), "stop_sequence": null});
+        let stop = stop_reason(Some(&reason));
+        if stop.is_some_and(|stop| !stop.is_exact) {
+            self.ledger.lose("finish_reason", &At::Top.field("finish_reason"));
+        }
+        let delta = json!({"stop_reason": said(stop), "stop_sequence": null});
         let usage = usage_of_messages(&self.usage);
         let end = json!({"type": "message_delta", "delta": delta, "usage": usage});
         event("message_delta", &end, told);

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{Auth, Dialect, Provider};
+use super::super::{Auth, Dialect, LimitField, Provider};
 use super::*;
 use crate::model::{HttpSettings, ProviderId};
+
+mod losses;
 
 fn provider(base_url: &str) -> Provider {
     Provider {
@@ -23,15 +25,17 @@ fn provider(base_url: &str) -> Provider {
 }
 
 fn asked(direction: Direction, body: &Value, strictness: Strictness) -> Result<Translated, String> {
-    let provider = provider("https://relay.example");
-    let translated =
-        request(direction, body.to_string().as_bytes(), &provider, "their-name", strictness);
+    let names = Names { model: Some("their-name"), limit: LimitField::MaxTokens };
+    let translated = request(direction, body.to_string().as_bytes(), names, strictness);
     translated.map_err(|error| error.to_string())
+}
+
+fn names(lost: &[Lost]) -> Vec<&'static str> {
+    lost.iter().map(|lost| lost.loss.name).collect()
 }
 
 fn strict(direction: Direction, body: &Value) -> Value {
     let translated = asked(direction, body, Strictness::Strict).unwrap();
-    assert!(translated.left_out.is_empty());
     serde_json::from_slice(&translated.body).unwrap()
 }
 
@@ -97,7 +101,9 @@ fn a_request_of_openai_is_told_to_anthropic() {
         "tools": [{"name": "weather", "description": "d", "input_schema": {"type": "object"}}],
         "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
     });
-    assert_eq!(strict(Direction::ToMessages, &body), expected);
+    let told = asked(Direction::ToMessages, &body, Strictness::Strict).unwrap();
+    assert_eq!(told.lost, []);
+    assert_eq!(serde_json::from_slice::<Value>(&told.body).unwrap(), expected);
     let least = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     // Anthropic takes nothing without a limit.
     assert_eq!(strict(Direction::ToMessages, &least)["max_tokens"], 4096);
@@ -158,18 +164,22 @@ fn a_request_of_anthropic_is_told_to_openai() {
         "parallel_tool_calls": false,
     });
     assert_eq!(strict(Direction::ToChat, &body), expected);
-    // OpenAI itself calls the limit otherwise.
+    // OpenAI itself calls the limit otherwise, and so does whoever is configured to.
     let least = json!({"max_tokens": 5, "messages": []}).to_string();
-    let openai = provider("https://api.openai.com");
-    let told = request(Direction::ToChat, least.as_bytes(), &openai, "m", Strictness::Strict);
-    let told: Value = serde_json::from_slice(&told.unwrap().body).unwrap();
-    assert_eq!(told["max_completion_tokens"], 5);
+    let mut relay = provider("https://relay.example");
+    relay.wire.limit = Some(LimitField::MaxCompletionTokens);
+    for provider in [provider("https://api.openai.com"), relay] {
+        let names = Names::of(&provider, "m");
+        let told = request(Direction::ToChat, least.as_bytes(), names, Strictness::Strict);
+        let told: Value = serde_json::from_slice(&told.unwrap().body).unwrap();
+        assert_eq!(told["max_completion_tokens"], 5);
+    }
 }
 
 #[test]
 fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
     let chat = |name: &str, value: Value| {
-        let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
+        let mut body = json!({"max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]});
         body[name] = value;
         (Direction::ToMessages, body, name.to_owned())
     };
@@ -194,12 +204,13 @@ fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
         let refused = asked(direction, &body, Strictness::Strict).unwrap_err();
         assert!(refused.contains(&format!("parameter `{name}`")), "{refused}");
         let told = asked(direction, &body, Strictness::Lenient).unwrap();
-        assert_eq!(told.left_out, [name.as_str()]);
+        assert_eq!(names(&told.lost), [name.as_str()]);
         let told: Value = serde_json::from_slice(&told.body).unwrap();
         assert!(name == "temperature" || told.get(&name).is_none(), "{told}");
     }
     let (direction, body, _) = chat("invented", json!(1));
-    assert_eq!(asked(direction, &body, Strictness::Lenient).unwrap().left_out, ["other"]);
+    let told = asked(direction, &body, Strictness::Lenient).unwrap();
+    assert_eq!((names(&told.lost), told.lost[0].at.as_str()), (vec!["other"], "invented"));
     let (direction, body, _) = chat("seed", Value::Null);
     assert!(asked(direction, &body, Strictness::Strict).is_ok(), "nothing is asked for");
 }
@@ -216,7 +227,8 @@ fn a_part_whose_loss_would_change_the_question_is_refused_always() {
 }
 
 fn answered(direction: Direction, body: &Value) -> Value {
-    serde_json::from_slice(&answer(direction, body.to_string().as_bytes(), 7).unwrap()).unwrap()
+    let told = answer(direction, body.to_string().as_bytes(), 7).unwrap();
+    serde_json::from_slice(&told.body).unwrap()
 }
 
 #[test]
@@ -233,7 +245,7 @@ fn whole_answers_are_told() {
                 "refusal": null, "tool_calls": [{"id": "t1", "type": "function",
                     "function": {"name": "f", "arguments": "{\"a\":1}"}}]}}],
         "usage": {"prompt_tokens": 12, "completion_tokens": 6, "total_tokens": 18,
-            "prompt_tokens_details": {"cached_tokens": 5}}});
+            "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 4}}});
     assert_eq!(answered(Direction::ToMessages, &said), expected);
 
     let said = json!({"id": "c1", "object": "chat.completion", "model": "gpt",
@@ -241,14 +253,15 @@ fn whole_answers_are_told() {
             "content": null, "tool_calls": [{"id": "t1", "type": "function",
                 "function": {"name": "f", "arguments": "{\"a\":1}"}}]}}],
         "usage": {"prompt_tokens": 12, "completion_tokens": 6, "total_tokens": 18,
-            "prompt_tokens_details": {"cached_tokens": 5}}});
+            "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 3}}});
     let expected = json!({"id": "c1", "type": "message", "role": "assistant", "model": "gpt",
         "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}],
         "stop_reason": "tool_use", "stop_sequence": null,
-        "usage": {"input_tokens": 7, "cache_read_input_tokens": 5,
-            "cache_creation_input_tokens": 0, "output_tokens": 6}});
+        "usage": {"input_tokens": 4, "cache_read_input_tokens": 5,
+            "cache_creation_input_tokens": 3, "output_tokens": 6}});
     assert_eq!(answered(Direction::ToChat, &said), expected);
-    assert_eq!(answer(Direction::ToChat, b"<html>", 7), None);
+    let error = answer(Direction::ToChat, b"<html>", 7).unwrap_err().to_string();
+    assert_eq!(error, "the body is not JSON: expected value at line 1 column 1");
 }
 
 #[test]
@@ -287,7 +300,7 @@ fn errors_keep_what_they_say() {
     let told = |direction, status, body: &Value| -> (u16, Value) {
         let body = body.to_string();
         let told = refusal(direction, status, body.as_bytes());
-        let told = serde_json::from_slice(&told).unwrap();
+        let told = serde_json::from_slice(&told.body).unwrap();
         (super::status(direction, status, body.as_bytes()), told)
     };
     let anthropic = |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "m"}});
@@ -491,8 +504,8 @@ proptest! {
             stream.end();
             drop(answer(direction, &bytes, 0));
             drop(refusal(direction, 500, &bytes));
-            let provider = provider("https://a.example");
-            drop(request(direction, &bytes, &provider, "m", Strictness::Lenient));
+            let names = Names { model: None, limit: LimitField::MaxTokens };
+            drop(request(direction, &bytes, names, Strictness::Lenient));
         }
     }
 }

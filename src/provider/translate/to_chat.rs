@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::to_messages::kind;
-use super::words::{LeftOut, Untranslatable, copy, others_refused};
+use super::super::LimitField;
+use super::ledger::{At, Ledger};
+use super::to_messages::{kind, part};
+use super::words::{Untranslatable, copy};
 
-const KNOWN: [&str; 12] = [
+const TOLD: [&str; 13] = [
     "model",
     "messages",
     "system",
@@ -19,17 +21,19 @@ const KNOWN: [&str; 12] = [
     "metadata",
     // Where its value is `disabled`.
     "thinking",
+    // A hint, which changes the price and not the answer.
+    "cache_control",
 ];
 
 pub(super) fn request(
     body: &Map<String, Value>,
     model: &str,
-    limit: &str,
-    left_out: &mut LeftOut,
+    limit: LimitField,
+    ledger: &mut Ledger,
 ) -> Result<Value, Untranslatable> {
-    others_refused(body, &KNOWN, left_out)?;
-    let mut translated = json!({"model": model, "messages": messages(body)?});
-    copy(body, "max_tokens", &mut translated, limit);
+    ledger.unread_parameters(body, &TOLD)?;
+    let mut translated = json!({"model": model, "messages": messages(body, ledger)?});
+    copy(body, "max_tokens", &mut translated, limit.as_str());
     copy(body, "stop_sequences", &mut translated, "stop");
     copy(body, "temperature", &mut translated, "temperature");
     copy(body, "top_p", &mut translated, "top_p");
@@ -38,74 +42,103 @@ pub(super) fn request(
         // Anthropic's clients count on it, and nobody sends it unasked here.
         translated["stream_options"] = json!({"include_usage": true});
     }
-    if let Some(user) = body.get("metadata").and_then(|metadata| metadata["user_id"].as_str()) {
-        translated["user"] = json!(user);
+    if let Some(metadata) = body.get("metadata") {
+        if let Some(user) = metadata["user_id"].as_str() {
+            translated["user"] = json!(user);
+        }
+        ledger.unread(metadata, &["user_id"], &At::Top.field("metadata"));
     }
     let thinking = body.get("thinking").map(|thinking| &thinking["type"]);
     if thinking.is_some_and(|kind| !kind.is_null() && kind != "disabled") {
-        left_out.parameter("thinking")?;
+        ledger.parameter("thinking")?;
     }
-    tools(body, &mut translated)?;
+    if body.get("cache_control").is_some_and(|hint| !hint.is_null()) {
+        ledger.lose("cache_control", &At::Top.field("cache_control"));
+    }
+    tools(body, &mut translated, ledger)?;
     Ok(translated)
 }
 
-fn messages(body: &Map<String, Value>) -> Result<Vec<Value>, Untranslatable> {
-    let wrong = || Untranslatable::Field("messages");
-    let said = body.get("messages").and_then(Value::as_array).ok_or_else(wrong)?;
+fn wrong(at: &At<'_>) -> Untranslatable {
+    Untranslatable::Field(at.to_string())
+}
+
+fn word<'a>(object: &'a Value, name: &str, at: &At<'_>) -> Result<&'a str, Untranslatable> {
+    object[name].as_str().ok_or_else(|| wrong(&at.field(name)))
+}
+
+fn messages(body: &Map<String, Value>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
+    let all = At::Top.field("messages");
+    let said = body.get("messages").and_then(Value::as_array).ok_or_else(|| wrong(&all))?;
     let mut messages = Vec::new();
     if let Some(system) = body.get("system").filter(|system| !system.is_null()) {
-        messages.push(json!({"role": "system", "content": text(system)?}));
+        let text = text(system, &At::Top.field("system"), ledger)?;
+        messages.push(json!({"role": "system", "content": text}));
     }
-    for message in said {
-        let content = &message["content"];
-        match message["role"].as_str().ok_or_else(wrong)? {
-            "user" => user(content, &mut messages)?,
-            "assistant" => messages.push(assistant(content)?),
-            other => return Err(Untranslatable::Part(other.chars().take(64).collect())),
+    for (index, message) in said.iter().enumerate() {
+        let at = all.item(index);
+        let (content, inside) = (&message["content"], at.field("content"));
+        match word(message, "role", &at)? {
+            "user" => user(content, &inside, &mut messages, ledger)?,
+            "assistant" => messages.push(assistant(content, &inside, ledger)?),
+            other => return Err(part(other, &at)),
         }
+        ledger.unread(message, &["role", "content"], &at);
     }
     Ok(messages)
 }
 
 /// The text of what is nothing but text.
-fn text(content: &Value) -> Result<String, Untranslatable> {
+fn text(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<String, Untranslatable> {
     match content {
         Value::String(text) => Ok(text.clone()),
         Value::Null => Ok(String::new()),
         Value::Array(blocks) => {
-            let texts = blocks.iter().map(|block| match block["type"].as_str() {
-                Some("text") => Ok(block["text"].as_str().unwrap_or_default()),
-                _ => Err(Untranslatable::Part(kind(block))),
-            });
-            Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+            let mut texts = Vec::with_capacity(blocks.len());
+            for (index, block) in blocks.iter().enumerate() {
+                let at = at.item(index);
+                if block["type"] != "text" {
+                    return Err(part(&kind(block), &at));
+                }
+                texts.push(word(block, "text", &at)?);
+                ledger.unread(block, &["type", "text"], &at);
+            }
+            Ok(texts.join("\n"))
         }
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            Err(Untranslatable::Field("content"))
-        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(wrong(at)),
     }
 }
 
 /// What a user says: results of tools are messages of their own there, and come first.
-fn user(content: &Value, messages: &mut Vec<Value>) -> Result<(), Untranslatable> {
+fn user(
+    content: &Value,
+    at: &At<'_>,
+    messages: &mut Vec<Value>,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
     let Value::Array(blocks) = content else {
-        messages.push(json!({"role": "user", "content": text(content)?}));
+        messages.push(json!({"role": "user", "content": text(content, at, ledger)?}));
         return Ok(());
     };
     let mut parts = Vec::new();
-    for block in blocks {
+    for (index, block) in blocks.iter().enumerate() {
+        let at = at.item(index);
         match block["type"].as_str() {
             Some("text") => {
-                let text = block["text"].as_str().ok_or(Untranslatable::Field("text"))?;
-                parts.push(json!({"type": "text", "text": text}));
+                parts.push(json!({"type": "text", "text": word(block, "text", &at)?}));
+                ledger.unread(block, &["type", "text"], &at);
             }
-            Some("image") => parts.push(image(&block["source"])?),
+            Some("image") => {
+                parts.push(image(&block["source"], &at.field("source"), ledger)?);
+                ledger.unread(block, &["type", "source"], &at);
+            }
             Some("tool_result") => {
-                let id = block["tool_use_id"].as_str();
-                let id = id.ok_or(Untranslatable::Field("tool_use_id"))?;
-                let result = text(&block["content"])?;
+                let id = word(block, "tool_use_id", &at)?;
+                let result = text(&block["content"], &at.field("content"), ledger)?;
                 messages.push(json!({"role": "tool", "tool_call_id": id, "content": result}));
+                ledger.unread(block, &["type", "tool_use_id", "content"], &at);
             }
-            _ => return Err(Untranslatable::Part(kind(block))),
+            _ => return Err(part(&kind(block), &at)),
         }
     }
     if !parts.is_empty() {
@@ -114,39 +147,41 @@ fn user(content: &Value, messages: &mut Vec<Value>) -> Result<(), Untranslatable
     Ok(())
 }
 
-fn image(source: &Value) -> Result<Value, Untranslatable> {
-    let field = |name: &'static str| source[name].as_str().ok_or(Untranslatable::Field("source"));
-    let url = match source["type"].as_str() {
-        Some("base64") => format!("data:{};base64,{}", field("media_type")?, field("data")?),
-        Some("url") => field("url")?.to_owned(),
-        _ => return Err(Untranslatable::Part(kind(source))),
+fn image(source: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Value, Untranslatable> {
+    let (url, told): (String, &[&str]) = match source["type"].as_str() {
+        Some("base64") => {
+            let (media, data) = (word(source, "media_type", at)?, word(source, "data", at)?);
+            (format!("data:{media};base64,{data}"), &["type", "media_type", "data"])
+        }
+        Some("url") => (word(source, "url", at)?.to_owned(), &["type", "url"]),
+        _ => return Err(part(&kind(source), at)),
     };
+    ledger.unread(source, told, at);
     Ok(json!({"type": "image_url", "image_url": {"url": url}}))
 }
 
 /// What the model said. Its thinking is left behind: it is signed for Anthropic alone.
-fn assistant(content: &Value) -> Result<Value, Untranslatable> {
+fn assistant(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Value, Untranslatable> {
     let Value::Array(blocks) = content else {
-        return Ok(json!({"role": "assistant", "content": text(content)?}));
+        return Ok(json!({"role": "assistant", "content": text(content, at, ledger)?}));
     };
     let (mut said, mut calls) = (String::new(), Vec::new());
-    for block in blocks {
+    for (index, block) in blocks.iter().enumerate() {
+        let at = at.item(index);
         match block["type"].as_str() {
-            Some("text") => said.push_str(block["text"].as_str().unwrap_or_default()),
-            Some("thinking" | "redacted_thinking") => {}
-            Some("tool_use") => {
-                let wrong = || Untranslatable::Field("tool_use");
-                let arguments = block["input"].to_string();
-                calls.push(json!({
-                    "id": block["id"].as_str().ok_or_else(wrong)?,
-                    "type": "function",
-                    "function": {
-                        "name": block["name"].as_str().ok_or_else(wrong)?,
-                        "arguments": arguments,
-                    },
-                }));
+            Some("text") => {
+                said.push_str(word(block, "text", &at)?);
+                ledger.unread(block, &["type", "text"], &at);
             }
-            _ => return Err(Untranslatable::Part(kind(block))),
+            Some("thinking" | "redacted_thinking") => ledger.lose("thinking_blocks", &at),
+            Some("tool_use") => {
+                let arguments = block["input"].to_string();
+                let (id, name) = (word(block, "id", &at)?, word(block, "name", &at)?);
+                let function = json!({"name": name, "arguments": arguments});
+                calls.push(json!({"id": id, "type": "function", "function": function}));
+                ledger.unread(block, &["type", "id", "name", "input"], &at);
+            }
+            _ => return Err(part(&kind(block), &at)),
         }
     }
     let content = if said.is_empty() { Value::Null } else { json!(said) };
@@ -157,21 +192,28 @@ fn assistant(content: &Value) -> Result<Value, Untranslatable> {
     Ok(message)
 }
 
-fn tools(body: &Map<String, Value>, translated: &mut Value) -> Result<(), Untranslatable> {
+fn tools(
+    body: &Map<String, Value>,
+    translated: &mut Value,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
+    let all = At::Top.field("tools");
     let tools = body.get("tools").and_then(Value::as_array);
-    let functions = tools.into_iter().flatten().map(|tool| {
+    let mut functions = Vec::new();
+    for (index, tool) in tools.into_iter().flatten().enumerate() {
+        let at = all.item(index);
         // What the provider runs by itself has no counterpart.
         if !matches!(tool["type"].as_str(), None | Some("custom")) {
-            return Err(Untranslatable::Part(kind(tool)));
+            return Err(part(&kind(tool), &at));
         }
-        let name = tool["name"].as_str().ok_or(Untranslatable::Field("tools"))?;
+        let name = word(tool, "name", &at)?;
         let mut function = json!({"name": name, "parameters": tool["input_schema"]});
         if let Some(description) = tool["description"].as_str() {
             function["description"] = json!(description);
         }
-        Ok(json!({"type": "function", "function": function}))
-    });
-    let functions = functions.collect::<Result<Vec<_>, _>>()?;
+        functions.push(json!({"type": "function", "function": function}));
+        ledger.unread(tool, &["type", "name", "description", "input_schema"], &at);
+    }
     if functions.is_empty() {
         return Ok(());
     }
@@ -179,18 +221,19 @@ fn tools(body: &Map<String, Value>, translated: &mut Value) -> Result<(), Untran
     let Some(choice) = body.get("tool_choice").filter(|choice| !choice.is_null()) else {
         return Ok(());
     };
+    let at = At::Top.field("tool_choice");
     translated["tool_choice"] = match choice["type"].as_str() {
         Some("auto") => json!("auto"),
         Some("any") => json!("required"),
         Some("none") => json!("none"),
         Some("tool") => {
-            let name = choice["name"].as_str().ok_or(Untranslatable::Field("tool_choice"))?;
-            json!({"type": "function", "function": {"name": name}})
+            json!({"type": "function", "function": {"name": word(choice, "name", &at)?}})
         }
-        _ => return Err(Untranslatable::Field("tool_choice")),
+        _ => return Err(wrong(&at)),
     };
     if choice["disable_parallel_tool_use"] == true {
         translated["parallel_tool_calls"] = json!(false);
     }
+    ledger.unread(choice, &["type", "name", "disable_parallel_tool_use"], &at);
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::words::{LeftOut, Untranslatable, copy, others_refused};
+use super::ledger::{At, Ledger};
+use super::words::{Untranslatable, copy};
 
 /// Anthropic asks for a limit always; a client that names none gets a long answer's worth.
 const TOKENS_MAX: u64 = 4096;
 
-const KNOWN: [&str; 15] = [
+const TOLD: [&str; 15] = [
     "model",
     "messages",
     "max_tokens",
@@ -28,12 +29,15 @@ const KNOWN: [&str; 15] = [
 pub(super) fn request(
     body: &Map<String, Value>,
     model: &str,
-    left_out: &mut LeftOut,
+    ledger: &mut Ledger,
 ) -> Result<Value, Untranslatable> {
-    others_refused(body, &KNOWN, left_out)?;
+    ledger.unread_parameters(body, &TOLD)?;
     let limit = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| body.get(name));
     let limit = limit.filter(|limit| !limit.is_null()).cloned();
-    let (system, messages) = messages(body)?;
+    if limit.is_none() {
+        ledger.lose("max_tokens", &At::Top.field("max_tokens"));
+    }
+    let (system, messages) = messages(body, ledger)?;
     let mut translated = json!({
         "model": model,
         "max_tokens": limit.unwrap_or_else(|| json!(TOKENS_MAX)),
@@ -48,12 +52,12 @@ pub(super) fn request(
         None | Some(Value::Null) => {}
         Some(Value::String(stop)) => translated["stop_sequences"] = json!([stop]),
         Some(stops @ Value::Array(_)) => translated["stop_sequences"] = stops.clone(),
-        Some(_) => return Err(Untranslatable::Field("stop")),
+        Some(_) => return Err(wrong(&At::Top.field("stop"))),
     }
     if let Some(temperature) = body.get("temperature").and_then(Value::as_f64) {
         // The scales differ: OpenAI's ends at 2, Anthropic's at 1.
         if temperature > 1.0 {
-            left_out.parameter("temperature")?;
+            ledger.parameter("temperature")?;
         }
         translated["temperature"] = json!(temperature.min(1.0));
     }
@@ -61,39 +65,76 @@ pub(super) fn request(
         translated["metadata"] = json!({"user_id": user});
     }
     if body.get("n").and_then(Value::as_u64).is_some_and(|n| n > 1) {
-        left_out.parameter("n")?;
+        ledger.parameter("n")?;
     }
     let format = body.get("response_format").map(|format| &format["type"]);
     if format.is_some_and(|format| !format.is_null() && format != "text") {
-        left_out.parameter("response_format")?;
+        ledger.parameter("response_format")?;
     }
-    tools(body, &mut translated)?;
+    if let Some(options) = body.get("stream_options") {
+        // Usage is told by Anthropic unasked, and by whoever tells its stream to the client if asked.
+        ledger.unread(options, &["include_usage"], &At::Top.field("stream_options"));
+    }
+    tools(body, &mut translated, ledger)?;
     Ok(translated)
 }
 
+fn wrong(at: &At<'_>) -> Untranslatable {
+    Untranslatable::Field(at.to_string())
+}
+
+fn word<'a>(object: &'a Value, name: &str, at: &At<'_>) -> Result<&'a str, Untranslatable> {
+    object[name].as_str().ok_or_else(|| wrong(&at.field(name)))
+}
+
+/// A part without a counterpart.
+pub(super) fn part(kind: &str, at: &At<'_>) -> Untranslatable {
+    let kind = kind.chars().take(64).collect();
+    Untranslatable::Part { kind, at: at.to_string() }
+}
+
+/// What a part calls itself.
+pub(super) fn kind(part: &Value) -> String {
+    part["type"].as_str().unwrap_or("none").to_owned()
+}
+
 /// What stands at the top on the other side, and the turns.
-fn messages(body: &Map<String, Value>) -> Result<(Vec<String>, Vec<Value>), Untranslatable> {
-    let wrong = || Untranslatable::Field("messages");
-    let said = body.get("messages").and_then(Value::as_array).ok_or_else(wrong)?;
+fn messages(
+    body: &Map<String, Value>,
+    ledger: &mut Ledger,
+) -> Result<(Vec<String>, Vec<Value>), Untranslatable> {
+    let all = At::Top.field("messages");
+    let said = body.get("messages").and_then(Value::as_array).ok_or_else(|| wrong(&all))?;
     let mut system = Vec::new();
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
-    for message in said {
-        let (role, blocks) = match message["role"].as_str().ok_or_else(wrong)? {
+    for (index, message) in said.iter().enumerate() {
+        let at = all.item(index);
+        let (content, inside) = (&message["content"], at.field("content"));
+        let mut told: &[&str] = &["role", "content"];
+        let (role, blocks) = match word(message, "role", &at)? {
             "system" | "developer" => {
-                system.push(text(&message["content"])?);
+                system.push(text(content, &inside, ledger)?);
+                ledger.unread(message, told, &at);
+                if !turns.is_empty() {
+                    ledger.lose("system", &at);
+                }
                 continue;
             }
-            "user" => ("user", parts(&message["content"])?),
-            "assistant" => ("assistant", spoken(message)?),
+            "user" => ("user", parts(content, &inside, ledger)?),
+            "assistant" => {
+                told = &["role", "content", "refusal", "tool_calls"];
+                ("assistant", spoken(message, &at, ledger)?)
+            }
             "tool" => {
-                let id = message["tool_call_id"].as_str();
-                let id = id.ok_or(Untranslatable::Field("tool_call_id"))?;
-                let content = text(&message["content"])?;
+                told = &["role", "content", "tool_call_id"];
+                let id = word(message, "tool_call_id", &at)?;
+                let content = text(content, &inside, ledger)?;
                 let result = json!({"type": "tool_result", "tool_use_id": id, "content": content});
                 ("user", vec![result])
             }
-            other => return Err(Untranslatable::Part(other.chars().take(64).collect())),
+            other => return Err(part(other, &at)),
         };
+        ledger.unread(message, told, &at);
         match turns.last_mut() {
             // Results of several tools belong into one turn.
             Some((last, before)) if *last == role => before.extend(blocks),
@@ -106,42 +147,49 @@ fn messages(body: &Map<String, Value>) -> Result<(Vec<String>, Vec<Value>), Untr
 }
 
 /// The text of a message that is nothing but text.
-fn text(content: &Value) -> Result<String, Untranslatable> {
+fn text(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<String, Untranslatable> {
     match content {
         Value::String(text) => Ok(text.clone()),
         Value::Null => Ok(String::new()),
         Value::Array(parts) => {
-            let texts = parts
-                .iter()
-                .map(|part| part["text"].as_str().ok_or_else(|| Untranslatable::Part(kind(part))));
-            Ok(texts.collect::<Result<Vec<_>, _>>()?.concat())
+            let mut told = String::new();
+            for (index, one) in parts.iter().enumerate() {
+                let at = at.item(index);
+                // A refusal is text that has a name.
+                let name = if one["type"] == "refusal" { "refusal" } else { "text" };
+                told.push_str(one[name].as_str().ok_or_else(|| part(&kind(one), &at))?);
+                ledger.unread(one, &["type", name], &at);
+            }
+            Ok(told)
         }
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            Err(Untranslatable::Field("content"))
-        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(wrong(at)),
     }
 }
 
 /// The blocks of what a user says.
-fn parts(content: &Value) -> Result<Vec<Value>, Untranslatable> {
+fn parts(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
     let Value::Array(parts) = content else {
-        let text = text(content)?;
+        let text = text(content, at, ledger)?;
         return Ok(if text.is_empty() { Vec::new() } else { vec![block(&text)] });
     };
-    parts
-        .iter()
-        .map(|part| match part["type"].as_str() {
+    let mut blocks = Vec::with_capacity(parts.len());
+    for (index, one) in parts.iter().enumerate() {
+        let at = at.item(index);
+        match one["type"].as_str() {
             Some("text") => {
-                let text = part["text"].as_str();
-                text.map(block).ok_or(Untranslatable::Field("text"))
+                blocks.push(block(word(one, "text", &at)?));
+                ledger.unread(one, &["type", "text"], &at);
             }
             Some("image_url") => {
-                let url = part["image_url"]["url"].as_str();
-                Ok(image(url.ok_or(Untranslatable::Field("image_url"))?))
+                let inside = at.field("image_url");
+                blocks.push(image(word(&one["image_url"], "url", &inside)?));
+                ledger.unread(one, &["type", "image_url"], &at);
+                ledger.unread(&one["image_url"], &["url"], &inside);
             }
-            _ => Err(Untranslatable::Part(kind(part))),
-        })
-        .collect()
+            _ => return Err(part(&kind(one), &at)),
+        }
+    }
+    Ok(blocks)
 }
 
 fn block(text: &str) -> Value {
@@ -159,77 +207,96 @@ fn image(url: &str) -> Value {
 }
 
 /// The blocks of what the model said.
-fn spoken(message: &Value) -> Result<Vec<Value>, Untranslatable> {
-    let said = text(&message["content"])?;
+fn spoken(message: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
+    for old in ["function_call", "audio"] {
+        if !message[old].is_null() {
+            return Err(part(old, &at.field(old)));
+        }
+    }
+    let said = text(&message["content"], &at.field("content"), ledger)?;
     let refused = message["refusal"].as_str().unwrap_or_default();
     let texts = [said.as_str(), refused].into_iter().filter(|text| !text.is_empty());
     let mut blocks: Vec<Value> = texts.map(block).collect();
-    for call in message["tool_calls"].as_array().into_iter().flatten() {
-        let wrong = || Untranslatable::Field("tool_calls");
+    let calls = at.field("tool_calls");
+    for (index, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
+        let at = calls.item(index);
         let function = &call["function"];
+        if function.is_null() {
+            return Err(part(&kind(call), &at));
+        }
+        let inside = at.field("function");
         let arguments = function["arguments"].as_str().filter(|text| !text.trim().is_empty());
         let input = arguments.map_or_else(|| Ok(json!({})), serde_json::from_str::<Value>);
         blocks.push(json!({
             "type": "tool_use",
-            "id": call["id"].as_str().ok_or_else(wrong)?,
-            "name": function["name"].as_str().ok_or_else(wrong)?,
-            "input": input.map_err(|_| wrong())?,
+            "id": word(call, "id", &at)?,
+            "name": word(function, "name", &inside)?,
+            "input": input.map_err(|_| wrong(&inside.field("arguments")))?,
         }));
+        // Streams number their calls, and clients send that back.
+        ledger.unread(call, &["id", "type", "function", "index"], &at);
+        ledger.unread(function, &["name", "arguments"], &inside);
     }
     Ok(blocks)
 }
 
-fn tools(body: &Map<String, Value>, translated: &mut Value) -> Result<(), Untranslatable> {
-    let wrong = || Untranslatable::Field("tools");
+fn tools(
+    body: &Map<String, Value>,
+    translated: &mut Value,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
+    let all = At::Top.field("tools");
     let tools = body.get("tools").and_then(Value::as_array);
-    let translated_tools = tools.into_iter().flatten().map(|tool| {
+    let mut told = Vec::new();
+    for (index, tool) in tools.into_iter().flatten().enumerate() {
+        let at = all.item(index);
         if tool["type"] != "function" {
-            return Err(Untranslatable::Part(kind(tool)));
+            return Err(part(&kind(tool), &at));
         }
-        let function = &tool["function"];
+        let (function, inside) = (&tool["function"], at.field("function"));
         let schema = match &function["parameters"] {
             Value::Null => json!({"type": "object", "properties": {}}),
             schema => schema.clone(),
         };
-        let name = function["name"].as_str().ok_or_else(wrong)?;
-        let mut tool = json!({"name": name, "input_schema": schema});
+        let mut one = json!({"name": word(function, "name", &inside)?, "input_schema": schema});
         if let Some(description) = function["description"].as_str() {
-            tool["description"] = json!(description);
+            one["description"] = json!(description);
         }
-        Ok(tool)
-    });
-    let translated_tools = translated_tools.collect::<Result<Vec<_>, _>>()?;
-    let has_tools = !translated_tools.is_empty();
-    if has_tools {
-        translated["tools"] = json!(translated_tools);
+        told.push(one);
+        ledger.unread(tool, &["type", "function"], &at);
+        ledger.unread(function, &["name", "description", "parameters"], &inside);
     }
-    let mut choice = match body.get("tool_choice") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(word)) => Some(match word.as_str() {
-            "auto" => json!({"type": "auto"}),
-            "required" => json!({"type": "any"}),
-            "none" => json!({"type": "none"}),
-            _ => return Err(Untranslatable::Field("tool_choice")),
-        }),
-        Some(choice) => {
-            let name = choice["function"]["name"].as_str();
-            let name = name.ok_or(Untranslatable::Field("tool_choice"))?;
-            Some(json!({"type": "tool", "name": name}))
-        }
-    };
-    if has_tools && body.get("parallel_tool_calls") == Some(&Value::Bool(false)) {
+    if told.is_empty() {
+        return Ok(());
+    }
+    translated["tools"] = json!(told);
+    let mut choice = choice(body)?;
+    if body.get("parallel_tool_calls") == Some(&Value::Bool(false)) {
         let choice = choice.get_or_insert_with(|| json!({"type": "auto"}));
         if choice["type"] != "none" {
             choice["disable_parallel_tool_use"] = json!(true);
         }
     }
-    if let Some(choice) = choice.filter(|_| has_tools) {
+    if let Some(choice) = choice {
         translated["tool_choice"] = choice;
     }
     Ok(())
 }
 
-/// What a part calls itself, short enough for a message.
-pub(super) fn kind(part: &Value) -> String {
-    part["type"].as_str().unwrap_or("none").chars().take(64).collect()
+/// Which tool shall be called.
+fn choice(body: &Map<String, Value>) -> Result<Option<Value>, Untranslatable> {
+    let at = At::Top.field("tool_choice");
+    Ok(match body.get("tool_choice") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(word)) => Some(match word.as_str() {
+            "auto" => json!({"type": "auto"}),
+            "required" => json!({"type": "any"}),
+            "none" => json!({"type": "none"}),
+            _ => return Err(wrong(&at)),
+        }),
+        Some(choice) => {
+            let name = word(&choice["function"], "name", &at.field("function"))?;
+            Some(json!({"type": "tool", "name": name}))
+        }
+    })
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ledger::{Ledger, Lost};
+
 /// Who speaks what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
@@ -34,111 +36,55 @@ pub enum Strictness {
     Lenient,
 }
 
-/// A request in other words.
+/// A document in other words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Translated {
     /// JSON.
     pub body: Vec<u8>,
-    /// What was left out, each of [`Untranslated::PARAMETERS`].
-    pub left_out: Vec<&'static str>,
+    /// What was left out or changed, in the order in which it was met.
+    pub lost: Vec<Lost>,
 }
 
-/// Why a request cannot be told in other words.
+impl Translated {
+    pub(super) fn new(body: &Value, ledger: Ledger) -> Self {
+        Self { body: body.to_string().into_bytes(), lost: ledger.finish() }
+    }
+}
+
+/// Why a document cannot be told in other words. No message holds more of it than names of fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untranslatable {
-    /// It is no request of the interface.
-    #[error("the body is not a request of this interface")]
-    NotReadable,
+    /// It is no JSON, for this reason at this line and column.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// It is JSON, but not what the interface knows.
+    #[error("the body is not a document of this interface: it is no JSON object")]
+    NotAnObject,
     /// A field is missing or has the wrong form.
     #[error("the field `{0}` is missing or of the wrong form")]
-    Field(&'static str),
-    /// The provider's interface has no such parameter.
-    #[error("the parameter `{0}` has no counterpart at the provider of this route")]
+    Field(String),
+    /// The other interface has no such parameter.
+    #[error("the parameter `{0}` has no counterpart in the provider's dialect")]
     Parameter(String),
     /// A part of a message has no counterpart, whose loss would change what is asked.
-    #[error("a part of type `{0}` has no counterpart at the provider of this route")]
-    Part(String),
+    #[error("a part of type `{kind}` has no counterpart in the provider's dialect (`{at}`)")]
+    Part {
+        /// What it calls itself.
+        kind: String,
+        /// Where it stands.
+        at: String,
+    },
 }
 
-/// Parameters that one interface has and the other lacks, by name: a closed list, for a label.
-#[derive(Clone, Copy, Debug)]
-pub struct Untranslated;
-
-impl Untranslated {
-    /// Each of them, and `other` for what is not known here.
-    pub const PARAMETERS: [&'static str; 26] = [
-        "audio",
-        "context_management",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "mcp_servers",
-        "metadata",
-        "modalities",
-        "n",
-        "output_config",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "reasoning_effort",
-        "response_format",
-        "seed",
-        "service_tier",
-        "store",
-        "temperature",
-        "thinking",
-        "top_k",
-        "top_logprobs",
-        "verbosity",
-        "other",
-    ];
-}
-
-/// Collects what is left out.
-#[derive(Debug)]
-pub(super) struct LeftOut {
-    strictness: Strictness,
-    names: Vec<&'static str>,
-}
-
-impl LeftOut {
-    pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, names: Vec::new() }
+/// Reads a document.
+pub(super) fn read(body: &[u8]) -> Result<Map<String, Value>, Untranslatable> {
+    // A byte order mark is no white space of JSON's, and some programs write one.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Untranslatable::NotAnObject),
+        Err(error) => Err(Untranslatable::NotJson(error.to_string())),
     }
-
-    /// Leaves a parameter out, or refuses the request for it.
-    pub(super) fn parameter(&mut self, name: &str) -> Result<(), Untranslatable> {
-        if self.strictness == Strictness::Strict {
-            return Err(Untranslatable::Parameter(name.chars().take(64).collect()));
-        }
-        let known = Untranslated::PARAMETERS.into_iter().find(|known| *known == name);
-        let name = known.unwrap_or("other");
-        if !self.names.contains(&name) {
-            self.names.push(name);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(mut self) -> Vec<&'static str> {
-        self.names.sort_unstable();
-        self.names
-    }
-}
-
-/// What both directions know of a request: what is read by a rule of its own, and what passes.
-pub(super) fn others_refused(
-    body: &Map<String, Value>,
-    known: &[&str],
-    left_out: &mut LeftOut,
-) -> Result<(), Untranslatable> {
-    let unknown =
-        body.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !value.is_null());
-    for (name, _) in unknown {
-        left_out.parameter(name)?;
-    }
-    Ok(())
 }
 
 /// Copies a field that means the same on both sides.
@@ -148,28 +94,50 @@ pub(super) fn copy(from: &Map<String, Value>, name: &str, to: &mut Value, other:
     }
 }
 
+/// A word of one side in the other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub word: &'static str,
+    /// Whether it says the same.
+    pub is_exact: bool,
+}
+
+const fn exact(word: &'static str) -> Reason {
+    Reason { word, is_exact: true }
+}
+
+const fn nearest(word: &'static str) -> Reason {
+    Reason { word, is_exact: false }
+}
+
 /// Anthropic's stop reason in OpenAI's words. An unfinished turn is not said to be complete, and a
 /// reason that is missing stays missing.
-pub(super) fn finish_reason(stop_reason: Option<&str>) -> Value {
-    match stop_reason {
-        None => Value::Null,
-        Some("max_tokens" | "pause_turn" | "model_context_window_exceeded") => json!("length"),
-        Some("tool_use") => json!("tool_calls"),
-        Some("refusal") => json!("content_filter"),
-        // `end_turn`, `stop_sequence`, and names that nobody knew when this was written.
-        Some(_) => json!("stop"),
-    }
+pub(super) fn finish_reason(stop_reason: Option<&str>) -> Option<Reason> {
+    Some(match stop_reason? {
+        "end_turn" => exact("stop"),
+        "max_tokens" => exact("length"),
+        "pause_turn" | "model_context_window_exceeded" => nearest("length"),
+        "tool_use" => exact("tool_calls"),
+        "refusal" => exact("content_filter"),
+        // `stop_sequence`, and names that nobody knew when this was written.
+        _ => nearest("stop"),
+    })
 }
 
 /// OpenAI's finish reason in Anthropic's words.
-pub(super) fn stop_reason(finish_reason: Option<&str>) -> Value {
-    match finish_reason {
-        None => Value::Null,
-        Some("length") => json!("max_tokens"),
-        Some("tool_calls" | "function_call") => json!("tool_use"),
-        Some("content_filter") => json!("refusal"),
-        Some(_) => json!("end_turn"),
-    }
+pub(super) fn stop_reason(finish_reason: Option<&str>) -> Option<Reason> {
+    Some(match finish_reason? {
+        "stop" => exact("end_turn"),
+        "length" => exact("max_tokens"),
+        "tool_calls" | "function_call" => exact("tool_use"),
+        "content_filter" => exact("refusal"),
+        _ => nearest("end_turn"),
+    })
+}
+
+/// A reason as JSON.
+pub(super) fn said(reason: Option<Reason>) -> Value {
+    reason.map_or(Value::Null, |reason| json!(reason.word))
 }
 
 /// Anthropic's usage in OpenAI's words: what was read from or written to a cache is input too.
@@ -179,22 +147,27 @@ pub(super) fn usage_of_chat(usage: &Value) -> Value {
     let written = count("cache_creation_input_tokens");
     let input = count("input_tokens").saturating_add(cached).saturating_add(written);
     let output = count("output_tokens");
+    let mut details = json!({"cached_tokens": cached});
+    if written > 0 {
+        details["cache_write_tokens"] = json!(written);
+    }
     json!({
         "prompt_tokens": input,
         "completion_tokens": output,
         "total_tokens": input.saturating_add(output),
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": details,
     })
 }
 
-/// OpenAI's usage in Anthropic's words: what was read from a cache stands apart.
+/// OpenAI's usage in Anthropic's words: what was read from or written to a cache stands apart.
 pub(super) fn usage_of_messages(usage: &Value) -> Value {
-    let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or_default();
+    let detail = |name: &str| usage["prompt_tokens_details"][name].as_u64().unwrap_or_default();
+    let (cached, written) = (detail("cached_tokens"), detail("cache_write_tokens"));
     let input = usage["prompt_tokens"].as_u64().unwrap_or_default();
     json!({
-        "input_tokens": input.saturating_sub(cached),
+        "input_tokens": input.saturating_sub(cached).saturating_sub(written),
         "cache_read_input_tokens": cached,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": written,
         "output_tokens": usage["completion_tokens"].as_u64().unwrap_or_default(),
     })
 }
