@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::app::{App, Configuration, FollowOptions, Follower, Options};
+use bellwether::app::{App, Configuration, FollowOptions, Follower, Options, Succession};
 use bellwether::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -54,6 +54,7 @@ fn options(config: &Path, listen: &str) -> Options {
         web: None,
         listen: listen.to_owned(),
         storage: config.with_file_name("data"),
+        succession: Succession::Alone,
         clock: Clock::start(),
     }
 }
@@ -145,6 +146,7 @@ fn following(config: &Path, leader: &str, router: &str, storage: &str) -> Follow
         leader: leader.to_owned(),
         token: None,
         storage: config.with_file_name(storage),
+        succession: Succession::Alone,
         clock: Clock::start(),
     }
 }

@@ -17,6 +17,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::load::{Loaded, load};
 use super::routes::{self, Routes, Sharing};
+use super::service::Succession;
+use super::takeover;
 use crate::clock::Clock;
 use crate::model::{HttpSettings, SecretSource};
 use crate::routing::{Settings, Table};
@@ -47,6 +49,8 @@ pub struct FollowOptions {
     pub token: Option<PathBuf>,
     /// Where the last table is stored.
     pub storage: PathBuf,
+    /// What becomes of one that runs already with the same storage.
+    pub succession: Succession,
     /// The time.
     pub clock: Clock,
 }
@@ -67,16 +71,29 @@ impl Follower {
         let loaded = read(options.configuration.clone()).await?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let config = &loaded.config;
-        let bound = routes::bind(Some(&options.router), config, Sharing::Shared).await?;
+        let (storage, router) = (&options.storage, Some(options.router.as_str()));
+        let inherited = match options.succession {
+            Succession::Alone => None,
+            Succession::TakeOver => routes::inherit(storage, router, config).await?,
+        };
+        let bound = match inherited {
+            Some(bound) => Some(bound),
+            None => routes::bind(router, config, Sharing::Shared).await?,
+        };
         let bound = bound.context("the router needs an address")?;
-        let listener = TcpListener::bind(&options.listen)
-            .await
-            .with_context(|| format!("cannot listen on `{}`", options.listen))?;
         let telemetry = Telemetry::new();
+        let (mut routes, mut results) =
+            Routes::start(bound, storage, options.clock, telemetry.clone()).await?;
+        let listener = match options.succession {
+            Succession::Alone => TcpListener::bind(&options.listen).await,
+            Succession::TakeOver => takeover::listen(&options.listen).await,
+        };
+        let listener =
+            listener.with_context(|| format!("cannot listen on `{}`", options.listen))?;
         let (ready, is_ready) = watch::channel(false);
-        let server = Server::bare(listener, telemetry.clone(), is_ready)?;
-        let (routes, mut results) =
-            Routes::start(bound, options.storage, options.clock, telemetry).await?;
+        let server = Server::bare(listener, telemetry, is_ready)?;
+        routes.store(options.storage.clone());
+        routes.offer(&options.storage);
         // Who is followed decides, by its own evidence.
         tokio::spawn(async move { while results.recv().await.is_some() {} });
         let leader = Leader::new(&options.leader, options.token)?;
@@ -105,10 +122,28 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes no new request, and lets answers under way finish.
+    /// Waits until another process has taken over; for ever where none can.
+    pub async fn succeeded(&self) {
+        let heir = self.routes.watch_heir();
+        let has_heir = match heir {
+            Some(mut heir) => heir.wait_for(|has_heir| *has_heir).await.is_ok(),
+            None => false,
+        };
+        if !has_heir {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes no new request, and lets answers under way finish: where another process carries the
+    /// requests by now, for as long as their routes allow.
     pub async fn stop(self) {
         self.ready.send_replace(false);
         self.watcher.abort();
+        if self.routes.has_heir() {
+            self.server.stop(STOP_DEADLINE / 10).await;
+            self.routes.leave().await;
+            return;
+        }
         self.routes.stop(STOP_DEADLINE * 9 / 10).await;
         self.server.stop(STOP_DEADLINE / 10).await;
     }

@@ -10,12 +10,13 @@ mod records;
 mod routes;
 mod service;
 mod spending;
+mod takeover;
 mod web;
 mod wiring;
 
 pub use follow::{FollowOptions, Follower};
 pub use load::{LoadError, Loaded, load};
 pub use offline::roll_back_offline;
-pub use service::{App, Configuration, Options};
+pub use service::{App, Configuration, Options, Succession, Wanted};
 pub use web::load_web;
 pub use wiring::watched_models;

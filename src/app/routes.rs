@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::takeover;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::downstream::{Claim, Offer};
 use crate::driver::Splits;
 use crate::model::{RouteId, TargetId};
 use crate::probe::Target;
-use crate::router::{Ends, Router, stored};
+use crate::router::{Ends, Leaving, Router, stored};
 use crate::routing::{Served, Settings, Share, Split, Table};
 use crate::telemetry::{Purpose, Telemetry};
 
@@ -24,6 +27,8 @@ use crate::telemetry::{Purpose, Telemetry};
 const SERVED_MAX: usize = 8_192;
 /// As tokio's own listeners have it.
 const BACKLOG: u32 = 1_024;
+/// How long after the longest answer that a route allows an heir's predecessor is gone.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What the router works by.
 pub(super) fn settings(config: &Config) -> Settings {
@@ -76,6 +81,36 @@ pub(super) struct Bound {
     listener: TcpListener,
     settings: Settings,
     asked: [(Purpose, Vec<Target>); 2],
+    claim: Option<Claim>,
+}
+
+impl Bound {
+    fn new(
+        listener: TcpListener,
+        config: &Config,
+        settings: Settings,
+        claim: Option<Claim>,
+    ) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        anyhow::ensure!(
+            may_listen(address, &settings),
+            "the router would spend your keys for whoever reaches `{address}`: list clients' keys in \
+             `router: auth:`, or write `router: {{auth: none}}`"
+        );
+        Ok(Self { listener, settings, asked: asked(config), claim })
+    }
+}
+
+/// The socket of the one before, and by which configuration it is served from now on.
+pub(super) async fn inherit(
+    storage: &Path,
+    listen: Option<&str>,
+    config: &Config,
+) -> anyhow::Result<Option<Bound>> {
+    let settings = settings(config);
+    let Some(listen) = listen.filter(|_| !settings.routes.is_empty()) else { return Ok(None) };
+    let Some((listener, claim)) = takeover::claim(storage, listen).await? else { return Ok(None) };
+    Bound::new(listener, config, settings, Some(claim)).map(Some)
 }
 
 /// Binds the router's address, if one is given and the configuration lets it be used.
@@ -98,13 +133,7 @@ pub(super) async fn bind(
     let listener = open(listen, sharing)
         .await
         .with_context(|| format!("the router cannot listen on `{listen}`"))?;
-    let address = listener.local_addr()?;
-    anyhow::ensure!(
-        may_listen(address, &settings),
-        "the router would spend your keys for whoever reaches `{address}`: list clients' keys in \
-         `router: auth:`, or write `router: {{auth: none}}`"
-    );
-    Ok(Some(Bound { listener, settings, asked: asked(config) }))
+    Bound::new(listener, config, settings, None).map(Some)
 }
 
 async fn open(listen: &str, sharing: Sharing) -> std::io::Result<TcpListener> {
@@ -139,23 +168,25 @@ pub(super) struct Routes {
     settings: watch::Sender<Arc<Settings>>,
     telemetry: Telemetry,
     follower: Option<JoinHandle<()>>,
+    socket: OwnedFd,
+    offer: Option<Offer>,
 }
 
 impl Routes {
     /// Starts with the table that was stored last, as far as it still fits; a table that cannot be
-    /// read is reported, and all is on stable.
+    /// read is reported, and all is on stable. An heir obeys what is stored until [`Routes::store`].
     pub(super) async fn start(
         bound: Bound,
-        storage: PathBuf,
+        storage: &Path,
         clock: Clock,
         telemetry: Telemetry,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Served>)> {
-        let Bound { listener, settings, asked } = bound;
+        let Bound { listener, settings, asked, claim } = bound;
         expect(&asked, &telemetry);
-        let directory = storage.clone();
-        let stored = tokio::task::spawn_blocking(move || stored(&directory)).await?;
-        let first = match stored {
-            Ok(Some(stored)) => Table::resumed(&settings, &stored),
+        let directory = storage.to_owned();
+        let found = tokio::task::spawn_blocking(move || stored(&directory)).await?;
+        let first = match found {
+            Ok(Some(stored)) => Table::followed(&settings, &stored),
             Ok(None) => Table::all_on_stable(&settings),
             Err(error) => {
                 tracing::error!("{:#}: all routes are on stable", anyhow::Error::new(error));
@@ -165,12 +196,55 @@ impl Routes {
         let (table, watched) = watch::channel(Arc::new(first));
         let (served, results) = mpsc::channel(SERVED_MAX);
         let own = telemetry.clone();
-        let ends = Ends { table: watched, served, storage, clock, telemetry };
+        let ends = Ends { table: watched, served, clock, telemetry };
         let routes = settings.routes.len();
+        let socket = listener.as_fd().try_clone_to_owned()?;
         let router = Router::spawn(listener, settings.clone(), ends)?;
         tracing::info!(address = %router.address(), routes, "routing");
-        let settings = watch::Sender::new(Arc::new(settings));
-        Ok((Self { router, table, settings, telemetry: own, follower: None }, results))
+        let settings = Arc::new(settings);
+        let follower = match claim {
+            None => None,
+            Some(claim) => {
+                claim.take().await.context("the other bellwether did not wait for us")?;
+                Some(takeover::obey_stored(storage, Arc::clone(&settings), table.clone()))
+            }
+        };
+        let settings = watch::Sender::new(settings);
+        Ok((
+            Self { router, table, settings, telemetry: own, follower, socket, offer: None },
+            results,
+        ))
+    }
+
+    /// Obeys and stores its own table from now on: the storage is ours.
+    pub(super) fn store(&mut self, storage: PathBuf) {
+        self.follower.take().iter().for_each(JoinHandle::abort);
+        let settings = Arc::clone(&self.settings.borrow());
+        self.table.send_modify(|table| *table = Arc::new(Table::resumed(&settings, table)));
+        self.router.store(storage);
+    }
+
+    /// Offers the socket to the next version. Without an offer it can start only after this one.
+    pub(super) fn offer(&mut self, storage: &Path) {
+        let offered = std::fs::create_dir_all(storage)
+            .and_then(|()| self.socket.try_clone())
+            .and_then(|socket| Offer::new(storage, socket));
+        match offered {
+            Ok(offer) => self.offer = Some(offer),
+            Err(error) => {
+                tracing::warn!(%error, "another bellwether cannot take over: its socket is not offered");
+            }
+        }
+    }
+
+    /// Whether an heir serves already; never changes where none can.
+    pub(super) fn watch_heir(&self) -> Option<watch::Receiver<bool>> {
+        self.offer.as_ref().map(Offer::watch)
+    }
+
+    /// Whether an heir serves already.
+    pub(super) fn has_heir(&self) -> bool {
+        self.watch_heir().is_some_and(|heir| *heir.borrow())
     }
 
     /// Where the router listens.
@@ -221,7 +295,16 @@ impl Routes {
 
     /// Takes no new request and lets answers under way finish.
     pub(super) async fn stop(self, deadline: Duration) {
-        self.router.stop(deadline).await;
+        self.router.stop(Leaving::Queue, deadline).await;
+        self.follower.iter().for_each(JoinHandle::abort);
+    }
+
+    /// The same where an heir serves: nothing presses, so answers have all the time that their route
+    /// gives them.
+    pub(super) async fn leave(self) {
+        let totals = self.settings.borrow().routes.iter().map(|route| route.timeouts.total).max();
+        let patience = totals.unwrap_or_default() + LAST_WORDS;
+        self.router.stop(Leaving::Heir, patience).await;
         self.follower.iter().for_each(JoinHandle::abort);
     }
 }

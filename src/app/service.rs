@@ -16,6 +16,7 @@ use super::plans;
 use super::records::{self, Desk};
 use super::routes::{self, Routes, Sharing};
 use super::spending::Spending;
+use super::takeover;
 use super::web::Doorkeeper;
 use super::wiring::{self, Names, Post};
 use crate::access::Token;
@@ -56,6 +57,24 @@ pub enum Configuration {
     Built(Box<Loaded>),
 }
 
+/// What becomes of a bellwether that uses the same storage already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Succession {
+    /// It stays, and this one does not start.
+    Alone,
+    /// This one takes its router's socket at once, and everything else once it has stopped.
+    TakeOver,
+}
+
+/// What somebody wants of the service as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A reload; [`App::reload`] answers.
+    Reload,
+    /// The end: another process carries the requests by now.
+    Succession,
+}
+
 /// What `run` and `demo` decide.
 #[derive(Debug)]
 pub struct Options {
@@ -69,6 +88,8 @@ pub struct Options {
     pub web: Option<PathBuf>,
     /// Where state is kept.
     pub storage: PathBuf,
+    /// What becomes of one that runs already.
+    pub succession: Succession,
     /// The time.
     pub clock: Clock,
 }
@@ -86,6 +107,7 @@ pub struct App {
     current: watch::Sender<Arc<Config>>,
     server: Server,
     routes: Option<Routes>,
+    heir: Option<watch::Receiver<bool>>,
     recorder: JoinHandle<()>,
     settled: oneshot::Receiver<()>,
     shown: watch::Receiver<Arc<Snapshot>>,
@@ -133,8 +155,22 @@ impl App {
         let doorkeeper = Doorkeeper::start(options.web).await?;
         // Nothing before the first probe needs it.
         let warmed = tokio::task::spawn_blocking(upstream::warm_up);
-        let journal = Journal::open(&options.storage, clock)
-            .await
+        let telemetry = Telemetry::new();
+        telemetry.configure(&loaded.config.targets);
+        let (storage, router) = (&options.storage, options.router.as_deref());
+        let (inherited, journal) = match options.succession {
+            Succession::Alone => (None, Journal::open(storage, clock).await),
+            Succession::TakeOver => {
+                let inherited = match routes::inherit(storage, router, &loaded.config).await? {
+                    Some(bound) => {
+                        Some(Routes::start(bound, storage, clock, telemetry.clone()).await?)
+                    }
+                    None => None,
+                };
+                (inherited, takeover::journal(storage, clock).await)
+            }
+        };
+        let journal = journal
             .with_context(|| format!("cannot use `{}` for state", options.storage.display()))?;
         let remembered = journal.decisions_since(clock.now() - records::REMEMBERED).await?;
         let log = journal.log(None, plans::REMEMBERED).await?;
@@ -145,10 +181,20 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on `{}`", options.listen))?;
         let address = listener.local_addr()?;
-        let bound = routes::bind(options.router.as_deref(), &loaded.config, Sharing::Alone).await?;
+        let (mut routes, served) = match inherited {
+            Some((routes, served)) => (Some(routes), served),
+            None => match routes::bind(router, &loaded.config, Sharing::Alone).await? {
+                Some(bound) => {
+                    let started = Routes::start(bound, storage, clock, telemetry.clone()).await?;
+                    (Some(started.0), started.1)
+                }
+                None => (None, mpsc::channel(1).1),
+            },
+        };
+        if let Some(routes) = &mut routes {
+            routes.store(storage.clone());
+        }
 
-        let telemetry = Telemetry::new();
-        telemetry.configure(&loaded.config.targets);
         wiring::configure_actions(&telemetry, &Names::of(&loaded));
         telemetry.compare(wiring::comparisons(&loaded.config));
         plans::remember(&log, &pending, &loaded.config, &telemetry);
@@ -156,17 +202,8 @@ impl App {
         if set_aside.is_some() {
             telemetry.journal_damaged();
         }
-        let (mut routes, served) = match bound {
-            Some(bound) => {
-                let storage = options.storage.clone();
-                let (routes, served) =
-                    Routes::start(bound, storage, clock, telemetry.clone()).await?;
-                (Some(routes), served)
-            }
-            None => (None, mpsc::channel(1).1),
-        };
         // Read while the rest is set up.
-        let archive = wiring::archive(&loaded, options.storage, clock, telemetry.clone());
+        let archive = wiring::archive(&loaded, options.storage.clone(), clock, telemetry.clone());
 
         let (outcomes, finished) = mpsc::channel(OUTCOMES_MAX);
         let (health, examined) = watch::channel(Health::green(clock.now()));
@@ -318,6 +355,10 @@ impl App {
             retention: loaded.config.storage.retention,
         };
         let server = Server::spawn(listener, views)?;
+        let heir = routes.as_mut().and_then(|routes| {
+            routes.offer(&options.storage);
+            routes.watch_heir()
+        });
         ready.send_replace(true);
         tracing::info!(%address, targets = loaded.config.targets.len(), "listening");
         warmed.await?;
@@ -346,6 +387,7 @@ impl App {
             current,
             server,
             routes,
+            heir,
             recorder,
             settled: is_settled,
             shown: watching,
@@ -395,14 +437,25 @@ impl App {
         self.happenings.subscribe()
     }
 
-    /// Waits until somebody asks for a reload over HTTP; [`App::reload`] answers. Fails where the
-    /// service cannot go on.
-    pub async fn serve_reloads(&mut self) -> anyhow::Result<()> {
+    /// Waits until somebody asks for a reload over HTTP, or has taken over. Fails where the service
+    /// cannot go on.
+    pub async fn wanted(&mut self) -> anyhow::Result<Wanted> {
+        let succeeded = async {
+            // Without an offer, or once it is gone, nobody can.
+            let has_heir = match &mut self.heir {
+                Some(heir) => heir.wait_for(|has_heir| *has_heir).await.is_ok(),
+                None => false,
+            };
+            if !has_heir {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             Some(request) = self.reload_requests.recv() => {
                 self.pending = Some(request);
-                Ok(())
+                Ok(Wanted::Reload)
             }
+            () = succeeded => Ok(Wanted::Succession),
             () = self.driver.ended() => anyhow::bail!("the engine stopped; nothing is judged"),
         }
     }
@@ -464,7 +517,8 @@ impl App {
         Ok(())
     }
 
-    /// Stops in the order that ARCHITECTURE.md gives, within ten seconds.
+    /// Stops in the order that ARCHITECTURE.md gives, within ten seconds. Where an heir carries the
+    /// requests by now, answers under way have as long as their routes allow.
     pub async fn stop(self) {
         let deadline = Instant::now() + STOP_DEADLINE;
         let left = |reserve: Duration| {
@@ -472,9 +526,15 @@ impl App {
         };
         let second = STOP_DEADLINE / 10;
         self.ready.send_replace(false);
+        let mut leaving = None;
         let draining = async {
-            if let Some(routes) = self.routes {
-                routes.stop(5 * second).await;
+            match self.routes {
+                Some(routes) if routes.has_heir() => {
+                    tracing::info!("another bellwether has taken over");
+                    leaving = Some(tokio::spawn(routes.leave()));
+                }
+                Some(routes) => routes.stop(5 * second).await,
+                None => {}
             }
         };
         tokio::join!(self.prober.stop(2 * second), draining);
@@ -496,6 +556,10 @@ impl App {
         if tokio::time::timeout(left(Duration::ZERO), &mut recorder).await.is_err() {
             tracing::error!("the journal was not closed in time");
             recorder.abort();
+        }
+        if let Some(leaving) = leaving {
+            // A panic there is logged by whoever catches it; here is nothing left to do.
+            let _has_ended = leaving.await.is_ok();
         }
     }
 }

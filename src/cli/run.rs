@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::arguments::{ConfigFile, LISTEN, listen_address, runtime, server_url};
 use super::signals::{Asked, Signals};
-use crate::app::{App, Configuration, FollowOptions, Follower, Options};
+use crate::app::{App, Configuration, FollowOptions, Follower, Options, Succession, Wanted};
 use crate::clock::Clock;
 
 /// Flags of `run`.
@@ -38,6 +38,16 @@ pub(super) struct Arguments {
     /// Where state is kept; locked against a second process.
     #[arg(long = "storage.path", value_name = "DIRECTORY", default_value = "data")]
     storage: PathBuf,
+    /// Take over from the bellwether that uses the same storage: its router's socket at once, the rest
+    /// when it has stopped, which it then does.
+    #[arg(long = "take-over")]
+    takes_over: bool,
+}
+
+impl Arguments {
+    fn succession(&self) -> Succession {
+        if self.takes_over { Succession::TakeOver } else { Succession::Alone }
+    }
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -46,19 +56,28 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         if let (Some(leader), Some(router)) = (&arguments.follow, &arguments.router) {
             return follow(&arguments, leader, router, signals).await;
         }
+        let succession = arguments.succession();
         let options = Options {
             configuration: Configuration::File(arguments.config.path),
             listen: arguments.listen,
             router: arguments.router,
             web: arguments.web,
             storage: arguments.storage,
+            succession,
             clock: Clock::start(),
         };
-        let mut app = App::start(options).await?;
+        let mut app = tokio::select! {
+            started = App::start(options) => started?,
+            // Whoever waits for another to stop may be told to stop itself.
+            () = signals.stop() => return Ok(ExitCode::SUCCESS),
+        };
         loop {
             let asked = tokio::select! {
                 asked = signals.next() => asked,
-                asked = app.serve_reloads() => asked.map(|()| Asked::Reload)?,
+                wanted = app.wanted() => match wanted? {
+                    Wanted::Reload => Asked::Reload,
+                    Wanted::Succession => Asked::Stop,
+                },
             };
             match asked {
                 Asked::Stop => break,
@@ -91,11 +110,19 @@ async fn follow(
         leader: leader.to_owned(),
         token: arguments.follow_token.clone(),
         storage: arguments.storage.clone(),
+        succession: arguments.succession(),
         clock: Clock::start(),
     };
-    let follower = Follower::start(options).await?;
+    let follower = tokio::select! {
+        started = Follower::start(options) => started?,
+        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+    };
     loop {
-        match signals.next().await {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = follower.succeeded() => Asked::Stop,
+        };
+        match asked {
             Asked::Stop => break,
             Asked::Reload => {
                 if let Err(error) = follower.reload().await {

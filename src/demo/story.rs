@@ -13,7 +13,7 @@ use super::receiver::{self, Received};
 use super::scenario::{self, Expected, FAULT_SHARE, RELEASE, Scenario};
 use super::scratch::Scratch;
 use super::telling::Teller;
-use crate::app::{App, Configuration, Loaded, Options};
+use crate::app::{App, Configuration, Loaded, Options, Succession, Wanted};
 use crate::clock::Clock;
 use crate::engine::{Happening, Order, ReleaseStatus, What};
 use crate::model::{Mistake, Timestamp};
@@ -111,6 +111,7 @@ pub async fn play(
         listen: settings.listen.clone(),
         router: Some("127.0.0.1:0".to_owned()),
         storage: scratch.path().join("data"),
+        succession: Succession::Alone,
         clock,
     };
     let mut app = App::start(options).await?;
@@ -134,8 +135,10 @@ pub async fn play(
                 Err(RecvError::Closed) => break Ending::Otherwise,
             },
             Some(webhook) = received.recv() => house.received(&webhook, &mut watch),
-            asked = app.serve_reloads() => {
-                asked?;
+            wanted = app.wanted() => {
+                if wanted? == Wanted::Succession {
+                    break Ending::Otherwise;
+                }
                 // Refused, as there is no file to read again; whoever asked is told so.
                 let _is_taken_up = app.reload().await.is_ok();
             }

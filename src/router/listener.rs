@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use http::{HeaderValue, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -39,6 +41,27 @@ const ALIVE: Duration = Duration::from_secs(20);
 const COPIES_MAX: usize = 1_024;
 /// How long connections are still taken once a stop was asked for.
 const LAST_CALL: Duration = Duration::from_millis(100);
+/// How long, after that, a resting connection is kept for one more request: a client that sends while
+/// its connection is closed cannot tell whether it was heard. Its answer says that it is the last.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// How near the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    Open,
+    LastAnswers,
+    Closed,
+}
+
+/// What becomes of the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Nobody else has our socket: who waits in its queue is answered still.
+    Queue,
+    /// Another process has it, with its queue.
+    Heir,
+}
+
 /// What the router gets, and what it gives.
 #[derive(Debug)]
 pub struct Ends {
@@ -46,8 +69,6 @@ pub struct Ends {
     pub table: watch::Receiver<Arc<Table>>,
     /// Takes what came of requests; a full queue is counted and never waited for.
     pub served: mpsc::Sender<Served>,
-    /// Where the table is stored.
-    pub storage: PathBuf,
     /// The time.
     pub clock: Clock,
     /// Instruments.
@@ -60,31 +81,45 @@ pub struct Router {
     address: SocketAddr,
     pub(super) crew: watch::Sender<Arc<Crew>>,
     telemetry: Telemetry,
-    stop: oneshot::Sender<()>,
+    table: watch::Receiver<Arc<Table>>,
+    stop: oneshot::Sender<Leaving>,
     task: JoinHandle<()>,
-    keepers: [JoinHandle<()>; 3],
-    storage: PathBuf,
+    copying: JoinHandle<()>,
+    keeping: Option<Keeping>,
+}
+
+/// What outlives the process, and where.
+#[derive(Debug)]
+struct Keeping {
+    directory: PathBuf,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Router {
     /// Serves on a bound listener until it is stopped.
     pub fn spawn(listener: TcpListener, settings: Settings, ends: Ends) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let Ends { table, served, storage, clock, telemetry } = ends;
+        let Ends { table, served, clock, telemetry } = ends;
         telemetry.configure_routes(&settings);
         let (crew, watched) = watch::channel(Arc::new(Crew::build(settings, None)));
         let (copies, drawn) = mpsc::channel(COPIES_MAX);
         let means = mirror::Means { served: served.clone(), telemetry: telemetry.clone(), clock };
-        let keepers = [
-            tokio::spawn(stored::keep(table.clone(), storage.clone(), telemetry.clone())),
-            tokio::spawn(mirror::carry(drawn, means)),
-            tokio::spawn(mirror::keep(watched.clone(), storage.clone())),
-        ];
+        let copying = tokio::spawn(mirror::carry(drawn, means));
+        let kept = table.clone();
         let hall =
             Hall { crew: watched, table, served, copies, telemetry: telemetry.clone(), clock };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, application(hall), stopped));
-        Ok(Self { address, crew, telemetry, stop, task, keepers, storage })
+        Ok(Self { address, crew, telemetry, table: kept, stop, task, copying, keeping: None })
+    }
+
+    /// Stores each table from now on, the one that holds first, and what copies spend; the directory
+    /// must be ours by now.
+    pub fn store(&mut self, directory: PathBuf) {
+        let tables = stored::keep(self.table.clone(), directory.clone(), self.telemetry.clone());
+        let spending = mirror::keep(self.crew.subscribe(), directory.clone());
+        let tasks = [tokio::spawn(tables), tokio::spawn(spending)];
+        self.keeping = Some(Keeping { directory, tasks });
     }
 
     /// Where it listens.
@@ -102,9 +137,9 @@ impl Router {
     }
 
     /// Takes no new connection and lets answers under way finish within the deadline.
-    pub async fn stop(self, deadline: Duration) {
+    pub async fn stop(self, leaving: Leaving, deadline: Duration) {
         // Nobody listens where the task is over already.
-        let _was_running = self.stop.send(()).is_ok();
+        let _was_running = self.stop.send(leaving).is_ok();
         let mut task = self.task;
         if tokio::time::timeout(deadline, &mut task).await.is_err() {
             tracing::warn!("answers that were still under way are cut");
@@ -112,58 +147,81 @@ impl Router {
             task.abort();
         }
         // Nobody waits for copies.
-        self.keepers.iter().for_each(JoinHandle::abort);
-        let crew = Arc::clone(&self.crew.borrow());
-        mirror::write_down(&crew, &self.storage).await;
+        self.copying.abort();
+        if let Some(Keeping { directory, tasks }) = self.keeping {
+            tasks.iter().for_each(JoinHandle::abort);
+            let crew = Arc::clone(&self.crew.borrow());
+            mirror::write_down(&crew, &directory).await;
+        }
     }
 }
 
 async fn serve(
     listener: TcpListener,
     application: axum::Router,
-    mut stopped: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<Leaving>,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let (closing, is_closing) = watch::channel(false);
+    let (ending, how_near) = watch::channel(Ending::Open);
     let mut connections = JoinSet::new();
-    loop {
+    let leaving = loop {
         tokio::select! {
             biased;
             // A dropped sender stops the router too.
-            _ = &mut stopped => break,
+            leaving = &mut stopped => break leaving.unwrap_or(Leaving::Queue),
             Some(_) = connections.join_next() => {}
             accepted = downstream::accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
-                let (application, is_closing) = (application.clone(), is_closing.clone());
+                let (application, how_near) = (application.clone(), how_near.clone());
                 connections.spawn(async move {
-                    converse(stream, peer, application, is_closing).await;
+                    converse(stream, peer, application, how_near).await;
                     drop(slot);
                 });
             }
         }
-    }
-    // Who is in the queue already has been promised an answer: where another process listens on the
-    // same address, nobody else would give it.
-    closing.send_replace(true);
-    let by = Instant::now() + LAST_CALL;
-    while let Ok(Ok((stream, peer))) = timeout_at(by, listener.accept()).await {
-        let (application, is_closing) = (application.clone(), is_closing.clone());
-        connections.spawn(converse(stream, peer, application, is_closing));
+    };
+    ending.send_replace(Ending::LastAnswers);
+    if leaving == Leaving::Queue {
+        // Who is in the queue already has been promised an answer: where another process listens on
+        // the same address, nobody else would give it.
+        let by = Instant::now() + LAST_CALL;
+        while let Ok(Ok((stream, peer))) = timeout_at(by, listener.accept()).await {
+            let (application, how_near) = (application.clone(), how_near.clone());
+            connections.spawn(converse(stream, peer, application, how_near));
+        }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+        ending.send_replace(Ending::Closed);
+        while connections.join_next().await.is_some() {}
+    }
 }
 
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     application: axum::Router,
-    is_closing: watch::Receiver<bool>,
+    mut how_near: watch::Receiver<Ending>,
 ) {
+    // Known from the first request on, which is early enough.
+    let is_multiplexed = Arc::new(AtomicBool::new(false));
+    let (multiplexed, near) = (Arc::clone(&is_multiplexed), how_near.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let is_multiplexed = request.version() == Version::HTTP_2;
+        multiplexed.store(is_multiplexed, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        application.clone().oneshot(request)
+        let (application, near) = (application.clone(), near.clone());
+        async move {
+            let mut response = application.oneshot(request).await?;
+            if !is_multiplexed && *near.borrow() > Ending::Open {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -179,5 +237,15 @@ async fn converse(
     // Each piece must leave at once; where this fails it only leaves later.
     let _best_effort = stream.set_nodelay(true).is_ok();
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    downstream::converse(connection, peer, is_closing).await;
+    let closed = async {
+        // HTTP/2 has a word for it and loses nothing. Whichever it is, an error too: nobody is left to
+        // serve for.
+        let is_time = |ending: &Ending| match ending {
+            Ending::Open => false,
+            Ending::LastAnswers => is_multiplexed.load(Ordering::Relaxed),
+            Ending::Closed => true,
+        };
+        let _is_closing = how_near.wait_for(is_time).await.is_ok();
+    };
+    downstream::converse(connection, peer, closed).await;
 }

@@ -28,5 +28,5 @@ mod surfaces;
 #[cfg(test)]
 mod tests;
 
-pub use listener::{Ends, Router};
+pub use listener::{Ends, Leaving, Router};
 pub use stored::{StoredError, stored};

@@ -87,10 +87,11 @@ pub(super) async fn keep(
     }
 }
 
-/// Whole or not at all: a file beside it, which takes its place once it is on disk.
+/// Whole or not at all: a file beside it, which takes its place once it is on disk. Routers that follow
+/// may share a directory, so the file is of this process.
 pub(super) fn put(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    let beside = directory.join(format!("{name}.new"));
+    let beside = directory.join(format!("{name}.new-{}", std::process::id()));
     let mut file = File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;

@@ -144,12 +144,12 @@ impl Stage {
         let ends = Ends {
             table: watched,
             served: sender,
-            storage: storage.clone(),
             clock: Clock::start(),
             telemetry: telemetry.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let router = Router::spawn(listener, settings.clone(), ends).unwrap();
+        let mut router = Router::spawn(listener, settings.clone(), ends).unwrap();
+        router.store(storage.clone());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { router, settings, table, served, telemetry, old, new, client, storage }
     }

@@ -262,7 +262,7 @@ async fn converse(
     peer: SocketAddr,
     certificate: Option<PeerCertificate>,
     application: Router,
-    is_closing: watch::Receiver<bool>,
+    mut is_closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -277,5 +277,9 @@ async fn converse(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_MAX_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    downstream::converse(connection, peer, is_closing).await;
+    let closed = async {
+        // Whichever it is, an error too: nobody is left to serve for.
+        let _is_closing = is_closing.wait_for(|is_closing| *is_closing).await.is_ok();
+    };
+    downstream::converse(connection, peer, closed).await;
 }

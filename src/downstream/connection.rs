@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The pause after a failed accept; without it, a process out of descriptors would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -30,17 +30,13 @@ pub async fn accept(
     }
 }
 
-/// Serves a connection to its end. Once the listener closes, what is under way is answered and nothing
-/// more is read.
-pub async fn converse<C>(connection: C, peer: SocketAddr, mut is_closing: watch::Receiver<bool>)
+/// Serves a connection to its end. Once it is to close, what is under way is answered and nothing more
+/// is read.
+pub async fn converse<C>(connection: C, peer: SocketAddr, closed: impl Future<Output = ()>)
 where
     C: GracefulConnection<Error: fmt::Display>,
 {
     let mut connection = pin!(connection);
-    let closed = async {
-        // Whichever it is, an error too: nobody is left to serve for.
-        let _is_closing = is_closing.wait_for(|is_closing| *is_closing).await.is_ok();
-    };
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = closed => None,
