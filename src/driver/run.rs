@@ -38,8 +38,12 @@ pub struct Cadence {
 
 /// As many groups are evaluated beside the loop at once.
 const BESIDE_MAX: usize = 4;
-/// Requests that are taken in with one turn: a busy router must not cost a turn each.
-const SERVED_AT_ONCE: usize = 512;
+/// From one look at what came of requests to the next: a busy router must not cost a turn each, and
+/// for blocks of 15 s it is the same.
+const SERVED_PAUSE: Duration = Duration::from_millis(10);
+/// Requests that are taken in with one turn, half of what the queue holds: within a pause no router
+/// brings as many.
+const SERVED_AT_ONCE: usize = 4_096;
 /// How often readers get a new state at least.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -76,6 +80,7 @@ impl Driver {
             beside: JoinSet::new(),
             waiting: VecDeque::new(),
             early_due: None,
+            served_due: Instant::now(),
             pace: Pace::new(Instant::now()),
         };
         Self { stop, task: tokio::spawn(state.run(feeds, stopped)) }
@@ -136,6 +141,8 @@ struct Loop {
     /// Those that wait for a thread; one for each group at most.
     waiting: VecDeque<Job>,
     early_due: Option<Instant>,
+    /// When what came of requests is looked at again.
+    served_due: Instant,
     pace: Pace,
 }
 
@@ -143,10 +150,12 @@ impl Loop {
     async fn run(mut self, mut feeds: Feeds, mut stopped: oneshot::Receiver<()>) {
         loop {
             let deadline = self.deadline();
-            match next(&mut feeds, &mut stopped, &mut self.beside, deadline).await {
+            let times = (deadline, self.served_due);
+            match next(&mut feeds, &mut stopped, &mut self.beside, times).await {
                 Next::Evaluated(done, took) => self.evaluated(done, took).await,
                 Next::Outcome(outcome) => self.finished(outcome).await,
                 Next::Served(served) => {
+                    self.served_due = Instant::now() + SERVED_PAUSE;
                     self.handle(Event::Served(served), self.clock.now()).await;
                 }
                 Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
@@ -178,6 +187,8 @@ impl Loop {
         while let Ok(outcome) = feeds.outcomes.try_recv() {
             self.finished(outcome).await;
         }
+        let served = std::iter::from_fn(|| feeds.served.try_recv().ok()).collect();
+        self.handle(Event::Served(served), self.clock.now()).await;
         // An early look leaves out what is beside.
         self.end_beside().await;
         // What the last results say is not left to a process that may never start.
@@ -387,7 +398,7 @@ async fn next(
     feeds: &mut Feeds,
     stopped: &mut oneshot::Receiver<()>,
     beside: &mut JoinSet<(Done, Duration)>,
-    deadline: Instant,
+    (deadline, served_due): (Instant, Instant),
 ) -> Next {
     let Feeds { outcomes, served, health, delivered, posts, orders, answers, samples, reloads } =
         feeds;
@@ -396,7 +407,11 @@ async fn next(
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
             Some(outcome) = outcomes.recv() => Next::Outcome(outcome),
-            count = served.recv_many(&mut some, SERVED_AT_ONCE), if !served.is_closed() || !served.is_empty() => {
+            count = async {
+                // Nobody is woken in the pause, however many requests end in it.
+                tokio::time::sleep_until(served_due).await;
+                served.recv_many(&mut some, SERVED_AT_ONCE).await
+            }, if !served.is_closed() || !served.is_empty() => {
                 if count > 0 { Next::Served(std::mem::take(&mut some)) } else { Next::Timer }
             }
             () = tokio::time::sleep_until(deadline) => Next::Timer,
