@@ -17,18 +17,27 @@ use super::prepare::prepare;
 use super::surfaces::{refused, tagged};
 use crate::provider::ErrorType;
 use crate::routing::{
-    Arm, Arms, Asking, Failure, Next, Place, Refusal, Share, Tell, Wait, Way, assign, retry, way,
+    Arm, Arms, Asking, Failure, Next, Place, Refusal, Route, Share, Tell, Wait, Way, assign, retry,
+    way,
 };
 use crate::telemetry::WaitSource;
 
 /// Carries a request that was taken in.
 pub(super) async fn carry(hall: &Hall, crew: &Crew, mut order: Order) -> Response {
-    let arms = arms(hall, &order);
+    let table = Arc::clone(&hall.table.borrow());
+    let unknown;
+    let arms = match table.arms(&order.desk.route.id) {
+        Some(arms) => arms,
+        None => {
+            unknown = all_on_stable(&order.desk.route);
+            &unknown
+        }
+    };
     let header = |name: &str| order.headers.get(name).and_then(|value| value.to_str().ok());
     let asking =
         Asking { client: order.client.as_deref(), key: order.key.as_deref(), wish: order.wish };
     let desk = Arc::clone(&order.desk);
-    let assignment = assign(&desk.route, &arms, asking, header, rand::random());
+    let assignment = assign(&desk.route, arms, asking, header, rand::random());
     desk.state().budget.pay_in(desk.route.retries.budget_percent);
     let opening = Opening {
         desk,
@@ -42,20 +51,18 @@ pub(super) async fn carry(hall: &Hall, crew: &Crew, mut order: Order) -> Respons
         place: order.place.take(),
     };
     let account = Account::open(hall.clone(), opening);
-    let trip = Trip { hall, crew, order: &order, arms: &arms, spread: assignment.spread };
+    let trip = Trip { hall, crew, order: &order, arms, spread: assignment.spread };
     trip.make(account).await
 }
 
-/// What the table says of the route. One that it does not know yet is all on stable.
-fn arms(hall: &Hall, order: &Order) -> Arms {
-    let route = &order.desk.route;
-    let known = hall.table.borrow().arms(&route.id).cloned();
-    known.unwrap_or_else(|| Arms {
+/// What holds for a route that the table does not know yet.
+fn all_on_stable(route: &Route) -> Arms {
+    Arms {
         stable: route.stable.clone(),
         candidate: Vec::new(),
         share: Share::NONE,
         salt: String::new(),
-    })
+    }
 }
 
 /// The attempts for one request.

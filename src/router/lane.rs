@@ -22,6 +22,8 @@ const KEY_AGE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     pub target: Arc<Target>,
     carrier: Result<Carrier, CarrierError>,
+    /// Where surfaces are called, as far as `base_url` makes URLs.
+    addresses: Vec<(Surface, Uri)>,
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
     // somebody who reads would cost each request a turn of the scheduler.
     keys: Mutex<Option<(Instant, Arc<HeaderMap>)>>,
@@ -45,7 +47,12 @@ impl Lane {
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
         let carrier = carrier(&provider.http, &options, &provider.base_url);
-        Self { target, carrier, keys: Mutex::default() }
+        let addresses = Surface::ALL.into_iter().filter_map(|surface| {
+            let address = address(&provider.base_url, surface, None).ok()?;
+            Some((surface, address))
+        });
+        let addresses = addresses.collect();
+        Self { target, carrier, addresses, keys: Mutex::default() }
     }
 
     /// The client.
@@ -55,15 +62,10 @@ impl Lane {
 
     /// Where a surface is called.
     pub fn uri(&self, surface: Surface, query: Option<&str>) -> Result<Uri, LaneError<'_>> {
-        let base: Uri = self.target.provider.base_url.parse().map_err(http::Error::from)?;
-        let prefix = base.path().trim_end_matches('/');
-        let path = match query {
-            Some(query) => format!("{prefix}{}?{query}", surface.path()),
-            None => format!("{prefix}{}", surface.path()),
-        };
-        let mut parts = base.into_parts();
-        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
-        Ok(Uri::from_parts(parts).map_err(http::Error::from)?)
+        match self.addresses.iter().find(|(known, _)| *known == surface) {
+            Some((_, address)) if query.is_none() => Ok(address.clone()),
+            _ => Ok(address(&self.target.provider.base_url, surface, query)?),
+        }
     }
 
     /// The configured headers, the key among them.
@@ -84,4 +86,16 @@ impl Lane {
         *keys = Some((now, Arc::clone(&headers)));
         Ok(headers)
     }
+}
+
+fn address(base_url: &str, surface: Surface, query: Option<&str>) -> Result<Uri, http::Error> {
+    let base: Uri = base_url.parse()?;
+    let prefix = base.path().trim_end_matches('/');
+    let path = match query {
+        Some(query) => format!("{prefix}{}?{query}", surface.path()),
+        None => format!("{prefix}{}", surface.path()),
+    };
+    let mut parts = base.into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path)?);
+    Ok(Uri::from_parts(parts)?)
 }
