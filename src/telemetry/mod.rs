@@ -23,6 +23,7 @@ mod slos;
 mod spending;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 pub use calls::{CallRefused, PostResult};
 pub use catalog::ModelReading;

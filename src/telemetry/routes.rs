@@ -4,7 +4,7 @@
 //! good requests only. A request counts once in `bellwether_router_requests_total`, for the arm that
 //! it was meant for: one that the candidate failed and stable saved is a failure of the candidate.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::instruments::{counter, fraction_counter, gauge, histogram};
 use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
 use super::probes::{Ladders, TOKEN_TYPES};
 use super::recorder::Telemetry;
+use super::usual::{Usual, UsualOfArm};
 use crate::model::RouteId;
 use crate::provider::translate::{Direction, Loss, Lost};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
@@ -101,11 +102,13 @@ struct Latency {
     ladders: Ladders,
     duration: HistogramVec,
     ttft: HistogramVec,
-    known: BTreeSet<RouteId>,
+    known: BTreeMap<RouteId, Usual>,
     classes: BTreeSet<(ErrorType, SloClass)>,
 }
 
 const NO_LABELS: [&str; 0] = [];
+/// The class of statuses that nearly every answer has.
+const SUCCESS: &str = "2xx";
 
 impl Routes {
     pub(super) fn new(registry: &Registry) -> Self {
@@ -114,7 +117,7 @@ impl Routes {
             duration: histogram(registry, &metrics::ROUTER_DURATION, &ladders.duration),
             ttft: histogram(registry, &metrics::ROUTER_TTFT, &ladders.ttft),
             ladders,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             classes: BTreeSet::new(),
         };
         let single = |family| gauge(registry, family).with_label_values(&NO_LABELS);
@@ -171,13 +174,52 @@ impl Routes {
         let known: BTreeSet<RouteId> =
             settings.routes.iter().map(|route| route.id.clone()).collect();
         let classes = metrics::router_classes(settings);
-        let before = std::mem::replace(&mut latency.known, known.clone());
+        let before: BTreeSet<RouteId> = std::mem::take(&mut latency.known).into_keys().collect();
         let old_classes = std::mem::replace(&mut latency.classes, classes.clone());
         let all: BTreeSet<_> = old_classes.union(&classes).copied().collect();
         before.difference(&known).for_each(|route| self.forget(&latency, route, &all));
         let renewed = self.renew(&mut latency, settings);
         known.iter().for_each(|route| self.initialise(&latency, route));
+        let usual = known.into_iter().map(|route| {
+            let usual = self.usual(&latency, &route);
+            (route, usual)
+        });
+        latency.known = usual.collect();
         renewed
+    }
+
+    /// The series of a route that nearly every request touches; they are there already.
+    fn usual(&self, latency: &Latency, route: &RouteId) -> Usual {
+        let route = route.as_str();
+        let none = ErrorType::None;
+        let of = |arm: Arm| {
+            let arm = arm.as_str();
+            let labels = [route, arm];
+            UsualOfArm {
+                in_flight: self.in_flight.with_label_values(&labels),
+                good: self.requests.with_label_values(&[
+                    route,
+                    arm,
+                    none.as_str(),
+                    none.class().as_str(),
+                ]),
+                attempts: self.attempts.with_label_values(&[route, arm, none.as_str()]),
+                successes: Surface::ALL.map(|surface| {
+                    let labels = [route, arm, surface.api(), SUCCESS];
+                    (surface, self.responses.with_label_values(&labels))
+                }),
+                duration: latency.duration.with_label_values(&labels),
+                ttft: latency.ttft.with_label_values(&labels),
+                tokens: TOKEN_TYPES.map(|kind| self.tokens.with_label_values(&[route, arm, kind])),
+                cost: self.cost.with_label_values(&labels),
+                unpriced: self.unpriced.with_label_values(&labels),
+            }
+        };
+        Usual {
+            overhead: self.overhead.with_label_values(&[route]),
+            stable: of(Arm::Stable),
+            candidate: of(Arm::Candidate),
+        }
     }
 
     fn renew(&self, latency: &mut Latency, settings: &Settings) -> Vec<&'static str> {
@@ -289,39 +331,37 @@ impl Routes {
     fn served(&self, served: &Served) {
         let latency = self.latency();
         // What came of a route that a reload took away counts nowhere.
-        if !latency.known.contains(&served.route) {
-            return;
-        }
-        let labels = [served.route.as_str(), served.arm.as_str()];
-        let [route, arm] = labels;
-        if !served.is_fail_over {
-            let (error, class) = (served.error_type.as_str(), served.class.as_str());
-            self.requests.with_label_values(&[route, arm, error, class]).inc();
+        let Some(usual) = latency.known.get(&served.route) else { return };
+        let usual = usual.arm(served.arm);
+        let [route, arm] = [served.route.as_str(), served.arm.as_str()];
+        match (served.error_type, served.class) {
+            _ if served.is_fail_over => {}
+            (ErrorType::None, SloClass::Good) => usual.good.inc(),
+            (error, class) => {
+                let labels = [route, arm, error.as_str(), class.as_str()];
+                self.requests.with_label_values(&labels).inc();
+            }
         }
         if let Some(phase) = served.broke {
             self.stream_failures.with_label_values(&[route, arm, phase.as_str()]).inc();
         }
-        if let Some(usage) = served.usage {
-            let counts =
-                [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
-            for (kind, count) in TOKEN_TYPES.into_iter().zip(counts) {
-                self.tokens.with_label_values(&[route, arm, kind]).inc_by(count);
-            }
+        if let Some(usage) = &served.usage {
+            usual.used(usage);
         }
         match served.cost {
-            Some(cost) => self.cost.with_label_values(&labels).inc_by(cost.usd()),
-            None => self.unpriced.with_label_values(&labels).inc(),
+            Some(cost) => usual.cost.inc_by(cost.usd()),
+            None => usual.unpriced.inc(),
         }
         if served.class == SloClass::Good {
-            latency.duration.with_label_values(&labels).observe(served.total.as_secs_f64());
+            usual.duration.observe(served.total.as_secs_f64());
             if let Some(ttft) = served.ttft {
-                latency.ttft.with_label_values(&labels).observe(ttft.as_secs_f64());
+                usual.ttft.observe(ttft.as_secs_f64());
             }
         }
     }
 
     fn is_known(&self, route: &RouteId) -> bool {
-        self.latency().known.contains(route)
+        self.latency().known.contains_key(route)
     }
 }
 
@@ -357,23 +397,32 @@ impl Telemetry {
         surface: Surface,
         status: Option<u16>,
     ) {
-        if self.routes.is_known(route) {
-            let class = match status {
-                None => "none",
-                Some(200..=299) => "2xx",
-                Some(300..=399) => "3xx",
-                Some(429) => "429",
-                Some(400..=499) => "4xx",
-                Some(_) => "5xx",
-            };
-            let labels = [route.as_str(), arm.as_str(), surface.api(), class];
-            self.routes.responses.with_label_values(&labels).inc();
+        let latency = self.routes.latency();
+        let Some(usual) = latency.known.get(route) else { return };
+        let class = match status {
+            None => "none",
+            Some(200..=299) => SUCCESS,
+            Some(300..=399) => "3xx",
+            Some(429) => "429",
+            Some(400..=499) => "4xx",
+            Some(_) => "5xx",
+        };
+        match usual.arm(arm).success(surface) {
+            Some(success) if class == SUCCESS => success.inc(),
+            Some(_) | None => {
+                let labels = [route.as_str(), arm.as_str(), surface.api(), class];
+                self.routes.responses.with_label_values(&labels).inc();
+            }
         }
     }
 
     /// What came of one attempt.
     pub fn request_attempted(&self, route: &RouteId, arm: Arm, error_type: ErrorType) {
-        if self.routes.is_known(route) {
+        let latency = self.routes.latency();
+        let Some(usual) = latency.known.get(route) else { return };
+        if error_type == ErrorType::None {
+            usual.arm(arm).attempts.inc();
+        } else {
             let labels = [route.as_str(), arm.as_str(), error_type.as_str()];
             self.routes.attempts.with_label_values(&labels).inc();
         }
@@ -404,17 +453,15 @@ impl Telemetry {
 
     /// How long a request was held here, waits for others left out.
     pub fn request_overhead(&self, route: &RouteId, took: Duration) {
-        if self.routes.is_known(route) {
-            let overhead = self.routes.overhead.with_label_values(&[route.as_str()]);
-            overhead.observe(took.as_secs_f64());
+        if let Some(usual) = self.routes.latency().known.get(route) {
+            usual.overhead.observe(took.as_secs_f64());
         }
     }
 
     /// A request is under way on an arm, or (`-1`) is no more.
     pub fn request_under_way(&self, route: &RouteId, arm: Arm, change: i8) {
-        if self.routes.is_known(route) {
-            let labels = [route.as_str(), arm.as_str()];
-            self.routes.in_flight.with_label_values(&labels).add(change.into());
+        if let Some(usual) = self.routes.latency().known.get(route) {
+            usual.arm(arm).in_flight.add(change.into());
         }
     }
 
