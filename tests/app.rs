@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether::app::{App, Configuration, FollowOptions, Follower, Options, Succession};
+use bellwether::app::{App, Configuration, FollowOptions, Follower, Options, Succession, Wanted};
 use bellwether::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -52,6 +52,7 @@ fn options(config: &Path, listen: &str) -> Options {
         configuration: Configuration::File(config.to_owned()),
         router: None,
         web: None,
+        router_web: None,
         listen: listen.to_owned(),
         storage: config.with_file_name("data"),
         succession: Succession::Alone,
@@ -143,6 +144,7 @@ fn following(config: &Path, leader: &str, router: &str, storage: &str) -> Follow
         configuration: config.to_owned(),
         listen: "127.0.0.1:0".to_owned(),
         router: router.to_owned(),
+        router_web: None,
         leader: leader.to_owned(),
         token: None,
         storage: config.with_file_name(storage),
@@ -207,6 +209,47 @@ async fn a_router_follows_another_ones_table_and_outlives_it() {
     obeys(&next, 4).await;
     follower.stop().await;
     assert!(models(address).await.contains("chat"));
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn the_next_version_takes_over_from_a_router_and_from_the_whole() {
+    let scratch = Scratch::new("take-over");
+    scratch.write("rules.yml", RULES);
+    let text = config("a") + "routes: [{name: chat, stable: [a]}]\n";
+    let path = scratch.write("bellwether.yml", &text);
+    let with_router = |listen: &str, succession| Options {
+        router: Some(listen.to_owned()),
+        succession,
+        ..options(&path, "127.0.0.1:0")
+    };
+    // Where nobody runs, there is nothing to take over.
+    let mut first = App::start(with_router("127.0.0.1:0", Succession::TakeOver)).await.unwrap();
+    let url = format!("http://{}", first.address());
+    let follower = Follower::start(following(&path, &url, "127.0.0.1:0", "f1")).await.unwrap();
+    let address = follower.router_address();
+    let heir = following(&path, &url, &address.to_string(), "f1");
+    let heir = Follower::start(FollowOptions { succession: Succession::TakeOver, ..heir }).await;
+    let heir = heir.unwrap();
+    follower.succeeded().await;
+    follower.stop().await;
+    assert_eq!(heir.router_address(), address);
+    assert!(models(address).await.contains("chat"));
+    heir.stop().await;
+
+    let address = first.router_address().unwrap();
+    let next = App::start(with_router(&address.to_string(), Succession::TakeOver));
+    let before = async {
+        assert_eq!(first.wanted().await.unwrap(), Wanted::Succession);
+        // The storage is still the first one's; requests are answered by either.
+        assert!(models(address).await.contains("chat"));
+        first.stop().await;
+    };
+    let (next, ()) = tokio::join!(next, before);
+    let next = next.unwrap();
+    assert_eq!(next.router_address(), Some(address));
+    assert!(models(address).await.contains("chat"));
+    assert!(get(&next, "/api/v1/routing/table").await.contains("\"chat\""));
     next.stop().await;
 }
 

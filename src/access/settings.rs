@@ -83,6 +83,17 @@ impl ClientAuth {
             Self::NoClientCert | Self::RequestClientCert | Self::RequireAnyClientCert => false,
         }
     }
+
+    /// Whether nobody comes in without one that was verified.
+    pub fn is_demanded(self) -> bool {
+        match self {
+            Self::RequireAndVerifyClientCert => true,
+            Self::NoClientCert
+            | Self::RequestClientCert
+            | Self::RequireAnyClientCert
+            | Self::VerifyClientCertIfGiven => false,
+        }
+    }
 }
 
 /// A version of TLS that is spoken here.

@@ -19,6 +19,7 @@ use super::load::{Loaded, load};
 use super::routes::{self, Routes, Sharing};
 use super::service::Succession;
 use super::takeover;
+use super::web::{Doorkeeper, Listener};
 use crate::clock::Clock;
 use crate::model::{HttpSettings, SecretSource};
 use crate::routing::{Settings, Table};
@@ -43,6 +44,8 @@ pub struct FollowOptions {
     pub listen: String,
     /// Where the router listens.
     pub router: String,
+    /// The router's TLS, as a web configuration file has it.
+    pub router_web: Option<PathBuf>,
     /// The one that is followed, as its server's URL.
     pub leader: String,
     /// A file with the token that is shown there, if one is.
@@ -61,6 +64,7 @@ pub struct Follower {
     path: PathBuf,
     server: Server,
     routes: Routes,
+    porter: Doorkeeper,
     ready: watch::Sender<bool>,
     watcher: JoinHandle<()>,
 }
@@ -71,14 +75,15 @@ impl Follower {
         let loaded = read(options.configuration.clone()).await?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let config = &loaded.config;
+        let porter = Doorkeeper::start(Listener::Router, options.router_web).await?;
         let (storage, router) = (&options.storage, Some(options.router.as_str()));
         let inherited = match options.succession {
             Succession::Alone => None,
-            Succession::TakeOver => routes::inherit(storage, router, config).await?,
+            Succession::TakeOver => routes::inherit(storage, router, config, &porter).await?,
         };
         let bound = match inherited {
             Some(bound) => Some(bound),
-            None => routes::bind(router, config, Sharing::Shared).await?,
+            None => routes::bind(router, config, &porter, Sharing::Shared).await?,
         };
         let bound = bound.context("the router needs an address")?;
         let telemetry = Telemetry::new();
@@ -101,7 +106,7 @@ impl Follower {
             tokio::spawn(watch_leader(leader, routes.table.clone(), routes.watch_settings()));
         ready.send_replace(true);
         tracing::info!(address = %server.address(), "listening");
-        Ok(Self { path: options.configuration, server, routes, ready, watcher })
+        Ok(Self { path: options.configuration, server, routes, porter, ready, watcher })
     }
 
     /// Where metrics and health are served.
@@ -117,7 +122,9 @@ impl Follower {
     /// Reads the configuration again. A mistake anywhere keeps all of the old one.
     pub async fn reload(&self) -> anyhow::Result<()> {
         let loaded = read(self.path.clone()).await?;
+        let door = self.porter.read().await?;
         self.routes.reload(&loaded.config);
+        self.porter.replace(door);
         tracing::info!("configuration reloaded");
         Ok(())
     }
@@ -139,6 +146,7 @@ impl Follower {
     pub async fn stop(self) {
         self.ready.send_replace(false);
         self.watcher.abort();
+        self.porter.stop();
         if self.routes.has_heir() {
             self.server.stop(STOP_DEADLINE / 10).await;
             self.routes.leave().await;

@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::takeover;
+use super::web::Doorkeeper;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::downstream::{Claim, Offer};
+use crate::downstream::{Claim, Door, Offer};
 use crate::driver::Splits;
 use crate::model::{RouteId, TargetId};
 use crate::probe::Target;
@@ -81,6 +82,7 @@ pub(super) struct Bound {
     listener: TcpListener,
     settings: Settings,
     asked: [(Purpose, Vec<Target>); 2],
+    door: watch::Receiver<Arc<Door>>,
     claim: Option<Claim>,
 }
 
@@ -89,15 +91,17 @@ impl Bound {
         listener: TcpListener,
         config: &Config,
         settings: Settings,
+        door: watch::Receiver<Arc<Door>>,
         claim: Option<Claim>,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         anyhow::ensure!(
-            may_listen(address, &settings),
+            may_listen(address, &settings, &door.borrow()),
             "the router would spend your keys for whoever reaches `{address}`: list clients' keys in \
-             `router: auth:`, or write `router: {{auth: none}}`"
+             `router: auth:`, demand certificates by `--router.config.file` \
+             (`client_auth_type: RequireAndVerifyClientCert`), or write `router: {{auth: none}}`"
         );
-        Ok(Self { listener, settings, asked: asked(config), claim })
+        Ok(Self { listener, settings, asked: asked(config), door, claim })
     }
 }
 
@@ -106,17 +110,19 @@ pub(super) async fn inherit(
     storage: &Path,
     listen: Option<&str>,
     config: &Config,
+    doorkeeper: &Doorkeeper,
 ) -> anyhow::Result<Option<Bound>> {
     let settings = settings(config);
     let Some(listen) = listen.filter(|_| !settings.routes.is_empty()) else { return Ok(None) };
     let Some((listener, claim)) = takeover::claim(storage, listen).await? else { return Ok(None) };
-    Bound::new(listener, config, settings, Some(claim)).map(Some)
+    Bound::new(listener, config, settings, doorkeeper.watch(), Some(claim)).map(Some)
 }
 
 /// Binds the router's address, if one is given and the configuration lets it be used.
 pub(super) async fn bind(
     listen: Option<&str>,
     config: &Config,
+    doorkeeper: &Doorkeeper,
     sharing: Sharing,
 ) -> anyhow::Result<Option<Bound>> {
     let settings = settings(config);
@@ -133,7 +139,7 @@ pub(super) async fn bind(
     let listener = open(listen, sharing)
         .await
         .with_context(|| format!("the router cannot listen on `{listen}`"))?;
-    Bound::new(listener, config, settings, None).map(Some)
+    Bound::new(listener, config, settings, doorkeeper.watch(), None).map(Some)
 }
 
 async fn open(listen: &str, sharing: Sharing) -> std::io::Result<TcpListener> {
@@ -156,8 +162,29 @@ async fn open(listen: &str, sharing: Sharing) -> std::io::Result<TcpListener> {
     Err(last)
 }
 
-fn may_listen(address: SocketAddr, settings: &Settings) -> bool {
-    address.ip().to_canonical().is_loopback() || settings.admission.may_face_others()
+fn may_listen(address: SocketAddr, settings: &Settings, door: &Door) -> bool {
+    address.ip().to_canonical().is_loopback()
+        || settings.admission.may_face_others()
+        || door.demands_certificates()
+}
+
+/// Passes each new door on to the router, unless it would let in whoever comes.
+async fn watch_door(
+    address: SocketAddr,
+    settings: watch::Receiver<Arc<Settings>>,
+    mut doors: watch::Receiver<Arc<Door>>,
+    taken: Arc<watch::Sender<Arc<Door>>>,
+) {
+    while doors.changed().await.is_ok() {
+        let door = Arc::clone(&doors.borrow_and_update());
+        if may_listen(address, &settings.borrow(), &door) {
+            taken.send_replace(door);
+        } else {
+            tracing::error!(
+                "the router's configuration file demands no certificates any more, and the router can be reached from elsewhere: the old one holds"
+            );
+        }
+    }
 }
 
 /// The router while it runs, and the table that it obeys.
@@ -168,6 +195,8 @@ pub(super) struct Routes {
     settings: watch::Sender<Arc<Settings>>,
     telemetry: Telemetry,
     follower: Option<JoinHandle<()>>,
+    door: Arc<watch::Sender<Arc<Door>>>,
+    door_watcher: JoinHandle<()>,
     socket: OwnedFd,
     offer: Option<Offer>,
 }
@@ -181,7 +210,7 @@ impl Routes {
         clock: Clock,
         telemetry: Telemetry,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Served>)> {
-        let Bound { listener, settings, asked, claim } = bound;
+        let Bound { listener, settings, asked, door: doors, claim } = bound;
         expect(&asked, &telemetry);
         let directory = storage.to_owned();
         let found = tokio::task::spawn_blocking(move || stored(&directory)).await?;
@@ -196,7 +225,8 @@ impl Routes {
         let (table, watched) = watch::channel(Arc::new(first));
         let (served, results) = mpsc::channel(SERVED_MAX);
         let own = telemetry.clone();
-        let ends = Ends { table: watched, served, clock, telemetry };
+        let (door, taken) = watch::channel(Arc::clone(&doors.borrow()));
+        let ends = Ends { door: taken, table: watched, served, clock, telemetry };
         let routes = settings.routes.len();
         let socket = listener.as_fd().try_clone_to_owned()?;
         let router = Router::spawn(listener, settings.clone(), ends)?;
@@ -209,11 +239,23 @@ impl Routes {
                 Some(takeover::obey_stored(storage, Arc::clone(&settings), table.clone()))
             }
         };
-        let settings = watch::Sender::new(settings);
-        Ok((
-            Self { router, table, settings, telemetry: own, follower, socket, offer: None },
-            results,
-        ))
+        let (settings, door) = (watch::Sender::new(settings), Arc::new(door));
+        let watching = watch_door(router.address(), settings.subscribe(), doors, Arc::clone(&door));
+        let door_watcher = tokio::spawn(watching);
+        let offer = None;
+        let telemetry = own;
+        let routes = Self {
+            router,
+            table,
+            settings,
+            telemetry,
+            follower,
+            door,
+            door_watcher,
+            socket,
+            offer,
+        };
+        Ok((routes, results))
     }
 
     /// Obeys and stores its own table from now on: the storage is ours.
@@ -281,7 +323,7 @@ impl Routes {
     /// Takes up another configuration.
     pub(super) fn reload(&self, config: &Config) {
         let settings = settings(config);
-        if !may_listen(self.router.address(), &settings) {
+        if !may_listen(self.router.address(), &settings, &self.door.borrow()) {
             tracing::error!(
                 "`router: auth` was removed, and the router can be reached from elsewhere: its part of the configuration is not taken up"
             );
@@ -296,6 +338,7 @@ impl Routes {
     /// Takes no new request and lets answers under way finish.
     pub(super) async fn stop(self, deadline: Duration) {
         self.router.stop(Leaving::Queue, deadline).await;
+        self.door_watcher.abort();
         self.follower.iter().for_each(JoinHandle::abort);
     }
 
@@ -305,6 +348,7 @@ impl Routes {
         let totals = self.settings.borrow().routes.iter().map(|route| route.timeouts.total).max();
         let patience = totals.unwrap_or_default() + LAST_WORDS;
         self.router.stop(Leaving::Heir, patience).await;
+        self.door_watcher.abort();
         self.follower.iter().for_each(JoinHandle::abort);
     }
 }

@@ -17,7 +17,7 @@ use super::records::{self, Desk};
 use super::routes::{self, Routes, Sharing};
 use super::spending::Spending;
 use super::takeover;
-use super::web::Doorkeeper;
+use super::web::{Doorkeeper, Listener};
 use super::wiring::{self, Names, Post};
 use crate::access::Token;
 use crate::archive::Archive;
@@ -86,6 +86,8 @@ pub struct Options {
     pub router: Option<String>,
     /// Prometheus's web configuration file, if there is one.
     pub web: Option<PathBuf>,
+    /// The same for the router: its TLS.
+    pub router_web: Option<PathBuf>,
     /// Where state is kept.
     pub storage: PathBuf,
     /// What becomes of one that runs already.
@@ -121,6 +123,8 @@ pub struct App {
     evaluation_interval: watch::Sender<Duration>,
     tokens: watch::Sender<Arc<[Token]>>,
     doorkeeper: Doorkeeper,
+    /// The router's.
+    porter: Doorkeeper,
     ready: watch::Sender<bool>,
     reload_requests: mpsc::Receiver<ReloadRequest>,
     pending: Option<ReloadRequest>,
@@ -143,6 +147,9 @@ impl App {
         if let Some(path) = &options.web {
             flags.push(("web.config.file", path.display().to_string()));
         }
+        if let Some(path) = &options.router_web {
+            flags.push(("router.config.file", path.display().to_string()));
+        }
         let (path, loaded) = match options.configuration {
             Configuration::File(path) => {
                 let loaded = load(&path)?;
@@ -152,7 +159,8 @@ impl App {
         };
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         check_secrets(&loaded)?;
-        let doorkeeper = Doorkeeper::start(options.web).await?;
+        let doorkeeper = Doorkeeper::start(Listener::Web, options.web).await?;
+        let porter = Doorkeeper::start(Listener::Router, options.router_web).await?;
         // Nothing before the first probe needs it.
         let warmed = tokio::task::spawn_blocking(upstream::warm_up);
         let telemetry = Telemetry::new();
@@ -161,12 +169,13 @@ impl App {
         let (inherited, journal) = match options.succession {
             Succession::Alone => (None, Journal::open(storage, clock).await),
             Succession::TakeOver => {
-                let inherited = match routes::inherit(storage, router, &loaded.config).await? {
-                    Some(bound) => {
-                        Some(Routes::start(bound, storage, clock, telemetry.clone()).await?)
-                    }
-                    None => None,
-                };
+                let inherited =
+                    match routes::inherit(storage, router, &loaded.config, &porter).await? {
+                        Some(bound) => {
+                            Some(Routes::start(bound, storage, clock, telemetry.clone()).await?)
+                        }
+                        None => None,
+                    };
                 (inherited, takeover::journal(storage, clock).await)
             }
         };
@@ -183,7 +192,7 @@ impl App {
         let address = listener.local_addr()?;
         let (mut routes, served) = match inherited {
             Some((routes, served)) => (Some(routes), served),
-            None => match routes::bind(router, &loaded.config, Sharing::Alone).await? {
+            None => match routes::bind(router, &loaded.config, &porter, Sharing::Alone).await? {
                 Some(bound) => {
                     let started = Routes::start(bound, storage, clock, telemetry.clone()).await?;
                     (Some(started.0), started.1)
@@ -401,6 +410,7 @@ impl App {
             evaluation_interval,
             tokens,
             doorkeeper,
+            porter,
             ready,
             reload_requests,
             pending: None,
@@ -483,7 +493,7 @@ impl App {
         let loaded = tokio::task::spawn_blocking(move || load(&path)).await??;
         check_secrets(&loaded)?;
         plans::check_running(&self.shown.borrow().releases, &loaded.config, self.clock.now())?;
-        let door = self.doorkeeper.read().await?;
+        let (door, routers) = (self.doorkeeper.read().await?, self.porter.read().await?);
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         // Only one thing can fail from here on, so it comes first: a reload is taken up whole.
         let renewal = self.renewals.reserve().await.context("the service is stopping")?;
@@ -514,6 +524,7 @@ impl App {
         self.evaluation_interval.send_replace(loaded.config.global.evaluation_interval);
         self.tokens.send_replace(Arc::from(loaded.config.tokens.as_slice()));
         self.doorkeeper.replace(door);
+        self.porter.replace(routers);
         Ok(())
     }
 
@@ -551,6 +562,7 @@ impl App {
         }
         self.server.stop(left(second).min(second)).await;
         self.doorkeeper.stop();
+        self.porter.stop();
         self.archive.close(left(second / 2).min(second)).await;
         let mut recorder = self.recorder;
         if tokio::time::timeout(left(Duration::ZERO), &mut recorder).await.is_err() {

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::load::LoadError;
 use crate::access::{PemSource, Web};
 use crate::config;
-use crate::server::Door;
+use crate::downstream::{Door, Protocols};
 
 // What the YAML reader takes at most, and one byte more, so that it can say so.
 const BYTES_MAX: u64 = (4 << 20) + 1;
@@ -25,10 +25,31 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Reads a web configuration file and the certificates that it names; this blocks.
 pub fn load_web(path: &Path) -> Result<Door, LoadError> {
+    open(path, Listener::Web)
+}
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// The server's, with everything that the format has.
+    Web,
+    /// The router's, of which TLS is taken: its clients have keys, and its answers are others'.
+    Router,
+}
+
+fn open(path: &Path, listener: Listener) -> Result<Door, LoadError> {
     let text =
         read(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
-    let web = config::web_file(&path.display().to_string(), &text);
-    web.and_then(Door::open).map_err(LoadError::WebMistakes)
+    let file = path.display().to_string();
+    let web = match listener {
+        Listener::Web => config::web_file(&file, &text),
+        Listener::Router => config::router_file(&file, &text),
+    };
+    let protocols = match listener {
+        Listener::Web => Protocols::Http1,
+        Listener::Router => Protocols::Http2,
+    };
+    web.and_then(|web| Door::open(web, protocols)).map_err(LoadError::WebMistakes)
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -40,6 +61,7 @@ fn read(path: &Path) -> io::Result<String> {
 /// Keeps the door as its file says.
 #[derive(Debug)]
 pub(super) struct Doorkeeper {
+    listener: Listener,
     path: Option<PathBuf>,
     door: Arc<watch::Sender<Arc<Door>>>,
     task: Option<JoinHandle<()>>,
@@ -47,19 +69,19 @@ pub(super) struct Doorkeeper {
 
 impl Doorkeeper {
     /// Reads the file, if there is one, and watches it from now on.
-    pub(super) async fn start(path: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) async fn start(listener: Listener, path: Option<PathBuf>) -> anyhow::Result<Self> {
         let Some(path) = path else {
             let door = Arc::new(watch::channel(Arc::default()).0);
-            return Ok(Self { path: None, door, task: None });
+            return Ok(Self { listener, path: None, door, task: None });
         };
         let seen = Seen::of(&path, &Door::default());
-        let door = load(&path).await?;
+        let door = load(&path, listener).await?;
         // Whatever changed since the first look is found by the first turn.
         let seen =
             Seen { files: [seen.files, Seen::of(&path, &door).files[1..].to_vec()].concat() };
         let door = Arc::new(watch::channel(Arc::new(door)).0);
-        let task = tokio::spawn(keep(path.clone(), seen, Arc::clone(&door)));
-        Ok(Self { path: Some(path), door, task: Some(task) })
+        let task = tokio::spawn(keep(path.clone(), listener, seen, Arc::clone(&door)));
+        Ok(Self { listener, path: Some(path), door, task: Some(task) })
     }
 
     /// The door from now on.
@@ -70,7 +92,7 @@ impl Doorkeeper {
     /// Reads the file again, for a reload that takes it up with everything else or not at all.
     pub(super) async fn read(&self) -> anyhow::Result<Option<Door>> {
         match &self.path {
-            Some(path) => Ok(Some(load(path).await?)),
+            Some(path) => Ok(Some(load(path, self.listener).await?)),
             None => Ok(None),
         }
     }
@@ -90,12 +112,17 @@ impl Doorkeeper {
     }
 }
 
-async fn load(path: &Path) -> anyhow::Result<Door> {
+async fn load(path: &Path, listener: Listener) -> anyhow::Result<Door> {
     let path = path.to_owned();
-    Ok(tokio::task::spawn_blocking(move || load_web(&path)).await??)
+    Ok(tokio::task::spawn_blocking(move || open(&path, listener)).await??)
 }
 
-async fn keep(path: PathBuf, mut seen: Seen, sender: Arc<watch::Sender<Arc<Door>>>) {
+async fn keep(
+    path: PathBuf,
+    listener: Listener,
+    mut seen: Seen,
+    sender: Arc<watch::Sender<Arc<Door>>>,
+) {
     let mut turns = tokio::time::interval(PERIOD);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -107,7 +134,7 @@ async fn keep(path: PathBuf, mut seen: Seen, sender: Arc<watch::Sender<Arc<Door>
             continue;
         }
         seen = now;
-        match load(&path).await {
+        match load(&path, listener).await {
             Ok(door) => {
                 // Other certificates may be named now; what they look like is known from here on.
                 let (file, named) = (path.clone(), door.clone());

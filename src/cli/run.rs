@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     /// A file with the bearer token that the one that is followed asks for.
     #[arg(long = "router.follow.token-file", value_name = "FILE", requires = "follow")]
     follow_token: Option<PathBuf>,
+    /// TLS of the router, in the format of Prometheus's own web configuration file.
+    #[arg(long = "router.config.file", value_name = "FILE", requires = "router")]
+    router_web: Option<PathBuf>,
     /// TLS, users and headers, in the format of Prometheus's own web configuration file.
     #[arg(long = "web.config.file", value_name = "FILE")]
     web: Option<PathBuf>,
@@ -62,6 +65,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             listen: arguments.listen,
             router: arguments.router,
             web: arguments.web,
+            router_web: arguments.router_web,
             storage: arguments.storage,
             succession,
             clock: Clock::start(),
@@ -107,6 +111,7 @@ async fn follow(
         configuration: arguments.config.path.clone(),
         listen: arguments.listen.clone(),
         router: router.to_owned(),
+        router_web: arguments.router_web.clone(),
         leader: leader.to_owned(),
         token: arguments.follow_token.clone(),
         storage: arguments.storage.clone(),

@@ -50,4 +50,4 @@ pub use releases::Release;
 pub use secret::secrets;
 pub use settings::{Config, Global, Pattern, Storage};
 pub use starter::starter;
-pub use web_file::web_file;
+pub use web_file::{router_file, web_file};

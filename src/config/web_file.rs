@@ -60,13 +60,23 @@ const HEADERS: [(&str, &[&str]); 5] = [
 /// Reads a web configuration file; an empty one asks for nothing. Every mistake is returned, in the
 /// order of the file. Certificates are not read here.
 pub fn web_file(file: &str, text: &str) -> Result<Web, Vec<Mistake>> {
+    file_of(file, text, &SECTIONS)
+}
+
+/// Reads a file of the same format for the router: TLS alone. Its clients have keys of their own
+/// (`router: auth:`), and its answers are those of providers.
+pub fn router_file(file: &str, text: &str) -> Result<Web, Vec<Mistake>> {
+    file_of(file, text, &SECTIONS[..1])
+}
+
+fn file_of(file: &str, text: &str, sections: &[&str]) -> Result<Web, Vec<Mistake>> {
     let root = yaml::parse(file, text).map_err(|mistake| vec![mistake])?;
     if root.is_null() {
         return Ok(Web::default());
     }
     let mut reader = Reader::new(file);
     root.duplicates().into_iter().for_each(|mistake| reader.report(mistake));
-    let web = reader.fields(&root, "", &SECTIONS).map(|fields| Web {
+    let web = reader.fields(&root, "", sections).map(|fields| Web {
         tls: tls(&mut reader, &fields),
         users: users(&mut reader, &fields),
         headers: http(&mut reader, &fields),

@@ -108,6 +108,7 @@ pub async fn play(
     let options = Options {
         configuration: Configuration::Built(Box::new(load(&text)?)),
         web: None,
+        router_web: None,
         listen: settings.listen.clone(),
         router: Some("127.0.0.1:0".to_owned()),
         storage: scratch.path().join("data"),

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::crew::{Crew, Desk};
+use crate::downstream::PeerCertificate;
 use crate::routing::{Arm, KeySource, Named, Peek, Refusal, Surface, assignment_key, peek};
 
 /// How long a request's body may take to arrive: a large one over a slow line takes seconds.
@@ -30,7 +31,7 @@ pub(super) struct Order {
     pub named: Named,
     pub is_streamed: bool,
     pub desk: Arc<Desk>,
-    /// The name of the client's key.
+    /// The name of the client's key, or else the fingerprint of its certificate.
     pub client: Option<String>,
     /// What tells the client apart.
     pub key: Option<Vec<u8>>,
@@ -77,6 +78,7 @@ impl Held {
 /// A request as it came, but for its body.
 pub(super) struct Arriving<'a> {
     pub id: String,
+    pub certificate: Option<PeerCertificate>,
     pub surface: Surface,
     pub query: Option<String>,
     pub headers: HeaderMap,
@@ -88,9 +90,11 @@ pub(super) struct Arriving<'a> {
 pub(super) async fn take(arriving: Arriving<'_>, body: Body) -> Result<Order, Refusal> {
     let arrived = Instant::now();
     let mut held = Held::from(arrived);
-    let Arriving { id, surface, query, headers, is_loopback, crew } = arriving;
+    let Arriving { id, certificate, surface, query, headers, is_loopback, crew } = arriving;
     let shown = credential(&headers);
     let client = crew.client(shown).map_err(|_| Refusal::Unauthenticated)?.map(str::to_owned);
+    // Who has no key of ours is told apart by the certificate, in the log.
+    let client = client.or(certificate.map(|PeerCertificate(print)| print));
     let place = Arc::clone(&crew.gate.in_flight).try_acquire_owned().map_err(|_| shed())?;
     held.pause();
     let reading = read(body, &headers, crew);

@@ -13,6 +13,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -24,7 +26,7 @@ use super::mirror;
 use super::stored;
 use super::surfaces::application;
 use crate::clock::Clock;
-use crate::downstream;
+use crate::downstream::{self, Door, PeerCertificate};
 use crate::routing::{Served, Settings, Table};
 use crate::telemetry::Telemetry;
 
@@ -65,6 +67,8 @@ pub enum Leaving {
 /// What the router gets, and what it gives.
 #[derive(Debug)]
 pub struct Ends {
+    /// By what clients are let in to the listener.
+    pub door: watch::Receiver<Arc<Door>>,
     /// The table that holds.
     pub table: watch::Receiver<Arc<Table>>,
     /// Takes what came of requests; a full queue is counted and never waited for.
@@ -99,7 +103,7 @@ impl Router {
     /// Serves on a bound listener until it is stopped.
     pub fn spawn(listener: TcpListener, settings: Settings, ends: Ends) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let Ends { table, served, clock, telemetry } = ends;
+        let Ends { door, table, served, clock, telemetry } = ends;
         telemetry.configure_routes(&settings);
         let (crew, watched) = watch::channel(Arc::new(Crew::build(settings, None)));
         let (copies, drawn) = mpsc::channel(COPIES_MAX);
@@ -109,7 +113,7 @@ impl Router {
         let hall =
             Hall { crew: watched, table, served, copies, telemetry: telemetry.clone(), clock };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, application(hall), stopped));
+        let task = tokio::spawn(serve(listener, application(hall), door, stopped));
         Ok(Self { address, crew, telemetry, table: kept, stop, task, copying, keeping: None })
     }
 
@@ -159,6 +163,7 @@ impl Router {
 async fn serve(
     listener: TcpListener,
     application: axum::Router,
+    door: watch::Receiver<Arc<Door>>,
     mut stopped: oneshot::Receiver<Leaving>,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -173,8 +178,9 @@ async fn serve(
             accepted = downstream::accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
                 let (application, how_near) = (application.clone(), how_near.clone());
+                let tls = door.borrow().tls();
                 connections.spawn(async move {
-                    converse(stream, peer, application, how_near).await;
+                    welcome(stream, peer, tls, application, how_near).await;
                     drop(slot);
                 });
             }
@@ -187,7 +193,8 @@ async fn serve(
         let by = Instant::now() + LAST_CALL;
         while let Ok(Ok((stream, peer))) = timeout_at(by, listener.accept()).await {
             let (application, how_near) = (application.clone(), how_near.clone());
-            connections.spawn(converse(stream, peer, application, how_near));
+            let tls = door.borrow().tls();
+            connections.spawn(welcome(stream, peer, tls, application, how_near));
         }
     }
     drop(listener);
@@ -198,9 +205,28 @@ async fn serve(
     }
 }
 
-async fn converse(
+/// Shakes hands where TLS is spoken, then talks.
+async fn welcome(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    application: axum::Router,
+    how_near: watch::Receiver<Ending>,
+) {
+    // Each piece must leave at once; where this fails it only leaves later.
+    let _best_effort = stream.set_nodelay(true).is_ok();
+    let Some(tls) = tls else {
+        return converse(stream, peer, None, application, how_near).await;
+    };
+    if let Some((stream, certificate)) = downstream::shake_hands(stream, peer, tls).await {
+        converse(stream, peer, certificate, application, how_near).await;
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    certificate: Option<PeerCertificate>,
     application: axum::Router,
     mut how_near: watch::Receiver<Ending>,
 ) {
@@ -212,6 +238,9 @@ async fn converse(
         multiplexed.store(is_multiplexed, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         let (application, near) = (application.clone(), near.clone());
         async move {
             let mut response = application.oneshot(request).await?;
@@ -234,8 +263,6 @@ async fn converse(
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(ALIVE);
-    // Each piece must leave at once; where this fails it only leaves later.
-    let _best_effort = stream.set_nodelay(true).is_ok();
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let closed = async {
         // HTTP/2 has a word for it and loses nothing. Whichever it is, an error too: nobody is left to

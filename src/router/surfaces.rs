@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::carry::carry;
 use super::crew::{Crew, Hall};
 use super::intake::{Arriving, take};
+use crate::downstream::PeerCertificate;
 use crate::routing::{Refusal, Surface};
 
 /// What answers tell their request by.
@@ -40,8 +41,10 @@ async fn serve(hall: Hall, surface: Surface, peer: SocketAddr, request: Request)
     let crew = Arc::clone(&hall.crew.borrow());
     let (head, body) = request.into_parts();
     let id = format!("{:032x}", rand::random::<u128>());
+    let certificate = head.extensions.get::<PeerCertificate>().cloned();
     let arriving = Arriving {
         id: id.clone(),
+        certificate,
         surface,
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,

@@ -142,6 +142,7 @@ impl Stage {
         let storage =
             std::env::temp_dir().join(format!("bellwether-router-{:016x}", rand::random::<u64>()));
         let ends = Ends {
+            door: watch::channel(Arc::default()).1,
             table: watched,
             served: sender,
             clock: Clock::start(),

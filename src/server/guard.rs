@@ -15,9 +15,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::door::{Door, Keys};
+use super::keys::{Keys, ways};
 use super::passwords::Passwords;
 use crate::access::{self, Actor, Call, Identity, Refusal, Scope, Token, Ways};
+use crate::downstream::{Door, PeerCertificate};
 use crate::telemetry::{CallRefused, Telemetry};
 
 /// What tells who somebody is.
@@ -27,10 +28,6 @@ pub(super) struct Guard {
     telemetry: Telemetry,
     passwords: Arc<Passwords>,
 }
-
-/// The fingerprint of the client's certificate, verified or not.
-#[derive(Clone)]
-pub(super) struct PeerCertificate(pub(super) String);
 
 /// What was found out about a caller.
 #[derive(Clone)]
@@ -69,7 +66,7 @@ impl Guard {
         door: &Door,
     ) -> Standing {
         let tokens = Arc::clone(&self.keys.tokens.borrow());
-        let ways = door.ways(&tokens);
+        let ways = ways(door, &tokens);
         let Some(header) = header else {
             let identity = match certificate.filter(|_| ways.certificates) {
                 Some(PeerCertificate(print)) => Identity::Known(Actor::Certificate(print)),
@@ -92,7 +89,7 @@ impl Guard {
     }
 
     async fn basic(&self, door: &Door, encoded: &str) -> (Identity, Option<String>) {
-        let users = &door.web.users;
+        let users = &door.web().users;
         let pair = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let Some((user, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) else {
             return (Identity::Wrong("the credentials cannot be read"), None);
@@ -126,7 +123,7 @@ pub(super) async fn identify(
     let standing = guard.standing(header, certificate, &door).await;
     request.extensions_mut().insert(standing);
     let mut response = next.run(request).await;
-    for (name, value) in &door.web.headers {
+    for (name, value) in &door.web().headers {
         // Both were checked when the file was read.
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))

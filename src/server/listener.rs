@@ -15,23 +15,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
-use super::door::{Door, Keys};
-use super::guard::{self, Guard, PeerCertificate};
+use super::guard::{self, Guard};
+use super::keys::Keys;
 use super::outbox::OutboxRequest;
 use super::query::Queries;
 use super::releases::{self, ReleaseRequest};
 use super::{admin, api, exposition, hook, outbox, page, query, selection, status, table, targets};
 use crate::clock::Clock;
-use crate::downstream;
+use crate::downstream::{self, Door, PeerCertificate};
 use crate::engine::Snapshot;
 use crate::model::JournalStanding;
 use crate::routing::Table;
@@ -86,9 +84,6 @@ const CONNECTIONS_MAX: usize = 512;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Heads are a line and a few headers; a query may stand in the first.
 const HEAD_MAX_BYTES: usize = 64 << 10;
-
-/// How long a client may take for its part of a TLS handshake: Go's programs give ten seconds.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server.
 #[derive(Debug)]
@@ -217,7 +212,7 @@ async fn serve(
             accepted = downstream::accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
                 let (application, is_closing) = (application.clone(), is_closing.clone());
-                let tls = door.borrow().tls.clone();
+                let tls = door.borrow().tls();
                 connections.spawn(async move {
                     welcome(stream, peer, tls, application, is_closing).await;
                     drop(slot);
@@ -241,19 +236,8 @@ async fn welcome(
     let Some(tls) = tls else {
         return converse(stream, peer, None, application, is_closing).await;
     };
-    let handshake = TlsAcceptor::from(tls).accept(stream);
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-        Ok(Ok(stream)) => {
-            let first = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let certificate = first.map(|certificate| {
-                let digest = Sha256::digest(certificate);
-                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                PeerCertificate(format!("sha256:{hex}"))
-            });
-            converse(stream, peer, certificate, application, is_closing).await;
-        }
-        Ok(Err(error)) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    if let Some((stream, certificate)) = downstream::shake_hands(stream, peer, tls).await {
+        converse(stream, peer, certificate, application, is_closing).await;
     }
 }
 

@@ -313,12 +313,13 @@ fn tls_client(directory: &Path, has_certificate: bool) -> reqwest::Client {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);
-    let config = if has_certificate {
+    let mut config = if has_certificate {
         let key = PrivateKeyDer::from_pem_file(directory.join("client-key.pem")).unwrap();
         builder.with_client_auth_cert(vec![certificate("client.pem")], key).unwrap()
     } else {
         builder.with_no_client_auth()
     };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     reqwest::Client::builder().no_proxy().tls_backend_preconfigured(config).build().unwrap()
 }
 
@@ -371,6 +372,69 @@ async fn over_tls_a_password_or_a_verified_certificate_lets_somebody_in() {
     let arguments = ["query", "--url", &base, "--http.config.file", &http, "1+1"];
     let asked = Program::run(&[], &arguments).await;
     assert_eq!((asked.code, asked.out.trim()), (0, "2"), "{}", asked.err);
+}
+
+/// Off loopback, a certificate that is demanded is authentication enough; one that may be missing is not.
+#[tokio::test]
+async fn clients_of_the_router_may_be_known_by_their_certificates() {
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/upstream/tests");
+    let scratch = Scratch::new("access-router");
+    let file = |name: &str| certificates.join(name).display().to_string();
+    let authority = std::fs::read_to_string(certificates.join("authority.pem")).unwrap();
+    scratch.write("clients.pem", &authority);
+    let tls = |asks: &str| {
+        format!(
+            "tls_server_config: {{cert_file: '{}', key_file: '{}', client_ca_file: clients.pem, \
+             client_auth_type: {asks}}}\n",
+            file("server.pem"),
+            file("server-key.pem"),
+        )
+    };
+    let config = format!("{CONFIG}routes: [{{name: chat, stable: [t]}}]\n");
+    let path = scratch.path("router.yml");
+    let further = ["--router.listen-address", "0.0.0.0:0", "--router.config.file", &path];
+    for (text, said) in [
+        (tls("VerifyClientCertIfGiven"), "demand certificates"),
+        (
+            format!("{}basic_auth_users: {{}}\n", tls("RequireAndVerifyClientCert")),
+            "basic_auth_users",
+        ),
+    ] {
+        scratch.write("router.yml", &text);
+        let mut program = Service::launch(&scratch, &config, &[], &further);
+        assert_eq!(program.ended().await, 1);
+        let log = program.err.whole().await;
+        assert!(log.contains(said), "{log}");
+    }
+
+    scratch.write("router.yml", &tls("RequireAndVerifyClientCert"));
+    let service = Service::start_with(&scratch, &config, &[], &further).await;
+    let address = service.program.err.word_after("routing address=").await;
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let url = format!("https://localhost:{port}/v1/models");
+    let known = tls_client(&certificates, true).get(&url).send().await.unwrap();
+    assert_eq!((known.status().as_u16(), known.version()), (200, reqwest::Version::HTTP_2));
+    assert!(tls_client(&certificates, false).get(&url).send().await.is_err());
+    let plain = url.replace("https", "http");
+    assert!(service.client.get(plain).send().await.is_err(), "nobody speaks in the clear");
+
+    // Another authority holds within a second of its file; it vouches for nobody here.
+    let other = std::fs::read_to_string(certificates.join("server.pem")).unwrap();
+    scratch.write("clients.pem", &other);
+    let ask = async || tls_client(&certificates, true).get(&url).send().await;
+    until(async || match ask().await {
+        Err(_) => Ok(()),
+        Ok(answer) => Err(format!("{answer:?}")),
+    })
+    .await;
+    // A file that would let everybody in is not taken up.
+    scratch.write("router.yml", &tls("NoClientCert").replace("client_ca_file: clients.pem, ", ""));
+    let refusal = "demands no certificates any more, ";
+    service.program.err.word_after(refusal).await;
+    assert!(tls_client(&certificates, false).get(&url).send().await.is_err());
+    scratch.write("clients.pem", &authority);
+    scratch.write("router.yml", &tls("RequireAndVerifyClientCert"));
+    until(async || ask().await.map(|_| ()).map_err(|error| format!("{error:?}"))).await;
 }
 
 #[tokio::test]

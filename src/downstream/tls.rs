@@ -1,4 +1,4 @@
-//! TLS as the server speaks it: rustls with aws-lc, set up as the web configuration file says.
+//! TLS as listeners speak it: rustls with aws-lc, set up as the web configuration file says.
 //!
 //! Certificates are read when the file is: at the start, at a reload, and within a second of a
 //! change. Connections that are open keep the certificate that they began with.
@@ -16,11 +16,15 @@ use rustls::{
     SignatureScheme, version,
 };
 
+use super::Protocols;
 use crate::access::{ClientAuth, Pem, PemSource, ServerTls, TlsVersion};
 use crate::model::Mistake;
 
 /// Reads certificates and key; everything that is wrong with them comes back.
-pub(super) fn config(settings: &ServerTls) -> Result<Arc<ServerConfig>, Vec<Mistake>> {
+pub(super) fn config(
+    settings: &ServerTls,
+    protocols: Protocols,
+) -> Result<Arc<ServerConfig>, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let mut note = |mistake| mistakes.push(mistake);
     let cert = certificates(&settings.cert, "cert").map_err(&mut note).ok();
@@ -45,7 +49,10 @@ pub(super) fn config(settings: &ServerTls) -> Result<Arc<ServerConfig>, Vec<Mist
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_single_cert(cert, key).map_err(refuse)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = match protocols {
+        Protocols::Http1 => vec![b"http/1.1".to_vec()],
+        Protocols::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
     Ok(Arc::new(config))
 }
 
