@@ -10,6 +10,8 @@
 //   mock-limited    429 with Retry-After: 3
 //   mock-truncated  cuts the connection mid-stream: in chat after its first content, in Messages
 //                   before it
+//   mock-tools      calls `weather` for Ulm where it is asked for with a tool, and says `rain` back
+//   mock-thoughts   thinks `hm` before it answers as mock-1 does
 // Any other model matches no fixture: 404.
 
 import { createRequire } from "node:module";
@@ -56,6 +58,24 @@ mock.addFixture({
   response: echo,
   ...pace,
   truncateAfterChunks: 3,
+});
+mock.addFixture({
+  match: { model: "mock-tools" },
+  response: (request) => {
+    // Whatever was lost on the way shows in the answer.
+    const system = request.messages.find((message) => message.role === "system");
+    const result = request.messages.at(-1);
+    if (result.role === "tool") return { content: `${text(system?.content)}: ${result.content}` };
+    const [tool] = request.tools;
+    const name = (tool.function ?? tool).name;
+    return { toolCalls: [{ name, arguments: JSON.stringify({ city: "Ulm" }) }] };
+  },
+  ...pace,
+});
+mock.addFixture({
+  match: { model: "mock-thoughts" },
+  response: (request) => ({ ...echo(request), reasoning: "hm" }),
+  ...pace,
 });
 
 console.log(`listening on ${await mock.start()}`);

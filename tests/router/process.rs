@@ -15,12 +15,19 @@ pub struct Process {
 }
 
 impl Process {
+    /// A process of the built program.
     pub fn start(directory: &Path, name: &str, arguments: &[&str]) -> Self {
+        Self::start_as(directory, name, env!("CARGO_BIN_EXE_bellwether"), arguments)
+    }
+
+    /// A process of another program.
+    pub fn start_as(directory: &Path, name: &str, program: &str, arguments: &[&str]) -> Self {
         let log = directory.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_bellwether"))
+        let child = Command::new(program)
             .args(arguments)
-            .stdin(Stdio::null())
+            // aimock ends with it; the others never look.
+            .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
             .spawn()
