@@ -2,6 +2,7 @@
 
 mod arms;
 mod faults;
+mod herd;
 mod mirroring;
 mod passing;
 mod refusals;
