@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bellwether::app::{App, Configuration, FollowOptions, Follower, Options, Succession, Wanted};
 use bellwether::clock::Clock;
+use bellwether::engine::{Order, What};
+use bellwether::simulator::{Behavior, Script, Simulator};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -210,6 +212,97 @@ async fn a_router_follows_another_ones_table_and_outlives_it() {
     follower.stop().await;
     assert!(models(address).await.contains("chat"));
     next.stop().await;
+}
+
+/// The value of a series of a process, by the start of its line; nothing where it is not there.
+async fn read(address: std::net::SocketAddr, series: &str) -> Option<f64> {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(format!("http://{address}/metrics")).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+}
+
+async fn reaches(address: std::net::SocketAddr, series: &str, least: f64) {
+    let by = Instant::now() + Duration::from_secs(60);
+    while read(address, series).await.is_none_or(|value| value < least) {
+        assert!(Instant::now() < by, "{series}: {:?} < {least}", read(address, series).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn asked(router: std::net::SocketAddr, arm: &str) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = r#"{"model":"chat","messages":[{"role":"user","content":"say exactly 7f3a"}]}"#;
+    let request = client.post(format!("http://{router}/v1/chat/completions")).body(body);
+    request.header("x-bellwether-arm", arm).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn what_followers_carry_is_the_leaders_evidence() {
+    let scratch = Scratch::new("evidence");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let simulator = Simulator::spawn(listener, Script::always(Behavior::default()), 7).await;
+    let text = format!(
+        "providers:\n- {{name: p, dialect: openai_chat, base_url: '{}', auth: none, models: {{m: \
+         {{price: {{input: 1, output: 1}}}}, n: {{price: {{input: 2, output: 2}}}}}}}}\n\
+         probes:\n- {{name: old, provider: p, model: m, interval: 1s, budget_daily: unlimited}}\n\
+         - {{name: new, provider: p, model: n, interval: 1s, budget_daily: unlimited}}\n\
+         routes: [{{name: chat, stable: [old], mirror: {{share: 100, budget_daily: unlimited}}}}]\n\
+         releases:\n- name: r\n  route: chat\n  stable: [old]\n  candidate: [new]\n  \
+         stages: [10]\n  gates: [{{indicator: errors, objective: 99}}]\n  \
+         rollback: {{matchers: ['severity=\"never\"']}}\n",
+        simulator.base_url()
+    );
+    let path = scratch.write("bellwether.yml", &text);
+    let router = Some("127.0.0.1:0".to_owned());
+    let leader = App::start(Options { router, ..options(&path, "127.0.0.1:0") }).await.unwrap();
+    let url = format!("http://{}", leader.address());
+    let follower = Follower::start(following(&path, &url, "127.0.0.1:0", "f1")).await.unwrap();
+    obeys(&follower, version_of(&leader).await).await;
+    let by = "a test".to_owned();
+    let what = What::Start { force: true };
+    leader.order(Order { release: "r".to_owned(), what, by }).await.unwrap();
+    let finished =
+        "bellwether_release_gate_outcomes{gate=\"errors\",release=\"r\",result=\"finished\"}";
+    reaches(leader.address(), finished, 1.0).await;
+    // One outcome a second is the candidate's probe; the rest can only be the follower's.
+    for _ in 0..200 {
+        assert_eq!(asked(follower.router_address(), "candidate").await, 200);
+    }
+    reaches(leader.address(), finished, 200.0).await;
+    let told = "bellwether_router_evidence_reported_total{result=\"taken\"}";
+    assert_eq!(read(follower.address(), told).await, Some(200.0));
+    let taken = "bellwether_router_evidence_received_total{result=\"taken\"}";
+    assert_eq!(read(leader.address(), taken).await, Some(200.0));
+    // What each router carries costs where it is carried.
+    let live = "bellwether_cost_usd_total{model=\"n\",provider=\"openai\",purpose=\"live\"}";
+    assert!(read(follower.address(), live).await > Some(0.0));
+    assert_eq!(read(leader.address(), live).await, Some(0.0));
+    assert_eq!(asked(leader.router_address().unwrap(), "stable").await, 200);
+    let shadow = "bellwether_cost_usd_total{model=\"n\",provider=\"openai\",purpose=\"shadow\"}";
+    reaches(leader.address(), shadow, 1e-9).await;
+    let page = get(&leader, "/").await;
+    for part in ["openai · m</th><td>live</td>", "openai · n</th><td>shadow</td>"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let dearer = "<strong>r</strong>: the live traffic of stable cost";
+    assert!(page.contains(dearer) && page.contains("100.0 % more"), "{page}");
+    leader.stop().await;
+    assert_eq!(asked(follower.router_address(), "stable").await, 200);
+    let reachable = "bellwether_router_leader_reachable{what=\"evidence\"}";
+    let by = Instant::now() + Duration::from_secs(30);
+    while read(follower.address(), reachable).await != Some(0.0) {
+        assert!(Instant::now() < by, "the leader seems to be there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(asked(follower.router_address(), "stable").await, 200);
+    follower.stop().await;
+}
+
+async fn version_of(leader: &App) -> u64 {
+    let table: serde_json::Value =
+        serde_json::from_str(&get(leader, "/api/v1/routing/table").await).unwrap();
+    table["version"].as_u64().unwrap()
 }
 
 #[tokio::test]

@@ -231,12 +231,21 @@ pub enum Scope {
     Hooks,
     /// Act on notices.
     Notices,
+    /// Say what came of requests that another router carried.
+    Evidence,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Read, Self::Reload, Self::Rollback, Self::Releases, Self::Hooks, Self::Notices];
+    pub const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Reload,
+        Self::Rollback,
+        Self::Releases,
+        Self::Hooks,
+        Self::Notices,
+        Self::Evidence,
+    ];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -247,6 +256,7 @@ impl Scope {
             Self::Releases => "releases",
             Self::Hooks => "hooks",
             Self::Notices => "notices",
+            Self::Evidence => "evidence",
         }
     }
 }

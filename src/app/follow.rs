@@ -1,7 +1,8 @@
 //! A router that follows another bellwether: the same routes, that one's table, and nothing else.
 //!
-//! It probes nothing, judges nothing and keeps no journal, so that any number of them may run, and the
-//! next may start on the same address before the one before it stops. Whatever becomes of the one that
+//! What it carried is told to the one that is followed, as evidence. It probes nothing, judges nothing
+//! and keeps no journal, so that any number of them may run, and the next may start on the same address
+//! before the one before it stops. Whatever becomes of the one that
 //! is followed, the last table holds; a start without it goes by the table that was stored.
 
 use std::net::SocketAddr;
@@ -16,15 +17,16 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::load::{Loaded, load};
+use super::report;
 use super::routes::{self, Routes, Sharing};
 use super::service::Succession;
 use super::takeover;
 use super::web::{Doorkeeper, Listener};
 use crate::clock::Clock;
 use crate::model::{HttpSettings, SecretSource};
-use crate::routing::{Settings, Table};
+use crate::routing::{Batch, Receipt, Settings, Table};
 use crate::server::Server;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{FollowedFor, Telemetry};
 use crate::upstream::{self, ClientOptions, Idle, Reach, describe};
 
 /// A rollback reaches those who follow within this time.
@@ -32,6 +34,12 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Longer than any answer of a server that is well.
 const PATIENCE: Duration = Duration::from_secs(5);
 const TABLE_BYTES_MAX: usize = 4 << 20;
+/// A sentence or two.
+const REASON_BYTES_MAX: usize = 2 << 10;
+/// Four numbers.
+const RECEIPT_BYTES_MAX: usize = 1 << 10;
+/// At the end, what is left to be told is told for so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// From SIGTERM to the end: nothing but answers under way is waited for.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -67,6 +75,7 @@ pub struct Follower {
     porter: Doorkeeper,
     ready: watch::Sender<bool>,
     watcher: JoinHandle<()>,
+    reporter: JoinHandle<()>,
 }
 
 impl Follower {
@@ -87,7 +96,7 @@ impl Follower {
         };
         let bound = bound.context("the router needs an address")?;
         let telemetry = Telemetry::new();
-        let (mut routes, mut results) =
+        let (mut routes, results) =
             Routes::start(bound, storage, options.clock, telemetry.clone()).await?;
         let listener = match options.succession {
             Succession::Alone => TcpListener::bind(&options.listen).await,
@@ -96,17 +105,19 @@ impl Follower {
         let listener =
             listener.with_context(|| format!("cannot listen on `{}`", options.listen))?;
         let (ready, is_ready) = watch::channel(false);
-        let server = Server::bare(listener, telemetry, is_ready)?;
+        let server = Server::bare(listener, telemetry.clone(), is_ready)?;
         routes.store(options.storage.clone());
         routes.offer(&options.storage);
-        // Who is followed decides, by its own evidence.
-        tokio::spawn(async move { while results.recv().await.is_some() {} });
+        telemetry.follows();
+        let (told, clock) = (telemetry, options.clock);
         let leader = Leader::new(&options.leader, options.token)?;
-        let watcher =
-            tokio::spawn(watch_leader(leader, routes.table.clone(), routes.watch_settings()));
+        let reporter = report::spawn(leader.clone(), results, clock, told.clone());
+        let (table, settings) = (routes.table.clone(), routes.watch_settings());
+        let watcher = tokio::spawn(watch_leader(leader, table, settings, told));
         ready.send_replace(true);
         tracing::info!(address = %server.address(), "listening");
-        Ok(Self { path: options.configuration, server, routes, porter, ready, watcher })
+        let path = options.configuration;
+        Ok(Self { path, server, routes, porter, ready, watcher, reporter })
     }
 
     /// Where metrics and health are served.
@@ -147,13 +158,20 @@ impl Follower {
         self.ready.send_replace(false);
         self.watcher.abort();
         self.porter.stop();
-        if self.routes.has_heir() {
+        let has_heir = self.routes.has_heir();
+        if has_heir {
+            // The heir wants the address; answers under way go on for as long as they may.
             self.server.stop(STOP_DEADLINE / 10).await;
             self.routes.leave().await;
-            return;
+        } else {
+            self.routes.stop(STOP_DEADLINE * 8 / 10).await;
+            self.server.stop(STOP_DEADLINE / 10).await;
         }
-        self.routes.stop(STOP_DEADLINE * 9 / 10).await;
-        self.server.stop(STOP_DEADLINE / 10).await;
+        let mut reporter = self.reporter;
+        if tokio::time::timeout(LAST_WORDS, &mut reporter).await.is_err() {
+            tracing::warn!("what was carried last is not told: the leader is away");
+            reporter.abort();
+        }
     }
 }
 
@@ -162,11 +180,19 @@ async fn read(path: PathBuf) -> anyhow::Result<Loaded> {
 }
 
 /// The one that is followed.
-#[derive(Debug)]
-struct Leader {
+#[derive(Clone, Debug)]
+pub(super) struct Leader {
     client: reqwest::Client,
     url: String,
     token: Option<SecretSource>,
+}
+
+/// Why a batch of outcomes was not taken.
+pub(super) enum Unheard {
+    /// It never will be.
+    Refused(String),
+    /// It may be the next time.
+    Away,
 }
 
 impl Leader {
@@ -174,8 +200,41 @@ impl Leader {
         let options =
             ClientOptions { connect_timeout: PATIENCE, idle: Idle::Kept, reach: Reach::of(url) };
         let client = upstream::client(&HttpSettings::default(), &options)?;
-        let url = format!("{}/api/v1/routing/table", url.trim_end_matches('/'));
+        let url = format!("{}/api/v1/routing", url.trim_end_matches('/'));
         Ok(Self { client, url, token: token.map(SecretSource::File) })
+    }
+
+    /// Tells outcomes.
+    pub(super) async fn report(&self, batch: &Batch) -> Result<Receipt, Unheard> {
+        let told = tokio::time::timeout(PATIENCE, self.tell(batch)).await;
+        told.unwrap_or(Err(Unheard::Away))
+    }
+
+    async fn tell(&self, batch: &Batch) -> Result<Receipt, Unheard> {
+        let body = serde_json::to_vec(batch).map_err(|_| Unheard::Away)?;
+        let request = self.client.post(format!("{}/served", self.url)).body(body);
+        let request = request.header("content-type", "application/json");
+        let request = self.signed(request).map_err(|_| Unheard::Away)?;
+        let response = request.send().await.map_err(|_| Unheard::Away)?;
+        let status = response.status();
+        if status.is_client_error() && !matches!(status.as_u16(), 408 | 429) {
+            let text = whole(response, REASON_BYTES_MAX).await.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            return Err(Unheard::Refused(format!("{status}: {}", text.trim())));
+        }
+        if !status.is_success() {
+            return Err(Unheard::Away);
+        }
+        let text = whole(response, RECEIPT_BYTES_MAX).await.map_err(|_| Unheard::Away)?;
+        serde_json::from_slice(&text).map_err(|_| Unheard::Away)
+    }
+
+    /// With the token, where there is one.
+    fn signed(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::RequestBuilder> {
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(upstream::read_secret(token)?.expose()),
+            None => request,
+        })
     }
 
     /// Takes up the table that holds there, if it is another.
@@ -198,28 +257,31 @@ impl Leader {
     }
 
     async fn fetch(&self) -> anyhow::Result<Table> {
-        let mut request = self.client.get(&self.url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(upstream::read_secret(token)?.expose());
-        }
+        let request = self.signed(self.client.get(format!("{}/table", self.url)))?;
         let response = request.send().await.map_err(|error| anyhow::anyhow!(describe(&error)))?;
         anyhow::ensure!(response.status().is_success(), "it answers {}", response.status());
-        let mut response = response;
-        let mut bytes = Vec::new();
-        while let Some(piece) =
-            response.chunk().await.map_err(|error| anyhow::anyhow!(describe(&error)))?
-        {
-            bytes.extend_from_slice(&piece);
-            anyhow::ensure!(bytes.len() <= TABLE_BYTES_MAX, "the table is too large");
-        }
+        let bytes = whole(response, TABLE_BYTES_MAX).await?;
         Ok(Table::parse(&String::from_utf8(bytes)?)?)
     }
+}
+
+/// Reads an answer of bounded size.
+async fn whole(mut response: reqwest::Response, bytes_max: usize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(piece) =
+        response.chunk().await.map_err(|error| anyhow::anyhow!(describe(&error)))?
+    {
+        bytes.extend_from_slice(&piece);
+        anyhow::ensure!(bytes.len() <= bytes_max, "the answer is larger than {bytes_max} bytes");
+    }
+    Ok(bytes)
 }
 
 async fn watch_leader(
     leader: Leader,
     table: watch::Sender<Arc<Table>>,
     settings: watch::Receiver<Arc<Settings>>,
+    telemetry: Telemetry,
 ) {
     let mut turns = tokio::time::interval(PERIOD);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -227,8 +289,10 @@ async fn watch_leader(
     loop {
         turns.tick().await;
         let settings = Arc::clone(&settings.borrow());
+        let asked = leader.ask(&table, &settings).await;
+        telemetry.followed(FollowedFor::Table, asked.is_ok());
         // Said once: the next turn is a second away.
-        match leader.ask(&table, &settings).await {
+        match asked {
             Ok(()) if was_missed => {
                 was_missed = false;
                 tracing::info!("the leader answers again");

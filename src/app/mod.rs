@@ -7,6 +7,7 @@ mod offline;
 mod plans;
 mod recorded;
 mod records;
+mod report;
 mod routes;
 mod service;
 mod spending;

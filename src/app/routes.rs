@@ -22,6 +22,7 @@ use crate::model::{RouteId, TargetId};
 use crate::probe::Target;
 use crate::router::{Ends, Leaving, Router, stored};
 use crate::routing::{Served, Settings, Share, Split, Table};
+use crate::server::Evidence;
 use crate::telemetry::{Purpose, Telemetry};
 
 /// What a few thousand requests a second bring while the engine evaluates a slow group.
@@ -194,6 +195,7 @@ pub(super) struct Routes {
     pub(super) table: watch::Sender<Arc<Table>>,
     settings: watch::Sender<Arc<Settings>>,
     telemetry: Telemetry,
+    served: mpsc::Sender<Served>,
     follower: Option<JoinHandle<()>>,
     door: Arc<watch::Sender<Arc<Door>>>,
     door_watcher: JoinHandle<()>,
@@ -226,6 +228,7 @@ impl Routes {
         let (served, results) = mpsc::channel(SERVED_MAX);
         let own = telemetry.clone();
         let (door, taken) = watch::channel(Arc::clone(&doors.borrow()));
+        let told = served.clone();
         let ends = Ends { door: taken, table: watched, served, clock, telemetry };
         let routes = settings.routes.len();
         let socket = listener.as_fd().try_clone_to_owned()?;
@@ -243,12 +246,13 @@ impl Routes {
         let watching = watch_door(router.address(), settings.subscribe(), doors, Arc::clone(&door));
         let door_watcher = tokio::spawn(watching);
         let offer = None;
-        let telemetry = own;
+        let (telemetry, served) = (own, told);
         let routes = Self {
             router,
             table,
             settings,
             telemetry,
+            served,
             follower,
             door,
             door_watcher,
@@ -292,6 +296,11 @@ impl Routes {
     /// Where the router listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.router.address()
+    }
+
+    /// Where other routers tell what they carried.
+    pub(super) fn evidence(&self) -> Evidence {
+        Evidence { served: self.served.clone(), table: self.table.subscribe() }
     }
 
     /// Obeys what releases say from now on. Until then the stored table holds.

@@ -357,6 +357,7 @@ impl App {
             alertmanagers: told_alertmanagers,
             evaluation_interval: steps,
             table: routes.as_ref().map(|routes| routes.table.subscribe()),
+            evidence: routes.as_ref().map(Routes::evidence),
             ready: is_ready,
             telemetry: telemetry.clone(),
             clock,

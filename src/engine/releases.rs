@@ -157,6 +157,11 @@ impl Entry {
         if !is_its || served.is_fail_over {
             return;
         }
+        // Another router may tell what stood before: it is evidence of the stage before this one.
+        let is_of_before = |run: &Run| served.finished < run.entered_at();
+        if self.state.run().is_some_and(is_of_before) {
+            return;
+        }
         let Some(plan) = self.armed(served.finished) else { return };
         let arm = match served.arm {
             routing::Arm::Stable => Arm::Stable,

@@ -3,7 +3,8 @@
 //! Pure: the router carries it out. A [`Table`] says which targets are stable and which candidate, and
 //! what share of the requests the candidate takes; [`assign`] picks the arm of one request; [`retry`]
 //! says whether a failed attempt is followed by another, and where; [`Breaker`] and [`Budget`] keep a
-//! broken arm and a storm of retries from making things worse; [`Served`] is what a release learns;
+//! broken arm and a storm of retries from making things worse; [`Served`] is what a release learns,
+//! and [`Batch`] how it learns it from routers that only follow;
 //! [`Mirror`] says what is copied to a target that is tried out, and [`likeness`] how its answers compare.
 
 mod settings;
@@ -19,6 +20,7 @@ mod budget;
 mod retry;
 
 mod refusal;
+mod report;
 mod served;
 
 mod likeness;
@@ -31,6 +33,7 @@ pub use likeness::{Check, Likeness, Measure, Pairing, Reply, Verdict, likeness};
 pub use mirror::{Mirror, Uncopied, may_copy, tokens_max};
 pub use peek::{Named, NotReadable, Peek, peek};
 pub use refusal::Refusal;
+pub use report::{AGE_MAX, BATCH_MAX, Batch, Receipt, Told};
 pub use retry::{Failure, Next, Place, Wait, retry};
 pub use served::{Served, class};
 pub use settings::{

@@ -22,6 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
+use super::evidence::{self, Evidence};
 use super::guard::{self, Guard};
 use super::keys::Keys;
 use super::outbox::OutboxRequest;
@@ -65,6 +66,8 @@ pub struct Views {
     pub evaluation_interval: watch::Receiver<Duration>,
     /// The routing table, where requests are routed.
     pub table: Option<watch::Receiver<Arc<Table>>>,
+    /// Takes what other routers carried, where requests are routed.
+    pub evidence: Option<Evidence>,
     /// Whether the service is ready.
     pub ready: watch::Receiver<bool>,
     /// Instruments.
@@ -160,6 +163,7 @@ fn application(views: &Views) -> Router {
         .layer(axum::middleware::from_fn(guard::reading))
         .merge(admin::reload(views.reload.clone()))
         .merge(hook::routes(views.posts.clone(), views.telemetry.clone()))
+        .merge(evidence::routes(views.evidence.clone(), views.telemetry.clone(), views.clock))
         .merge(outbox::resending(views.outbox.clone()))
         .merge(releases::changing(views.releases.clone()))
         .merge(releases::moving(views.releases.clone()))

@@ -9,6 +9,7 @@ mod admin;
 mod api;
 mod cardinality;
 mod costs;
+mod evidence;
 mod exposition;
 mod gates;
 mod gray;
@@ -31,6 +32,7 @@ mod table;
 mod targets;
 
 pub use admin::ReloadRequest;
+pub use evidence::Evidence;
 pub use hook::PostRequest;
 pub use keys::Keys;
 pub use listener::{Server, Views};

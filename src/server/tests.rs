@@ -113,6 +113,7 @@ impl House {
             alertmanagers,
             evaluation_interval,
             table: None,
+            evidence: None,
             ready: is_ready,
             telemetry: Telemetry::new(),
             clock,

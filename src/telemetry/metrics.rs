@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::evidence::EvidenceResult;
 use crate::probe::{Anomaly, Budget, LimitKind, SkipReason, Target};
 use crate::provider::translate::{Direction, Loss};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
@@ -208,6 +209,9 @@ families! {
     ROUTER_MIRROR_TOKENS = process("bellwether_router_mirror_tokens_total", Counter, ["route", "type"], "Tokens that copies used, as the provider counted them.");
     ROUTER_MIRROR_COST = process("bellwether_router_mirror_cost_usd_total", Counter, ["route"], "What copies cost, by the configured prices.");
     ROUTER_MIRROR_UNPRICED = process("bellwether_router_mirror_unpriced_total", Counter, ["route"], "Copies whose cost is unknown: no price, or no usage.");
+    ROUTER_EVIDENCE_RECEIVED = process("bellwether_router_evidence_received_total", Counter, ["result"], "Results of requests that routers which follow this one told, by what became of them.");
+    ROUTER_EVIDENCE_REPORTED = process("bellwether_router_evidence_reported_total", Counter, ["result"], "Results of requests that were to be told to the bellwether that is followed, by what became of them; only where one is.");
+    ROUTER_LEADER_REACHABLE = process("bellwether_router_leader_reachable", Gauge, ["what"], "Whether the bellwether that is followed answered when it was last asked for its table, or last told evidence: 1, or 0; only where one is.");
     WEBHOOK_DELIVERIES = process("bellwether_webhook_deliveries_total", Counter, ["hook", "result"], "Notices by how their delivery ended.");
     WEBHOOK_ATTEMPTS = process("bellwether_webhook_attempts_total", Counter, ["hook", "code_class"], "Attempts at a delivery by class of answer.");
     WEBHOOK_DURATION = process("bellwether_webhook_delivery_duration_seconds", Histogram, ["hook"], "From decision to a 2xx.");
@@ -298,7 +302,7 @@ pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: 
     // The router by itself: refusals, translations, the table's version, lost evidence, failures to store.
     let told = Direction::ALL.map(|direction| Loss::parameters(direction).count() + 1);
     let told: usize = told.into_iter().sum();
-    let router = Refusal::REASONS.len() + 3 + told;
+    let router = Refusal::REASONS.len() + 3 + told + EvidenceResult::ALL.len();
     let process =
         ladder(LAG_BUCKETS, 0) + 2 * ladder(DURATION_BUCKETS, 0) + 19 + 8 + 4 + 3 + 3 + router;
     // Every hook might be a heartbeat, which has three more.

@@ -7,6 +7,7 @@
 
 mod calls;
 mod catalog;
+mod evidence;
 mod exposition;
 mod heartbeats;
 mod instruments;
@@ -27,6 +28,7 @@ mod usual;
 
 pub use calls::{CallRefused, PostResult};
 pub use catalog::ModelReading;
+pub use evidence::{EvidenceResult, FollowedFor, ReportResult};
 pub use exposition::{CONTENT_TYPE, encode};
 pub use logs::{LogFormat, start_logs};
 pub use mirrors::Mirrored;

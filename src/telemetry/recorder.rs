@@ -8,6 +8,7 @@ use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
 use super::catalog::{Catalog, ModelReading};
+use super::evidence::Evidence;
 use super::exposition;
 use super::mirrors::Mirrors;
 use super::probes::Probes;
@@ -69,6 +70,7 @@ pub struct Telemetry {
     slos: Arc<Slos>,
     pub(super) routes: Arc<Routes>,
     pub(super) mirrors: Arc<Mirrors>,
+    pub(super) evidence: Arc<Evidence>,
     catalog: Arc<Catalog>,
 }
 
@@ -88,8 +90,9 @@ impl Telemetry {
         let releases = Arc::new(Releases::new(&registry));
         let routes = Arc::new(Routes::new(&registry));
         let mirrors = Arc::new(Mirrors::new(&registry));
+        let evidence = Arc::new(Evidence::new(&registry));
         let catalog = Arc::new(Catalog::new(&registry));
-        Self { registry, probes, process, releases, slos, routes, mirrors, catalog }
+        Self { registry, probes, process, releases, slos, routes, mirrors, evidence, catalog }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start

@@ -399,6 +399,7 @@ async fn ours(samples: &Samples) -> (Server, String) {
         alertmanagers: watch::channel(Arc::from([])).1,
         evaluation_interval: watch::channel(Duration::from_secs(60)).1,
         table: None,
+        evidence: None,
         ready: watch::channel(true).1,
         telemetry: Telemetry::new(),
         clock,

@@ -520,6 +520,8 @@ fn requests_of_clients_are_evidence_for_the_arm_that_they_were_meant_for() {
     // Saved by stable: it counted where it failed. Excluded: it counts nowhere.
     all.push(Served { is_fail_over: true, ..served(Arm::Stable, SloClass::Bad, 10_500) });
     all.push(served(Arm::Candidate, SloClass::Excluded, 10_500));
+    // Told late by another router: the stage had not begun.
+    all.push(served(Arm::Candidate, SloClass::Bad, 9_999));
     let other = crate::model::RouteId::new("other");
     all.push(Served { route: other, ..served(Arm::Candidate, SloClass::Bad, 10_500) });
     bench.handle(Event::Served(all), 10_600);
