@@ -36,10 +36,13 @@ phases:
   - {after: 0s, headers: 20ms, ttft: 60ms, gap: 5ms, tokens: 12}
   - after: 5s
     slow: {share: 0.3, ttft: 900ms}
-    faults: [{kind: truncated, share: 0.4, after_tokens: 4}]
+    faults:
+      - {kind: truncated, share: 0.4, after_tokens: 4}
+      - {kind: http, status: 503, share: 0.2}
 ";
 
-/// What the compose file has no use for. Its traffic is a file that nobody reads.
+/// What the compose file has no use for. Its traffic is a file that nobody reads, and its routes lead to
+/// the one that is well, copied to the other, and to the ill one.
 const RELEASE: &str = "
 releases:
   - name: newcomer
@@ -51,6 +54,9 @@ releases:
       - name: weights
         file: {path: WEIGHTS, content: '{{share}}'}
     rollback: {matchers: ['severity=\"never\"']}
+routes:
+  - {name: chat, stable: [stable], mirror: {to: candidate, share: 100, budget_daily: unlimited}}
+  - {name: ill, stable: [candidate], retries: {pause: 10ms}}
 ";
 
 #[tokio::test]
@@ -64,6 +70,7 @@ async fn every_query_finds_something() {
     prometheus.has("bellwether_release_state{state=\"idle\"} == 1").await;
     bellwether.tell("releases/newcomer/drill").await;
     bellwether.tell("releases/newcomer/start").await;
+    let clients = tokio::spawn(ask_on(bellwether.router.clone().unwrap()));
 
     let dashboards = model::all();
     let queries: Vec<Query> = dashboards.iter().flat_map(Dashboard::queries).collect();
@@ -85,6 +92,7 @@ async fn every_query_finds_something() {
         assert!(Instant::now() < end, "these found nothing:\n{}", left.join("\n"));
         sleep(Duration::from_secs(1)).await;
     }
+    clients.abort();
     for variable in dashboards.iter().flat_map(|it| list(&it.json["templating"]["list"])) {
         if text(variable, "type") == "query" {
             let values = prometheus.values(text(variable, "definition")).await;
@@ -143,6 +151,7 @@ impl Drop for Process {
 struct Program {
     _process: Process,
     address: String,
+    router: Option<String>,
 }
 
 impl Program {
@@ -164,7 +173,9 @@ impl Program {
         };
         let address = timeout(Duration::from_secs(20), listening).await;
         let address = address.unwrap_or_else(|_| panic!("{log}:\n{}", place.log(log)));
-        Self { _process: process, address }
+        let routing = Regex::new(r"routing.*?(127\.0\.0\.1:\d+)").unwrap();
+        let router = routing.captures(&place.log(log)).map(|found| found[1].to_owned());
+        Self { _process: process, address, router }
     }
 
     async fn simulator(place: &Place, name: &str, script: &str) -> Self {
@@ -192,7 +203,32 @@ impl Program {
         let config = place.write("bellwether.yml", &format!("{config}{release}"));
         let config = format!("--config.file={}", config.display());
         let storage = format!("--storage.path={}", place.0.join("data").display());
-        Self::start(place, "bellwether.log", &["run", &config, &storage]).await
+        let router = "--router.listen-address=127.0.0.1:0";
+        Self::start(place, "bellwether.log", &["run", &config, &storage, router]).await
+    }
+}
+
+/// Clients that ask on and on: whole answers and streams, of what is well, what is ill, and what nobody
+/// offers.
+async fn ask_on(router: String) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for number in 0_u64.. {
+        let model = ["chat", "ill", "nobody"][usize::try_from(number % 3).unwrap()];
+        let mut body = serde_json::json!({
+            "model": model,
+            "max_tokens": 12,
+            "messages": [{"role": "user", "content": "say exactly 7f3a"}],
+        });
+        if number % 2 == 0 {
+            body["stream"] = true.into();
+            body["stream_options"] = serde_json::json!({"include_usage": true});
+        }
+        let request = client.post(format!("http://{router}/v1/chat/completions"));
+        // What comes of it is what the dashboard shows.
+        if let Ok(answer) = request.body(body.to_string()).send().await {
+            let _is_whole = answer.bytes().await.is_ok();
+        }
+        sleep(Duration::from_millis(40)).await;
     }
 }
 

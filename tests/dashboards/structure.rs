@@ -138,7 +138,7 @@ fn contents(panel: &Value, units: Option<&BTreeSet<String>>) -> Vec<String> {
 /// on seconds draw a fine graph.
 fn fits(unit: &str, expr: &str) -> bool {
     // A family that is a ratio says so by its name.
-    let is_ratio = expr.contains(" / ") || expr.contains("_ratio{");
+    let is_ratio = [" / ", "_ratio{", "_ratio_bucket{"].iter().any(|mark| expr.contains(mark));
     let is_rate = expr.contains("rate(") && !expr.contains("histogram_quantile(") && !is_ratio;
     match unit {
         "s" => expr.contains("_seconds") && !is_ratio,
