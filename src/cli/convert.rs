@@ -12,11 +12,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::clock::Clock;
-use crate::provider::LimitField;
 use crate::provider::translate::{
     self, Direction, Fate, LOSSES, Lost, Names, Stream, Strictness, Translated, Untranslatable,
     Within,
 };
+use crate::provider::{LimitField, UsageWish};
 
 /// A document that is held whole may be this large; the router's own bound is the route's.
 const DOCUMENT_MAX: u64 = 256 << 20;
@@ -159,14 +159,15 @@ fn request(
     mut output: impl Write,
 ) -> Result<Vec<Lost>, Failure> {
     let direction = match to {
-        Dialect::AnthropicMessages => Direction::ToMessages,
-        Dialect::OpenaiChat => Direction::ToChat,
+        Dialect::AnthropicMessages => Direction::ChatToMessages,
+        Dialect::OpenaiChat => Direction::MessagesToChat,
     };
     let limit = match arguments.tokens_field {
         TokensField::Old => LimitField::MaxTokens,
         TokensField::New => LimitField::MaxCompletionTokens,
     };
-    let names = Names { model: arguments.model.as_deref(), limit };
+    let usage = UsageWish::Asked;
+    let names = Names { model: arguments.model.as_deref(), limit, usage };
     // `--strict` says what holds anyway.
     let strictness = if arguments.lenient { Strictness::Lenient } else { Strictness::Strict };
     let body = whole(Vec::new(), input)?;
@@ -184,8 +185,8 @@ fn response(
 ) -> Result<Vec<Lost>, Failure> {
     // Named after whom the request went to.
     let direction = match to {
-        Dialect::OpenaiChat => Direction::ToMessages,
-        Dialect::AnthropicMessages => Direction::ToChat,
+        Dialect::OpenaiChat => Direction::ChatToMessages,
+        Dialect::AnthropicMessages => Direction::MessagesToChat,
     };
     let mut begun = Vec::new();
     let first = loop {
@@ -284,11 +285,13 @@ fn table() -> String {
     let mut text =
         "| in a | from → to | what | becomes | |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for loss in &LOSSES {
-        let there = match (loss.direction, loss.within) {
-            (Direction::ToMessages, Within::Request)
-            | (Direction::ToChat, Within::Answer | Within::Error) => "OpenAI → Anthropic",
-            (Direction::ToChat, Within::Request)
-            | (Direction::ToMessages, Within::Answer | Within::Error) => "Anthropic → OpenAI",
+        let there = match (loss.direction.is_for_messages(), loss.within) {
+            (false, Within::Request) | (true, Within::Answer | Within::Error) => {
+                "OpenAI → Anthropic"
+            }
+            (true, Within::Request) | (false, Within::Answer | Within::Error) => {
+                "Anthropic → OpenAI"
+            }
         };
         let (within, fate) = (loss.within.as_str(), loss.fate.as_str());
         let _infallible =

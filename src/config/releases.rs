@@ -15,6 +15,7 @@ use super::probing::{Watched, probing};
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::rollbacks::arm;
+use super::routes::refuse_pages;
 use super::scalar::{choice, name, number, plain, raw, refuse, text};
 use super::time_intervals::{TimeIntervals, named};
 use super::traffic;
@@ -109,6 +110,10 @@ pub(super) fn releases(
         let carried = carried.iter().find(|one| route.as_deref() == Some(one.id.as_str()));
         if let Some((release, rollback)) = release(reader, &fields, (name, route), probes, known) {
             same_stable(reader, &fields, &release, carried);
+            if carried.is_some() {
+                let candidate = &release.settings.plan.candidate;
+                refuse_pages(reader, &fields, "candidate", candidate, probes);
+            }
             found.push(release);
             rollbacks.push(rollback);
         }

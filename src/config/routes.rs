@@ -14,7 +14,8 @@ use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::rollbacks::arm;
 use super::scalar::{boolean, choice, name, number, raw, refuse, text};
-use crate::model::{Mistake, RouteId, suggest};
+use crate::model::{Mistake, RouteId, TargetId, suggest};
+use crate::provider::Dialect;
 use crate::provider::translate::Strictness;
 use crate::routing::{Credentials, KeySource, Pin, Retries, Route, TIMEOUTS, Tell};
 use crate::yaml::Node;
@@ -83,6 +84,7 @@ fn route(
             .collect()
     };
     let stable = arm(reader, fields, "stable", &[], probes);
+    refuse_pages(reader, fields, "stable", &stable, probes);
     let keys = keys(reader, fields);
     let testers = reader.list(fields, "override", |node| client(node, clients));
     let pins = pins(reader, fields, clients);
@@ -129,6 +131,24 @@ fn route(
         strictness: strictness.unwrap_or_default(),
         mirror,
     })
+}
+
+/// A page answers no requests of clients, whichever arm it is in.
+pub(super) fn refuse_pages(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    side: &str,
+    arm: &[TargetId],
+    probes: &Probes,
+) {
+    let pages = probes.right.iter().filter(|target| target.provider.dialect == Dialect::Http);
+    for page in pages.filter(|page| arm.contains(&page.id)) {
+        let message =
+            format!("`{side}` has `{}`, which is a page and answers no requests", page.id);
+        let place = fields.get(side).map_or(fields.place(), |node| &node.place);
+        let mistake = Mistake::new(place.clone(), prefixed(&fields.what, &message));
+        reader.report(mistake.remedy("name probes of a provider of another dialect"));
+    }
 }
 
 /// What tells clients apart; what the interfaces have for it, where nothing is written.

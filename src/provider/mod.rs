@@ -39,6 +39,6 @@ pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
 pub use grade::Grade;
 pub use head::Head;
 pub use page::{HeaderRule, Method, Page, Surroundings};
-pub use request::{Ask, Request, page_request, request};
+pub use request::{Ask, Request, page_request, path, request};
 pub use settings::{Auth, Dialect, LimitField, Model, Provider, SharedProvider, UsageWish, Wire};
 pub use wait::retry_after;

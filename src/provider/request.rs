@@ -108,8 +108,8 @@ pub fn page_request(page: &Page, body: &str) -> Request {
     Request { method: page.method, path, headers, body }
 }
 
-/// Where a question goes, below the base URL.
-fn path(provider: &Provider, model: &str, is_streamed: bool) -> String {
+/// Where a question goes, below the base URL; may end with a query.
+pub fn path(provider: &Provider, model: &str, is_streamed: bool) -> String {
     let own = provider.wire.path.as_deref();
     let version = provider.wire.api_version.as_deref();
     let template = own.unwrap_or(match (provider.dialect, version) {

@@ -289,7 +289,11 @@ fn missing(reading: &mut Reading, what: &str, field: &str) {
 fn show(reading: &mut Reading, item: &Item) -> Step {
     let parts = item.content.iter().chain(&item.summary).flatten();
     let is_reasoning = Text::of(&item.kind) == "reasoning";
-    let is_call = Text::of(&item.kind) == "function_call" && item.name.0;
+    // Of functions, and of the tools that OpenAI runs itself.
+    let is_call = match Text::of(&item.kind) {
+        "function_call" => item.name.0,
+        kind => kind.ends_with("_call"),
+    };
     let mut step = Step { has_content: is_call, has_output: is_call, is_keepalive: false };
     for part in parts {
         let found = match Text::of(&part.kind) {

@@ -93,9 +93,10 @@ pub(super) async fn attempt(
     };
     let (mut head, mut body) = response.into_parts();
     let asked = Asked {
-        surface: prepared.surface,
+        dialect: lane.target.provider.dialect,
+        decoder: prepared.decoder,
         is_streamed: order.is_streamed,
-        model: lane.target.provider.upstream_model(&lane.target.model),
+        model: lane.target.provider.answering_model(&lane.target.model),
         sent,
     };
     let mut observer = Observer::new(asked, head.status.as_u16(), &head.headers, clock);
@@ -252,6 +253,13 @@ async fn refused(
         head.status = StatusCode::from_u16(status).unwrap_or(head.status);
         head.headers.remove(header::CONTENT_LENGTH);
         head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Google says in the body how long to wait, where clients of the others don't look.
+        if let (Some(wait), false) =
+            (observed.retry_after, head.headers.contains_key(header::RETRY_AFTER))
+        {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            head.headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         (first, rest) = (VecDeque::from([Bytes::from(said.body)]), None);
     }
     let answer = Answer { head, first, rest, watch, told: None };
@@ -277,7 +285,7 @@ fn request(
         let ours = lane.keys().map_err(|error| chain(&error))?;
         extend(&mut headers, &ours);
     }
-    let uri = lane.uri(prepared.surface, query).map_err(|error| chain(&error))?;
+    let uri = lane.uri(&prepared.path, query).map_err(|error| chain(&error))?;
     let mut request = http::Request::new(Full::new(prepared.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;

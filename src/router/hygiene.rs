@@ -23,8 +23,14 @@ const HOP: [&str; 12] = [
     "upgrade",
 ];
 /// What clients show who they are by.
-const CREDENTIALS: [&str; 5] =
-    ["authorization", "x-api-key", "api-key", "openai-organization", "openai-project"];
+const CREDENTIALS: [&str; 6] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "openai-organization",
+    "openai-project",
+];
 /// Who is behind us, and on which way.
 const PRIVATE: [&str; 5] = ["cookie", "forwarded", "via", "x-forwarded-for", "x-real-ip"];
 /// Of answers: sessions with the provider, its address, and our account with it.
@@ -72,13 +78,18 @@ pub(super) fn request(headers: &HeaderMap, keys: Keys) -> HeaderMap {
 /// the answer must be readable.
 pub(super) fn retold(headers: &mut HeaderMap, direction: Direction) {
     headers.remove("anthropic-beta");
+    headers.remove("openai-beta");
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let version = HeaderName::from_static("anthropic-version");
     match direction {
-        Direction::ToMessages => {
+        Direction::ChatToMessages => {
             headers.insert(version, HeaderValue::from_static("2023-06-01"));
         }
-        Direction::ToChat => {
+        Direction::MessagesToChat
+        | Direction::ChatToGemini
+        | Direction::MessagesToGemini
+        | Direction::ChatToResponses
+        | Direction::MessagesToResponses => {
             headers.remove(version);
         }
     }

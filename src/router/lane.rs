@@ -8,7 +8,6 @@ use http::{HeaderMap, Uri};
 use tokio::time::Instant;
 
 use crate::probe::Target;
-use crate::routing::Surface;
 use crate::upstream::{
     self, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError, carrier,
 };
@@ -22,8 +21,8 @@ const KEY_AGE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     pub target: Arc<Target>,
     carrier: Result<Carrier, CarrierError>,
-    /// Where surfaces are called, as far as `base_url` makes URLs.
-    addresses: Vec<(Surface, Uri)>,
+    /// The base URL, if it is one: read once.
+    base: Option<Uri>,
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
     // somebody who reads would cost each request a turn of the scheduler.
     keys: Mutex<Option<(Instant, Arc<HeaderMap>)>>,
@@ -47,12 +46,8 @@ impl Lane {
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
         let carrier = carrier(&provider.http, &options, &provider.base_url);
-        let addresses = Surface::ALL.into_iter().filter_map(|surface| {
-            let address = address(&provider.base_url, surface, None).ok()?;
-            Some((surface, address))
-        });
-        let addresses = addresses.collect();
-        Self { target, carrier, addresses, keys: Mutex::default() }
+        let base = provider.base_url.parse().ok();
+        Self { target, carrier, base, keys: Mutex::default() }
     }
 
     /// The client.
@@ -60,12 +55,19 @@ impl Lane {
         self.carrier.as_ref().map_err(LaneError::Carrier)
     }
 
-    /// Where a surface is called.
-    pub fn uri(&self, surface: Surface, query: Option<&str>) -> Result<Uri, LaneError<'_>> {
-        match self.addresses.iter().find(|(known, _)| *known == surface) {
-            Some((_, address)) if query.is_none() => Ok(address.clone()),
-            _ => Ok(address(&self.target.provider.base_url, surface, query)?),
-        }
+    /// An address below the base URL, with what the client asks for besides.
+    pub fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, LaneError<'_>> {
+        let base = self.base.clone().map_or_else(|| self.target.provider.base_url.parse(), Ok);
+        let base: Uri = base.map_err(http::Error::from)?;
+        let prefix = base.path().trim_end_matches('/');
+        let path = match query {
+            Some(query) if path.contains('?') => format!("{prefix}{path}&{query}"),
+            Some(query) => format!("{prefix}{path}?{query}"),
+            None => format!("{prefix}{path}"),
+        };
+        let mut parts = base.into_parts();
+        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
+        Ok(Uri::from_parts(parts).map_err(http::Error::from)?)
     }
 
     /// The configured headers, the key among them.
@@ -86,16 +88,4 @@ impl Lane {
         *keys = Some((now, Arc::clone(&headers)));
         Ok(headers)
     }
-}
-
-fn address(base_url: &str, surface: Surface, query: Option<&str>) -> Result<Uri, http::Error> {
-    let base: Uri = base_url.parse()?;
-    let prefix = base.path().trim_end_matches('/');
-    let path = match query {
-        Some(query) => format!("{prefix}{}?{query}", surface.path()),
-        None => format!("{prefix}{}", surface.path()),
-    };
-    let mut parts = base.into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path)?);
-    Ok(Uri::from_parts(parts)?)
 }

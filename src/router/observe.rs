@@ -17,7 +17,6 @@ use crate::probe::Timeouts;
 use crate::provider::{
     Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, StreamPhase, Terminal, Usage,
 };
-use crate::routing::Surface;
 
 /// More than this is not decompressed: no answer is so long, and a bomb is.
 const INFLATED_BYTES_MAX: usize = 64 << 20;
@@ -142,23 +141,21 @@ impl Write for Sink {
 /// What is asked, as far as the answer is held against it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
-    pub surface: Surface,
+    /// Whose errors its errors are.
+    pub dialect: Dialect,
+    /// What reads the rest; where nothing does, it is graded by its status.
+    pub decoder: Option<Dialect>,
     pub is_streamed: bool,
-    /// By the provider's own name.
+    /// The name that it answers under.
     pub model: &'a str,
     pub sent: Instant,
 }
 
 impl Observer {
     pub fn new(asked: Asked<'_>, status: u16, headers: &HeaderMap, clock: &Clock) -> Self {
-        let decoder = asked.surface.decoder();
-        let dialect = decoder.unwrap_or(if asked.surface.is_anthropic() {
-            Dialect::AnthropicMessages
-        } else {
-            Dialect::OpenaiChat
-        });
+        let decoder = asked.decoder;
         let mut exam = Exam::new(
-            dialect,
+            decoder.unwrap_or(asked.dialect),
             Expectation {
                 is_streamed: asked.is_streamed,
                 model: asked.model.to_owned(),
@@ -188,6 +185,7 @@ impl Observer {
             is_streamed: asked.is_streamed,
             is_stream: is_success
                 && asked.is_streamed
+                && decoder.is_some()
                 && media.trim_start().starts_with("text/event-stream"),
             is_decoded: decoder.is_some() || !is_success,
             is_over: false,

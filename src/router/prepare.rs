@@ -6,14 +6,17 @@ use serde_json::Value;
 use super::intake::Order;
 use super::lane::Lane;
 use crate::clock::Clock;
+use crate::provider::Dialect;
 use crate::provider::translate::{self, Direction, Names, Stream};
-use crate::routing::{Refusal, Surface, Way, way};
+use crate::routing::{Refusal, Surface, Way, decoder, path, way};
 use crate::telemetry::Telemetry;
 
 /// A request as a target gets it.
 pub(super) struct Prepared {
-    /// Where it is sent.
-    pub surface: Surface,
+    /// Where it is sent, below the base URL.
+    pub path: String,
+    /// What reads the answer; where nothing does, it is graded by its status.
+    pub decoder: Option<Dialect>,
     pub body: Bytes,
     /// How the answer is told, where in other words.
     pub told: Option<Told>,
@@ -44,15 +47,17 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Refusal> {
     let target = &lane.target;
     let model = target.provider.upstream_model(&target.model);
-    let way = way(order.surface, target.provider.dialect);
-    let direction = match way {
+    let provider = &target.provider;
+    let path = path(order.surface, provider, model, order.is_streamed);
+    let decoder = decoder(order.surface, provider.dialect).filter(|_| !is_deferred(order));
+    let direction = match way(order.surface, provider.dialect) {
         Way::Never => return Err(Refusal::NoWay(order.surface.path())),
         Way::Through => {
             let body = match order.named.renamed(&order.body, model) {
                 Some(body) => Bytes::from(body),
                 None => order.body.clone(),
             };
-            return Ok(Prepared { surface: order.surface, body, told: None });
+            return Ok(Prepared { path, decoder, body, told: None });
         }
         Way::Told(direction) => direction,
     };
@@ -67,6 +72,14 @@ pub(super) fn prepare(
         now: clock.now().millis() / 1_000,
         wants_usage: asked["stream_options"]["include_usage"] == true,
     };
-    let surface = way.leads_to(order.surface);
-    Ok(Prepared { surface, body: Bytes::from(said.body), told: Some(told) })
+    Ok(Prepared { path, decoder, body: Bytes::from(said.body), told: Some(told) })
+}
+
+/// Whether a response is asked for that is not there yet when it is answered.
+fn is_deferred(order: &Order) -> bool {
+    const NAME: &[u8] = b"\"background\"";
+    order.surface == Surface::Responses
+        && order.body.windows(NAME.len()).any(|bytes| bytes == NAME)
+        && serde_json::from_slice::<Value>(&order.body)
+            .is_ok_and(|asked| asked["background"] == true)
 }

@@ -40,5 +40,5 @@ pub use settings::{
     Admission, Credentials, KeySource, Pin, Retries, Route, Settings, TIMEOUTS, Tell,
 };
 pub use share::{Share, ShareError};
-pub use surface::{Surface, Way, way};
+pub use surface::{Surface, Way, decoder, path, way};
 pub use table::{Arms, Split, Table, TableError};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ledger::{At, Ledger};
 use super::losses::Within;
 use super::words::{finish_reason, read, said, stop_reason, usage_of_chat, usage_of_messages};
-use super::{Direction, Translated, Untranslatable};
+use super::{Direction, Translated, Untranslatable, of_gemini, of_responses};
 
 /// Tells a whole answer to a client of the other dialect.
 ///
@@ -20,9 +20,16 @@ use super::{Direction, Translated, Untranslatable};
 pub fn answer(direction: Direction, body: &[u8], now: i64) -> Result<Translated, Untranslatable> {
     let body = Value::Object(read(body)?);
     let mut ledger = Ledger::of_reply(direction, Within::Answer);
+    let gemini =
+        || of_gemini::answer(&body, now).ok_or_else(|| wrong(&At::Top.field("candidates")));
+    let responses = || of_responses::answer(&body).ok_or_else(|| wrong(&At::Top.field("output")));
     let translated = match direction {
-        Direction::ToMessages => of_messages(&body, now, &mut ledger)?,
-        Direction::ToChat => of_chat(&body, &mut ledger)?,
+        Direction::ChatToMessages => of_messages(&body, now, &mut ledger)?,
+        Direction::MessagesToChat => of_chat(&body, &mut ledger)?,
+        Direction::ChatToGemini => gemini()?,
+        Direction::MessagesToGemini => of_chat(&gemini()?, &mut ledger)?,
+        Direction::ChatToResponses => responses()?,
+        Direction::MessagesToResponses => of_chat(&responses()?, &mut ledger)?,
     };
     Ok(Translated::new(&translated, ledger))
 }

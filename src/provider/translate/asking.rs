@@ -1,13 +1,16 @@
 //! A request in the words of its provider.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::Provider;
 use super::super::request::limit_field;
 use super::ledger::Ledger;
 use super::words::read;
-use super::{Direction, Strictness, Translated, Untranslatable, to_chat, to_messages};
-use crate::provider::LimitField;
+use super::{
+    Direction, Strictness, Translated, Untranslatable, to_chat, to_gemini, to_messages,
+    to_responses,
+};
+use crate::provider::{LimitField, UsageWish};
 
 /// What a provider calls things.
 #[derive(Clone, Copy, Debug)]
@@ -16,12 +19,14 @@ pub struct Names<'a> {
     pub model: Option<&'a str>,
     /// The limit on the answer's tokens in chat completions.
     pub limit: LimitField,
+    /// Whether chat completions are asked for the usage of a stream.
+    pub usage: UsageWish,
 }
 
 impl<'a> Names<'a> {
     /// Those of a configured provider, for one of its models under the name that it has there.
     pub fn of(provider: &Provider, model: &'a str) -> Self {
-        Self { model: Some(model), limit: limit_field(provider) }
+        Self { model: Some(model), limit: limit_field(provider), usage: provider.wire.usage }
     }
 }
 
@@ -39,18 +44,22 @@ impl<'a> Names<'a> {
 /// lenient, where a part of a message has no counterpart: without it another question would be asked.
 ///
 /// ```
-/// use bellwether::provider::LimitField;
+/// use bellwether::provider::{LimitField, UsageWish};
 /// use bellwether::provider::translate::{Direction, Names, Strictness, request};
 ///
 /// let body = br#"{"model":"chat","max_tokens":8,"seed":7,"messages":[{"role":"user","content":"hi"}]}"#;
-/// let names = Names { model: Some("claude-sonnet-4-5"), limit: LimitField::MaxTokens };
-/// let told = request(Direction::ToMessages, body, names, Strictness::Lenient).unwrap();
+/// let names = Names {
+///     model: Some("claude-sonnet-4-5"),
+///     limit: LimitField::MaxTokens,
+///     usage: UsageWish::Asked,
+/// };
+/// let told = request(Direction::ChatToMessages, body, names, Strictness::Lenient).unwrap();
 /// assert_eq!(
 ///     String::from_utf8(told.body).unwrap(),
 ///     r#"{"max_tokens":8,"messages":[{"content":[{"text":"hi","type":"text"}],"role":"user"}],"model":"claude-sonnet-4-5"}"#
 /// );
 /// assert_eq!(told.lost[0].at, "seed");
-/// assert!(request(Direction::ToMessages, body, names, Strictness::Strict).is_err());
+/// assert!(request(Direction::ChatToMessages, body, names, Strictness::Strict).is_err());
 /// ```
 pub fn request(
     direction: Direction,
@@ -58,19 +67,47 @@ pub fn request(
     names: Names<'_>,
     strictness: Strictness,
 ) -> Result<Translated, Untranslatable> {
-    let body = read(body)?;
+    let mut body = read(body)?;
     let model = match names.model {
         Some(model) => model,
-        None => body.get("model").and_then(Value::as_str).ok_or_else(|| missing("model"))?,
+        None => {
+            let own = body.get("model").and_then(Value::as_str);
+            &own.ok_or_else(|| missing("model"))?.to_owned()
+        }
     };
     let mut ledger = Ledger::of_request(direction, strictness);
     let translated = match direction {
-        Direction::ToMessages => to_messages::request(&body, model, &mut ledger)?,
-        Direction::ToChat => to_chat::request(&body, model, names.limit, &mut ledger)?,
+        Direction::ChatToMessages => to_messages::request(&body, model, &mut ledger)?,
+        Direction::MessagesToChat => to_chat::request(&body, model, names, &mut ledger)?,
+        Direction::ChatToGemini => to_gemini::request(&body, model, &mut ledger)?,
+        Direction::MessagesToGemini => {
+            let own = to_gemini::of_messages(&mut body);
+            let chat = chat(&body, model, names, &mut ledger)?;
+            let mut translated = to_gemini::request(&chat, model, &mut ledger)?;
+            to_gemini::add(&mut translated, own);
+            translated
+        }
+        Direction::ChatToResponses => to_responses::request(&body, model, &mut ledger)?,
+        Direction::MessagesToResponses => {
+            let chat = chat(&body, model, names, &mut ledger)?;
+            to_responses::request(&chat, model, &mut ledger)?
+        }
     };
     Ok(Translated::new(&translated, ledger))
 }
 
 fn missing(name: &str) -> Untranslatable {
     Untranslatable::Field(name.to_owned())
+}
+
+fn chat(
+    body: &Map<String, Value>,
+    model: &str,
+    names: Names<'_>,
+    ledger: &mut Ledger,
+) -> Result<Map<String, Value>, Untranslatable> {
+    match to_chat::request(body, model, names, ledger)? {
+        Value::Object(chat) => Ok(chat),
+        _ => Err(Untranslatable::NotAnObject),
+    }
 }

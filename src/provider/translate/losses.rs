@@ -5,6 +5,7 @@
 //! row, and another holds that no field of a document vanishes without being named.
 
 use super::Direction;
+use super::further::FURTHER;
 
 /// One thing that the other interface has no words for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Loss {
     /// The names of what can be left out of a request, or changed in it, each once: the values of the
     /// label `param`.
     pub fn parameters(direction: Direction) -> impl Iterator<Item = &'static str> {
-        let rows = LOSSES.iter().filter(move |loss| {
+        let rows = LOSSES.iter().chain(&FURTHER).filter(move |loss| {
             let is_passed_over = loss.fate != Fate::Refused;
             loss.direction == direction && loss.within == Within::Request && is_passed_over
         });
@@ -86,7 +87,7 @@ impl Loss {
         name: &str,
         others: &str,
     ) -> &'static Self {
-        let mut rows = LOSSES.iter().filter(|loss| {
+        let mut rows = LOSSES.iter().chain(&FURTHER).filter(|loss| {
             loss.direction == direction && loss.within == within && loss.fate != Fate::Refused
         });
         let row = rows.clone().find(|loss| loss.name == name);
@@ -101,27 +102,28 @@ pub(super) const OTHER: &str = "other";
 pub(super) const OTHER_FIELDS: &str = "other_fields";
 
 const fn request_to_messages(name: &'static str, fate: Fate, note: &'static str) -> Loss {
-    Loss { direction: Direction::ToMessages, within: Within::Request, name, fate, note }
+    Loss { direction: Direction::ChatToMessages, within: Within::Request, name, fate, note }
 }
 
 const fn request_to_chat(name: &'static str, fate: Fate, note: &'static str) -> Loss {
-    Loss { direction: Direction::ToChat, within: Within::Request, name, fate, note }
+    Loss { direction: Direction::MessagesToChat, within: Within::Request, name, fate, note }
 }
 
 const fn answer_of_messages(name: &'static str, fate: Fate, note: &'static str) -> Loss {
-    Loss { direction: Direction::ToMessages, within: Within::Answer, name, fate, note }
+    Loss { direction: Direction::ChatToMessages, within: Within::Answer, name, fate, note }
 }
 
 const fn answer_of_chat(name: &'static str, fate: Fate, note: &'static str) -> Loss {
-    Loss { direction: Direction::ToChat, within: Within::Answer, name, fate, note }
+    Loss { direction: Direction::MessagesToChat, within: Within::Answer, name, fate, note }
 }
 
 const fn error(direction: Direction, name: &'static str, fate: Fate, note: &'static str) -> Loss {
     Loss { direction, within: Within::Error, name, fate, note }
 }
 
-/// Everything that does not survive. `ToMessages` and `ToChat` say who the client and the provider are,
-/// so an answer goes the other way than its request.
+/// Everything that does not survive between the two that clients speak. `ChatToMessages` and
+/// `MessagesToChat` say who the client and the provider are, so an answer goes the other way than its
+/// request.
 pub const LOSSES: [Loss; 74] = {
     use Fate::{Changed, LeftOut, Refused, Strictness};
     [
@@ -224,8 +226,13 @@ pub const LOSSES: [Loss; 74] = {
         answer_of_chat("annotations", LeftOut, "of the message: what it cites"),
         answer_of_chat("completion_tokens_details", LeftOut, "of `usage`; the sum stays"),
         answer_of_chat("other_fields", LeftOut, "any other field"),
-        error(Direction::ToMessages, "other_fields", LeftOut, "all but type and message"),
-        error(Direction::ToChat, "type", Changed, "by status, code and type to Anthropic's types"),
-        error(Direction::ToChat, "other_fields", LeftOut, "all but the message"),
+        error(Direction::ChatToMessages, "other_fields", LeftOut, "all but type and message"),
+        error(
+            Direction::MessagesToChat,
+            "type",
+            Changed,
+            "by status, code and type to Anthropic's types",
+        ),
+        error(Direction::MessagesToChat, "other_fields", LeftOut, "all but the message"),
     ]
 };

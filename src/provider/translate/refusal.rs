@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 
 use super::ledger::{At, Ledger};
 use super::losses::Within;
-use super::{Direction, Translated};
+use super::{Direction, Translated, of_gemini};
 
 /// The status that stands for another on the other side: 529 is Anthropic's alone.
 pub fn status(direction: Direction, status: u16, body: &[u8]) -> u16 {
-    match (direction, status) {
-        (Direction::ToMessages, 529) => 503,
-        (Direction::ToChat, 503) if is_overload(&read(body)["error"]) => 529,
+    // Whoever tells the body says what is lost of it.
+    let said = || chat(direction, status, body, &mut Ledger::of_reply(direction, Within::Error));
+    match (direction.is_for_messages(), status) {
+        (false, 529) => 503,
+        (true, 503) if is_overload(&said()["error"]) => 529,
         (_, other) => other,
     }
 }
@@ -21,22 +23,46 @@ pub fn status(direction: Direction, status: u16, body: &[u8]) -> u16 {
 /// What is no error of its interface is told as one that says no more, so there is always something to
 /// answer. What is not told is named in [`Translated::lost`].
 pub fn refusal(direction: Direction, status: u16, body: &[u8]) -> Translated {
-    let body = read(body);
     let mut ledger = Ledger::of_reply(direction, Within::Error);
+    let said = chat(direction, status, body, &mut ledger);
+    let translated = match direction.is_for_messages() {
+        true => of_chat(status, &said["error"], &said["request_id"]),
+        false => said,
+    };
+    Translated::new(&translated, ledger)
+}
+
+/// An error in the words of chat completions.
+fn chat(direction: Direction, status: u16, body: &[u8], ledger: &mut Ledger) -> Value {
+    let body = read(body);
     let error = At::Top.field("error");
-    let translated = match direction {
-        Direction::ToMessages => {
+    match direction {
+        Direction::ChatToMessages => {
             ledger.unread(&body, &["type", "error"], &At::Top);
             ledger.unread(&body["error"], &["type", "message"], &error);
             of_messages(&body["error"])
         }
-        Direction::ToChat => {
+        Direction::MessagesToChat | Direction::MessagesToResponses => {
             ledger.unread(&body, &["error", "request_id"], &At::Top);
             ledger.unread(&body["error"], &["message"], &error);
-            of_chat(status, &body["error"], &body["request_id"])
+            body
         }
-    };
-    Translated::new(&translated, ledger)
+        // It is theirs already, if it is one.
+        Direction::ChatToResponses if body["error"].is_object() => body,
+        Direction::ChatToResponses => of_messages(&Value::Null),
+        Direction::ChatToGemini | Direction::MessagesToGemini => {
+            // Sometimes alone in a list.
+            let body = if body.is_array() { &body[0] } else { &body };
+            let mut error = body["error"].clone();
+            if !error.is_object() {
+                error = json!({});
+            }
+            if error["code"].is_null() {
+                error["code"] = json!(status);
+            }
+            of_gemini::error(&error)
+        }
+    }
 }
 
 fn read(body: &[u8]) -> Value {

@@ -6,12 +6,13 @@
 use serde_json::{Value, json};
 
 use super::super::sse::{Decoder, Frame};
-use super::Direction;
 use super::answer::{unread_usage_of_chat, unread_usage_of_messages};
 use super::ledger::{At, Ledger, Lost};
 use super::losses::Within;
-use super::refusal;
+use super::of_gemini::OfGemini;
+use super::of_responses::OfResponses;
 use super::words::{finish_reason, said, stop_reason, usage_of_chat, usage_of_messages};
+use super::{Direction, refusal};
 
 /// A streamed answer under way: server-sent events in, those of the client's dialect out.
 ///
@@ -20,7 +21,7 @@ use super::words::{finish_reason, said, stop_reason, usage_of_chat, usage_of_mes
 /// ```
 /// use bellwether::provider::translate::{Direction, Stream};
 ///
-/// let mut stream = Stream::new(Direction::ToMessages, false, 0);
+/// let mut stream = Stream::new(Direction::ChatToMessages, false, 0);
 /// let told = stream.feed(b"event: ping\ndata: {\"type\":\"ping\"}\n\n");
 /// assert_eq!(told, b": ping\n\n");
 /// assert!(stream.end().is_empty() && !stream.has_ended(), "its end never came");
@@ -31,18 +32,68 @@ pub struct Stream {
     teller: Teller,
 }
 
+/// Something that a provider said, in the words of chat completions.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// A chunk, or an error.
+    Chunk(Value),
+    /// The chunk that tells the usage, which not everybody asked for.
+    Usage(Value),
+    /// The end.
+    Done,
+}
+
 #[derive(Debug)]
 enum Teller {
     Chat(Box<ForChat>),
     Messages(Box<ForMessages>),
+    Gemini(Box<OfGemini>, Hearer),
+    Responses(Box<OfResponses>, Hearer),
+}
+
+/// Who hears what is said in the words of chat completions.
+#[derive(Debug)]
+enum Hearer {
+    Chat { wants_usage: bool },
+    Messages(Box<ForMessages>),
+}
+
+impl Hearer {
+    fn new(direction: Direction, wants_usage: bool) -> Self {
+        match direction.is_for_messages() {
+            true => Self::Messages(Box::new(ForMessages::new(direction))),
+            false => Self::Chat { wants_usage },
+        }
+    }
+
+    fn hear(&mut self, said: Said, told: &mut Vec<u8>) {
+        match (self, said) {
+            // Who asked for usage finds the key on every chunk, null until the last.
+            (Self::Chat { wants_usage: true }, Said::Chunk(mut chunk))
+                if chunk["choices"].is_array() =>
+            {
+                chunk["usage"] = Value::Null;
+                data(&chunk, told);
+            }
+            (Self::Chat { .. }, Said::Chunk(chunk))
+            | (Self::Chat { wants_usage: true }, Said::Usage(chunk)) => data(&chunk, told),
+            (Self::Chat { wants_usage: false }, Said::Usage(_)) => {}
+            (Self::Chat { .. }, Said::Done) => told.extend_from_slice(b"data: [DONE]\n\n"),
+            (Self::Messages(hearer), Said::Chunk(chunk) | Said::Usage(chunk)) => {
+                hearer.chunk(&chunk, told);
+            }
+            (Self::Messages(hearer), Said::Done) => hearer.finish(told),
+        }
+    }
 }
 
 impl Stream {
     /// A stream of which nothing has come. `wants_usage` says whether a client of OpenAI's asked for
     /// usage; `now` is in seconds since 1970.
     pub fn new(direction: Direction, wants_usage: bool, now: i64) -> Self {
+        let hearer = Hearer::new(direction, wants_usage);
         let teller = match direction {
-            Direction::ToMessages => Teller::Chat(Box::new(ForChat {
+            Direction::ChatToMessages => Teller::Chat(Box::new(ForChat {
                 id: Value::Null,
                 model: Value::Null,
                 created: now,
@@ -53,15 +104,13 @@ impl Stream {
                 is_over: false,
                 ledger: Ledger::of_reply(direction, Within::Answer),
             })),
-            Direction::ToChat => Teller::Messages(Box::new(ForMessages {
-                has_begun: false,
-                blocks: 0,
-                open: None,
-                finish: None,
-                usage: Value::Null,
-                is_over: false,
-                ledger: Ledger::of_reply(direction, Within::Answer),
-            })),
+            Direction::MessagesToChat => Teller::Messages(Box::new(ForMessages::new(direction))),
+            Direction::ChatToGemini | Direction::MessagesToGemini => {
+                Teller::Gemini(Box::new(OfGemini::new(now)), hearer)
+            }
+            Direction::ChatToResponses | Direction::MessagesToResponses => {
+                Teller::Responses(Box::new(OfResponses::new(now)), hearer)
+            }
         };
         Self { decoder: Decoder::default(), teller }
     }
@@ -79,9 +128,13 @@ impl Stream {
         let mut told = Vec::new();
         let teller = &mut self.teller;
         self.decoder.end(&mut |frame| teller.frame(&frame, &mut told));
-        if let Teller::Messages(teller) = teller {
+        match teller {
             // A finish reason is the end, where nobody says `[DONE]`.
-            teller.finish(&mut told);
+            Teller::Messages(teller) => teller.finish(&mut told),
+            Teller::Gemini(teller, hearer) => {
+                teller.end(&mut |said| hearer.hear(said, &mut told));
+            }
+            Teller::Chat(_) | Teller::Responses(..) => {}
         }
         told
     }
@@ -91,6 +144,8 @@ impl Stream {
         match &self.teller {
             Teller::Chat(teller) => teller.is_over,
             Teller::Messages(teller) => teller.is_over,
+            Teller::Gemini(teller, _) => teller.is_over(),
+            Teller::Responses(teller, _) => teller.is_over(),
         }
     }
 
@@ -98,7 +153,10 @@ impl Stream {
     pub fn lost(&self) -> &[Lost] {
         match &self.teller {
             Teller::Chat(teller) => teller.ledger.lost(),
-            Teller::Messages(teller) => teller.ledger.lost(),
+            Teller::Messages(teller)
+            | Teller::Gemini(_, Hearer::Messages(teller))
+            | Teller::Responses(_, Hearer::Messages(teller)) => teller.ledger.lost(),
+            Teller::Gemini(..) | Teller::Responses(..) => &[],
         }
     }
 }
@@ -108,7 +166,7 @@ impl Teller {
         let data = match frame {
             Frame::Event { data, .. } | Frame::Tail { data, .. } | Frame::Stray(data) => data,
             Frame::Comment => return told.extend_from_slice(b": \n\n"),
-            Frame::Oversize => return,
+            Frame::Oversize => return self.unreadable(told),
         };
         if data.trim() == "[DONE]" {
             if let Self::Messages(teller) = self {
@@ -116,10 +174,48 @@ impl Teller {
             }
             return;
         }
-        let Ok(event) = serde_json::from_str::<Value>(data) else { return };
+        let event = match (serde_json::from_str::<Value>(data), frame) {
+            (Ok(event), _) => event,
+            // Left out, it would be missing from what seems complete.
+            (Err(_), Frame::Event { .. }) if !data.trim().is_empty() => {
+                return self.unreadable(told);
+            }
+            (Err(_), _) => return,
+        };
         match self {
             Self::Chat(teller) => teller.event(&event, told),
             Self::Messages(teller) => teller.chunk(&event, told),
+            Self::Gemini(teller, hearer) => {
+                teller.event(&event, &mut |said| hearer.hear(said, told));
+            }
+            Self::Responses(teller, hearer) => {
+                teller.event(&event, &mut |said| hearer.hear(said, told));
+            }
+        }
+    }
+}
+
+impl Teller {
+    /// The provider said what cannot be told: the client hears that, and nothing after it.
+    fn unreadable(&mut self, told: &mut Vec<u8>) {
+        let message = "the provider sent what cannot be read";
+        let error = json!({"error": {"message": message, "type": "server_error", "param": null,
+            "code": "server_error"}});
+        match self {
+            Self::Chat(teller) => teller.fail(&error, told),
+            Self::Messages(teller) => teller.chunk(&error, told),
+            Self::Gemini(teller, hearer) => {
+                if !teller.is_over() {
+                    teller.close();
+                    hearer.hear(Said::Chunk(error), told);
+                }
+            }
+            Self::Responses(teller, hearer) => {
+                if !teller.is_over() {
+                    teller.close();
+                    hearer.hear(Said::Chunk(error), told);
+                }
+            }
         }
     }
 }
@@ -177,10 +273,7 @@ impl ForChat {
                 told.extend_from_slice(b"data: [DONE]\n\n");
                 self.is_over = true;
             }
-            "error" => {
-                data(&refusal::of_messages(&event["error"]), told);
-                self.is_over = true;
-            }
+            "error" => self.fail(&refusal::of_messages(&event["error"]), told),
             "ping" => told.extend_from_slice(b": ping\n\n"),
             other => self.ledger.lose("other_fields", &At::Top.field(other)),
         }
@@ -217,6 +310,12 @@ impl ForChat {
             }
             Some("redacted_thinking") => self.ledger.lose("redacted_thinking", &at),
             _ => self.ledger.lose("other_blocks", &at),
+        }
+    }
+
+    fn fail(&mut self, error: &Value, told: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            data(error, told);
         }
     }
 
@@ -294,6 +393,18 @@ enum Open {
 }
 
 impl ForMessages {
+    fn new(direction: Direction) -> Self {
+        Self {
+            has_begun: false,
+            blocks: 0,
+            open: None,
+            finish: None,
+            usage: Value::Null,
+            is_over: false,
+            ledger: Ledger::of_reply(direction, Within::Answer),
+        }
+    }
+
     fn chunk(&mut self, chunk: &Value, told: &mut Vec<u8>) {
         if self.is_over {
             return;
@@ -307,7 +418,8 @@ impl ForMessages {
             self.is_over = true;
             return;
         }
-        if !self.has_begun {
+        // Azure begins with what its filters say, without choices, id or model.
+        if !self.has_begun && chunk["choices"].get(0).is_some() {
             self.begin(chunk, told);
         }
         if !chunk["usage"].is_null() {

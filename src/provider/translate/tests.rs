@@ -1,11 +1,14 @@
-//! Both directions, by cases that were written from the vendors' documentation.
+//! Every direction, by cases that were written from the vendors' documentation.
+
+mod gemini;
+mod responses;
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{Auth, Dialect, LimitField, Provider};
+use super::super::{Auth, Dialect, LimitField, Provider, UsageWish};
 use super::*;
 use crate::model::{HttpSettings, ProviderId};
 
@@ -25,7 +28,8 @@ fn provider(base_url: &str) -> Provider {
 }
 
 fn asked(direction: Direction, body: &Value, strictness: Strictness) -> Result<Translated, String> {
-    let names = Names { model: Some("their-name"), limit: LimitField::MaxTokens };
+    let provider = provider("https://relay.example");
+    let names = Names::of(&provider, "their-name");
     let translated = request(direction, body.to_string().as_bytes(), names, strictness);
     translated.map_err(|error| error.to_string())
 }
@@ -101,12 +105,12 @@ fn a_request_of_openai_is_told_to_anthropic() {
         "tools": [{"name": "weather", "description": "d", "input_schema": {"type": "object"}}],
         "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
     });
-    let told = asked(Direction::ToMessages, &body, Strictness::Strict).unwrap();
+    let told = asked(Direction::ChatToMessages, &body, Strictness::Strict).unwrap();
     assert_eq!(told.lost, []);
     assert_eq!(serde_json::from_slice::<Value>(&told.body).unwrap(), expected);
     let least = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     // Anthropic takes nothing without a limit.
-    assert_eq!(strict(Direction::ToMessages, &least)["max_tokens"], 4096);
+    assert_eq!(strict(Direction::ChatToMessages, &least)["max_tokens"], 4096);
 }
 
 #[test]
@@ -163,14 +167,14 @@ fn a_request_of_anthropic_is_told_to_openai() {
         "tool_choice": {"type": "function", "function": {"name": "weather"}},
         "parallel_tool_calls": false,
     });
-    assert_eq!(strict(Direction::ToChat, &body), expected);
+    assert_eq!(strict(Direction::MessagesToChat, &body), expected);
     // OpenAI itself calls the limit otherwise, and so does whoever is configured to.
     let least = json!({"max_tokens": 5, "messages": []}).to_string();
     let mut relay = provider("https://relay.example");
     relay.wire.limit = Some(LimitField::MaxCompletionTokens);
     for provider in [provider("https://api.openai.com"), relay] {
         let names = Names::of(&provider, "m");
-        let told = request(Direction::ToChat, least.as_bytes(), names, Strictness::Strict);
+        let told = request(Direction::MessagesToChat, least.as_bytes(), names, Strictness::Strict);
         let told: Value = serde_json::from_slice(&told.unwrap().body).unwrap();
         assert_eq!(told["max_completion_tokens"], 5);
     }
@@ -181,12 +185,12 @@ fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
     let chat = |name: &str, value: Value| {
         let mut body = json!({"max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]});
         body[name] = value;
-        (Direction::ToMessages, body, name.to_owned())
+        (Direction::ChatToMessages, body, name.to_owned())
     };
     let messages = |name: &str, value: Value| {
         let mut body = json!({"messages": [], "max_tokens": 1});
         body[name] = value;
-        (Direction::ToChat, body, name.to_owned())
+        (Direction::MessagesToChat, body, name.to_owned())
     };
     for (direction, body, name) in [
         chat("n", json!(2)),
@@ -219,7 +223,9 @@ fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
 fn a_part_whose_loss_would_change_the_question_is_refused_always() {
     let audio = json!([{"role": "user", "content": [{"type": "input_audio"}]}]);
     let document = json!([{"role": "user", "content": [{"type": "document"}]}]);
-    for (direction, messages) in [(Direction::ToMessages, audio), (Direction::ToChat, document)] {
+    for (direction, messages) in
+        [(Direction::ChatToMessages, audio), (Direction::MessagesToChat, document)]
+    {
         let body = json!({"messages": messages, "max_tokens": 1});
         let refused = asked(direction, &body, Strictness::Lenient).unwrap_err();
         assert!(refused.contains("a part of type"), "{refused}");
@@ -246,7 +252,7 @@ fn whole_answers_are_told() {
                     "function": {"name": "f", "arguments": "{\"a\":1}"}}]}}],
         "usage": {"prompt_tokens": 12, "completion_tokens": 6, "total_tokens": 18,
             "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 4}}});
-    assert_eq!(answered(Direction::ToMessages, &said), expected);
+    assert_eq!(answered(Direction::ChatToMessages, &said), expected);
 
     let said = json!({"id": "c1", "object": "chat.completion", "model": "gpt",
         "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant",
@@ -259,8 +265,8 @@ fn whole_answers_are_told() {
         "stop_reason": "tool_use", "stop_sequence": null,
         "usage": {"input_tokens": 4, "cache_read_input_tokens": 5,
             "cache_creation_input_tokens": 3, "output_tokens": 6}});
-    assert_eq!(answered(Direction::ToChat, &said), expected);
-    let error = answer(Direction::ToChat, b"<html>", 7).unwrap_err().to_string();
+    assert_eq!(answered(Direction::MessagesToChat, &said), expected);
+    let error = answer(Direction::MessagesToChat, b"<html>", 7).unwrap_err().to_string();
     assert_eq!(error, "the body is not JSON: expected value at line 1 column 1");
 }
 
@@ -280,7 +286,7 @@ fn reasons_are_told_as_what_they_mean() {
         (Value::Null, Value::Null),
     ] {
         let said = json!({"content": [], "stop_reason": reason, "usage": {}});
-        let told = answered(Direction::ToMessages, &said);
+        let told = answered(Direction::ChatToMessages, &said);
         assert_eq!(told["choices"][0]["finish_reason"], expected, "{reason}");
     }
     for (reason, expected) in [
@@ -291,7 +297,7 @@ fn reasons_are_told_as_what_they_mean() {
         (Value::Null, Value::Null),
     ] {
         let said = json!({"choices": [{"message": {}, "finish_reason": reason}]});
-        assert_eq!(answered(Direction::ToChat, &said)["stop_reason"], expected, "{reason}");
+        assert_eq!(answered(Direction::MessagesToChat, &said)["stop_reason"], expected, "{reason}");
     }
 }
 
@@ -305,7 +311,7 @@ fn errors_keep_what_they_say() {
     };
     let anthropic = |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "m"}});
     let openai = |code: &str| json!({"error": {"message": "m", "type": "x", "code": code}});
-    let (status, body) = told(Direction::ToMessages, 529, &anthropic("overloaded_error"));
+    let (status, body) = told(Direction::ChatToMessages, 529, &anthropic("overloaded_error"));
     assert_eq!((status, &body["error"]["type"]), (503, &json!("overloaded_error")));
     for (status, code, expected, kind) in [
         (503, "server_is_overloaded", 529, "overloaded_error"),
@@ -315,7 +321,7 @@ fn errors_keep_what_they_say() {
         (401, "invalid_api_key", 401, "authentication_error"),
         (404, "model_not_found", 404, "not_found_error"),
     ] {
-        let (told, body) = told(Direction::ToChat, status, &openai(code));
+        let (told, body) = told(Direction::MessagesToChat, status, &openai(code));
         assert_eq!((told, &body["error"]["type"]), (expected, &json!(kind)), "{code}");
         assert_eq!((&body["type"], &body["error"]["message"]), (&json!("error"), &json!("m")));
     }
@@ -375,7 +381,7 @@ data: {"type":"message_stop"}
 
 #[test]
 fn a_stream_of_anthropic_is_told_in_chunks() {
-    let told = streamed(Direction::ToMessages, OF_MESSAGES, usize::MAX);
+    let told = streamed(Direction::ChatToMessages, OF_MESSAGES, usize::MAX);
     let found = events(&told);
     let deltas: Vec<&Value> =
         found[..6].iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
@@ -402,7 +408,7 @@ fn a_stream_of_anthropic_is_told_in_chunks() {
     assert!(found[..7].iter().all(|chunk| chunk["id"] == "msg_1" && chunk["model"] == "m"));
     // However it was cut.
     for size in [1, 2, 7, 100] {
-        assert_eq!(streamed(Direction::ToMessages, OF_MESSAGES, size), told, "{size}");
+        assert_eq!(streamed(Direction::ChatToMessages, OF_MESSAGES, size), told, "{size}");
     }
 }
 
@@ -424,7 +430,7 @@ data: [DONE]
 
 #[test]
 fn a_stream_of_openai_is_told_in_events() {
-    let told = streamed(Direction::ToChat, OF_CHAT, usize::MAX);
+    let told = streamed(Direction::MessagesToChat, OF_CHAT, usize::MAX);
     let found = events(&told);
     let kinds: Vec<&str> = found.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(
@@ -451,20 +457,20 @@ fn a_stream_of_openai_is_told_in_events() {
         "cache_creation_input_tokens": 0, "output_tokens": 6});
     assert_eq!(found[7]["usage"], usage);
     for size in [1, 2, 7, 100] {
-        assert_eq!(streamed(Direction::ToChat, OF_CHAT, size), told, "{size}");
+        assert_eq!(streamed(Direction::MessagesToChat, OF_CHAT, size), told, "{size}");
     }
     // Where `[DONE]` is missing, the finish reason is the end.
     let without = OF_CHAT.replace("data: [DONE]\n\n", "");
-    assert_eq!(streamed(Direction::ToChat, &without, usize::MAX), told);
+    assert_eq!(streamed(Direction::MessagesToChat, &without, usize::MAX), told);
 }
 
 #[test]
 fn an_end_that_was_not_told_is_not_told() {
     let cut = |text: &str, before: &str| text.split_once(before).unwrap().0.to_owned();
-    let told = streamed(Direction::ToMessages, &cut(OF_MESSAGES, "event: message_stop"), 64);
+    let told = streamed(Direction::ChatToMessages, &cut(OF_MESSAGES, "event: message_stop"), 64);
     assert!(!told.contains("[DONE]") && told.contains("tool_calls"), "{told}");
     let told = streamed(
-        Direction::ToChat,
+        Direction::MessagesToChat,
         &cut(
             OF_CHAT,
             r#"data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls""#,
@@ -473,7 +479,8 @@ fn an_end_that_was_not_told_is_not_told() {
     );
     assert!(!told.contains("message_stop") && !told.contains("message_delta"), "{told}");
     // `[DONE]` without a finish reason tells no reason for the end.
-    let told = streamed(Direction::ToChat, "data: {\"choices\":[]}\n\ndata: [DONE]\n\n", 64);
+    let told =
+        streamed(Direction::MessagesToChat, "data: {\"choices\":[]}\n\ndata: [DONE]\n\n", 64);
     assert!(!told.contains("message_stop"), "{told}");
 }
 
@@ -483,16 +490,31 @@ fn an_error_inside_a_stream_is_told_and_nothing_after_it() {
         "event: message_delta",
         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\nevent: message_delta",
     );
-    let found = events(&streamed(Direction::ToMessages, &broken, 64));
+    let found = events(&streamed(Direction::ChatToMessages, &broken, 64));
     let error = json!({"message": "Overloaded", "type": "overloaded_error", "param": null,
         "code": null});
     assert_eq!(found.last().unwrap()["error"], error);
     let broken = "data: {\"id\":\"c1\",\"choices\":[]}\n\ndata: {\"error\":{\"message\":\"slow\",\
                   \"code\":\"server_is_overloaded\"}}\n\ndata: [DONE]\n\n";
-    let told = streamed(Direction::ToChat, broken, 64);
+    let told = streamed(Direction::MessagesToChat, broken, 64);
     let found = events(&told);
     assert_eq!(found.last().unwrap()["error"]["type"], "overloaded_error");
     assert!(told.contains("event: error\n"));
+}
+
+/// What is left out of a stream that goes on would be missing from what seems complete.
+#[test]
+fn what_cannot_be_read_is_told_as_an_error_and_nothing_after_it() {
+    for (direction, rest) in [
+        (Direction::ChatToMessages, OF_MESSAGES),
+        (Direction::MessagesToChat, OF_CHAT),
+        (Direction::ChatToGemini, OF_CHAT),
+        (Direction::MessagesToResponses, OF_MESSAGES),
+    ] {
+        let found = events(&streamed(direction, &format!("data: {{\"broken\n\n{rest}"), 64));
+        assert_eq!(found.len(), 1, "{direction:?}: {found:?}");
+        assert!(found[0]["error"]["message"].is_string(), "{found:?}");
+    }
 }
 
 proptest! {
@@ -504,7 +526,8 @@ proptest! {
             stream.end();
             drop(answer(direction, &bytes, 0));
             drop(refusal(direction, 500, &bytes));
-            let names = Names { model: None, limit: LimitField::MaxTokens };
+            let usage = UsageWish::Asked;
+            let names = Names { model: None, limit: LimitField::MaxTokens, usage };
             drop(request(direction, &bytes, names, Strictness::Lenient));
         }
     }

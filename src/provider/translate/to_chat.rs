@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::LimitField;
+use super::super::UsageWish;
+use super::Names;
 use super::ledger::{At, Ledger};
 use super::to_messages::{kind, part};
 use super::words::{Untranslatable, copy};
@@ -28,17 +29,18 @@ const TOLD: [&str; 13] = [
 pub(super) fn request(
     body: &Map<String, Value>,
     model: &str,
-    limit: LimitField,
+    names: Names<'_>,
     ledger: &mut Ledger,
 ) -> Result<Value, Untranslatable> {
     ledger.unread_parameters(body, &TOLD)?;
     let mut translated = json!({"model": model, "messages": messages(body, ledger)?});
-    copy(body, "max_tokens", &mut translated, limit.as_str());
+    copy(body, "max_tokens", &mut translated, names.limit.as_str());
     copy(body, "stop_sequences", &mut translated, "stop");
     copy(body, "temperature", &mut translated, "temperature");
     copy(body, "top_p", &mut translated, "top_p");
     copy(body, "stream", &mut translated, "stream");
-    if body.get("stream") == Some(&Value::Bool(true)) {
+    let wants_usage = names.usage == UsageWish::Asked;
+    if wants_usage && body.get("stream") == Some(&Value::Bool(true)) {
         // Anthropic's clients count on it, and nobody sends it unasked here.
         translated["stream_options"] = json!({"include_usage": true});
     }

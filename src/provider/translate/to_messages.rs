@@ -147,7 +147,11 @@ fn messages(
 }
 
 /// The text of a message that is nothing but text.
-fn text(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<String, Untranslatable> {
+pub(super) fn text(
+    content: &Value,
+    at: &At<'_>,
+    ledger: &mut Ledger,
+) -> Result<String, Untranslatable> {
     match content {
         Value::String(text) => Ok(text.clone()),
         Value::Null => Ok(String::new()),

@@ -4,24 +4,51 @@ use serde_json::{Map, Value, json};
 
 use super::ledger::{Ledger, Lost};
 
-/// Who speaks what.
+/// Who speaks what: the client first, then the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
-    /// The client speaks OpenAI's chat completions, the provider Anthropic's messages.
-    ToMessages,
-    /// The client speaks Anthropic's messages, the provider OpenAI's chat completions.
-    ToChat,
+    /// OpenAI's chat completions to Anthropic's messages.
+    ChatToMessages,
+    /// Anthropic's messages to OpenAI's chat completions.
+    MessagesToChat,
+    /// OpenAI's chat completions to Google's Gemini.
+    ChatToGemini,
+    /// Anthropic's messages to Google's Gemini.
+    MessagesToGemini,
+    /// OpenAI's chat completions to OpenAI's responses.
+    ChatToResponses,
+    /// Anthropic's messages to OpenAI's responses.
+    MessagesToResponses,
 }
 
 impl Direction {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::ToMessages, Self::ToChat];
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::ChatToMessages,
+        Self::MessagesToChat,
+        Self::ChatToGemini,
+        Self::MessagesToGemini,
+        Self::ChatToResponses,
+        Self::MessagesToResponses,
+    ];
 
     /// The value of the label `direction`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::ToMessages => "chat_to_messages",
-            Self::ToChat => "messages_to_chat",
+            Self::ChatToMessages => "chat_to_messages",
+            Self::MessagesToChat => "messages_to_chat",
+            Self::ChatToGemini => "chat_to_gemini",
+            Self::MessagesToGemini => "messages_to_gemini",
+            Self::ChatToResponses => "chat_to_responses",
+            Self::MessagesToResponses => "messages_to_responses",
+        }
+    }
+
+    /// Whether the client speaks Anthropic's messages, and otherwise chat completions.
+    pub fn is_for_messages(self) -> bool {
+        match self {
+            Self::MessagesToChat | Self::MessagesToGemini | Self::MessagesToResponses => true,
+            Self::ChatToMessages | Self::ChatToGemini | Self::ChatToResponses => false,
         }
     }
 }

@@ -25,6 +25,7 @@ async fn check(fault: Fault, is_streamed: bool, seen: Seen, error_type: ErrorTyp
         let labels = ["arm=\"stable\"", &error, &format!("slo=\"{}\"", told.class.as_str())];
         assert_eq!(stage.value("bellwether_router_requests_total", &labels), 1.0, "{fault:?}");
         assert_eq!(stage.value("bellwether_router_attempts_total", &labels[..2]), 1.0);
+        broke(&stage, &told);
         let expected = match error_type {
             ErrorType::None | ErrorType::ModelMismatch => SloClass::Good,
             ErrorType::Http400
@@ -34,6 +35,15 @@ async fn check(fault: Fault, is_streamed: bool, seen: Seen, error_type: ErrorTyp
             _ => SloClass::Bad,
         };
         assert_eq!(told.class, expected, "{fault:?}");
+    }
+}
+
+/// A stream that broke is counted by when it did.
+pub(super) fn broke(stage: &Stage, told: &Served) {
+    for phase in crate::provider::StreamPhase::ALL {
+        let labels = ["arm=\"stable\"", &format!("phase=\"{}\"", phase.as_str())];
+        let counted = stage.value("bellwether_router_stream_failures_total", &labels);
+        assert_eq!(counted > 0.0, told.broke == Some(phase), "{told:?} {phase:?}");
     }
 }
 
@@ -103,6 +113,9 @@ async fn what_a_stream_says_of_its_failure_passes_and_is_understood() {
         (Fault::SchemaMismatch, E::SchemaMismatch),
         (Fault::EmptyContent, E::EmptyContent),
         (Fault::Refusal, E::Refusal),
+        (Fault::ContentFilter, E::ContentFiltered),
+        (Fault::MaxTokens, E::MaxTokensReached),
+        (Fault::UnprefixedError, E::Overloaded),
         (Fault::WrongModel, E::ModelMismatch),
     ] {
         check(fault, true, (200, true), error_type).await;

@@ -1,11 +1,16 @@
-//! Clients of one dialect, providers of the other.
+//! Clients of one dialect, providers of another.
 
 use super::*;
 use crate::provider::SloClass;
 
-const PAIRS: [(Dialect, Dialect); 2] = [
+const PAIRS: [(Dialect, Dialect); 7] = [
     (Dialect::OpenaiChat, Dialect::AnthropicMessages),
+    (Dialect::OpenaiChat, Dialect::Gemini),
+    (Dialect::OpenaiChat, Dialect::OpenaiResponses),
     (Dialect::AnthropicMessages, Dialect::OpenaiChat),
+    (Dialect::AnthropicMessages, Dialect::AzureOpenai),
+    (Dialect::AnthropicMessages, Dialect::Gemini),
+    (Dialect::AnthropicMessages, Dialect::OpenaiResponses),
 ];
 
 /// What a client of a dialect asks: one of Anthropic's knows no `stream_options`.
@@ -150,4 +155,95 @@ async fn a_request_that_only_the_candidate_cannot_be_told_goes_to_stable() {
     assert_eq!(arm(&body).await, "candidate");
     body["seed"] = json!(7);
     assert_eq!(arm(&body).await, "stable");
+}
+
+#[tokio::test]
+async fn azure_answers_clients_of_openai_at_its_own_addresses() {
+    let version = |version: Option<&str>| crate::provider::Wire {
+        api_version: version.map(str::to_owned),
+        ..crate::provider::Wire::default()
+    };
+    for wire in [version(None), version(Some("2024-10-21"))] {
+        let mut stage = Stage::stable(Behavior::default(), Dialect::OpenaiChat).await;
+        let mut azure = target("old", &stage.old.base_url(), Dialect::AzureOpenai);
+        let provider = Arc::get_mut(&mut azure.provider).unwrap();
+        provider.wire = wire;
+        stage.settings.targets.insert(azure.id.clone(), azure.into());
+        stage.router.reload(stage.settings.clone());
+        for is_streamed in [true, false] {
+            let heard = stage.ask(Dialect::OpenaiChat, is_streamed).await;
+            assert_eq!((heard.status, heard.is_whole), (200, true), "{heard:?}");
+            // As it came, with what Azure's filters say.
+            assert!(heard.body.contains("prompt_filter_results"), "{}", heard.body);
+            let told = stage.told().await;
+            // A deployment answers as the model behind it: that is no other model.
+            assert_eq!((told.error_type, told.class), (ErrorType::None, SloClass::Good));
+            assert_eq!(told.usage.unwrap().output, 8);
+        }
+    }
+}
+
+#[tokio::test]
+async fn responses_pass_and_are_graded_by_what_they_say() {
+    let ask = async |stage: &Stage, is_streamed: bool| {
+        let body = json!({"model": "chat", "input": "say exactly 7f3a", "stream": is_streamed});
+        heard(stage.client.post(stage.url("/v1/responses")).body(body.to_string())).await
+    };
+    for is_streamed in [true, false] {
+        let mut stage = Stage::stable(Behavior::default(), Dialect::OpenaiResponses).await;
+        let heard = ask(&stage, is_streamed).await;
+        assert_eq!((heard.status, heard.is_whole), (200, true), "{heard:?}");
+        let told = stage.told().await;
+        assert_eq!((told.error_type, told.usage.unwrap().output), (ErrorType::None, 8));
+    }
+    for (fault, is_whole, error_type) in [
+        (Fault::Truncated, false, ErrorType::TruncatedStream),
+        (Fault::OverloadedMidStream, true, ErrorType::Overloaded),
+    ] {
+        let mut stage = Stage::stable(failing(fault), Dialect::OpenaiResponses).await;
+        assert_eq!(ask(&stage, true).await.is_whole, is_whole);
+        assert_eq!(stage.told().await.error_type, error_type);
+    }
+}
+
+/// The matrix of faults for those who are told in other words: what they see, what is counted, what
+/// the evidence says.
+#[tokio::test]
+async fn each_fault_of_a_stream_is_seen_through_other_words_too() {
+    use ErrorType as E;
+    for (fault, seen, says_error, error_type) in [
+        (Fault::Truncated, (200, false), false, E::TruncatedStream),
+        (Fault::Reset, (200, false), false, E::ConnectionReset),
+        (Fault::Stall, (200, false), false, E::StalledStream),
+        (Fault::PingsOnly, (200, false), false, E::StalledStream),
+        (Fault::NeverStarts, (504, true), true, E::TtftTimeout),
+        (Fault::NoHeaders, (504, true), true, E::TtftTimeout),
+        (Fault::Html200, (502, true), true, E::WrongContentType),
+        (Fault::JsonOnStream, (502, true), true, E::WrongContentType),
+        (Fault::OverloadedMidStream, (200, true), true, E::Overloaded),
+        (Fault::MalformedJson, (200, true), true, E::MalformedJson),
+        (Fault::EmptyContent, (200, true), false, E::EmptyContent),
+    ] {
+        for (client, provider) in PAIRS {
+            let mut route = route();
+            route.timeouts = Timeouts {
+                connect: 5000 * MS,
+                first_token: 400 * MS,
+                idle: 200 * MS,
+                total: 1500 * MS,
+            };
+            let healthy = Behavior::default();
+            let mut stage = Stage::new(failing(fault), healthy, route, provider).await;
+            let heard = heard(stage.post(client, &asked(client, true))).await;
+            let what = format!("{fault:?} {client:?} {provider:?}: {heard:?}");
+            assert_eq!((heard.status, heard.is_whole), seen, "{what}");
+            assert_eq!(heard.body.contains("\"error\""), says_error, "{what}");
+            let told = stage.told().await;
+            assert_eq!((told.error_type, told.class), (error_type, SloClass::Bad), "{what}");
+            let error = format!("error_type=\"{}\"", error_type.as_str());
+            let labels = ["arm=\"stable\"", error.as_str(), "slo=\"bad\""];
+            assert_eq!(stage.value("bellwether_router_requests_total", &labels), 1.0, "{what}");
+            super::faults::broke(&stage, &told);
+        }
+    }
 }

@@ -84,26 +84,30 @@ error type {"error": {"type": "server_error", "message": "m"}}
 error other_fields {"error": {"param": "p", "message": "m"}}
 "#;
 
+/// What `bellwether convert` tells, and the list is of.
+const CONVERTED: [Direction; 2] = [Direction::ChatToMessages, Direction::MessagesToChat];
+
 /// A document of each kind in which nothing is lost.
 fn plain(direction: Direction, within: Within) -> Value {
     let said = json!([{"role": "user", "content": "hi"}]);
     match (direction, within) {
         (_, Within::Request) => json!({"model": "m", "max_tokens": 1, "messages": said}),
-        (Direction::ToMessages, Within::Answer) => json!({
+        (Direction::ChatToMessages, Within::Answer) => json!({
             "id": "a", "type": "message", "role": "assistant", "model": "m",
             "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
             "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 1},
         }),
-        (Direction::ToChat, Within::Answer) => json!({
+        (Direction::MessagesToChat, Within::Answer) => json!({
             "id": "a", "object": "chat.completion", "model": "m",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi",
                 "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }),
-        (Direction::ToMessages, Within::Error) => {
+        (Direction::ChatToMessages, Within::Error) => {
             json!({"type": "error", "error": {"type": "api_error", "message": "m"}})
         }
-        (Direction::ToChat, Within::Error) => json!({"error": {"message": "m"}}),
+        (Direction::MessagesToChat, Within::Error) => json!({"error": {"message": "m"}}),
+        (other, _) => panic!("{other:?} is not converted"),
     }
 }
 
@@ -130,8 +134,8 @@ fn told(direction: Direction, within: Within, document: &Value) -> Result<Transl
 fn every_row_of_the_list_is_what_becomes_of_a_document() {
     let mut seen = Vec::new();
     for (direction, lines) in [
-        (Direction::ToMessages, OF_A_CLIENT_OF_OPENAI),
-        (Direction::ToChat, OF_A_CLIENT_OF_ANTHROPIC),
+        (Direction::ChatToMessages, OF_A_CLIENT_OF_OPENAI),
+        (Direction::MessagesToChat, OF_A_CLIENT_OF_ANTHROPIC),
     ] {
         for within in [Within::Request, Within::Answer, Within::Error] {
             let clean = told(direction, within, &plain(direction, within)).unwrap();
@@ -172,7 +176,7 @@ fn every_row_of_the_list_is_what_becomes_of_a_document() {
     }
     seen.sort_unstable();
     assert_eq!(seen, (0..LOSSES.len()).collect::<Vec<_>>(), "each row once");
-    for direction in Direction::ALL {
+    for direction in CONVERTED {
         let mut names: Vec<&str> = Loss::parameters(direction).collect();
         let count = names.len();
         names.sort_unstable();
@@ -185,7 +189,7 @@ fn every_row_of_the_list_is_what_becomes_of_a_document() {
 fn full(direction: Direction, within: Within) -> Value {
     let mut document = plain(direction, within);
     let over = match (direction, within) {
-        (Direction::ToMessages, Within::Request) => json!({
+        (Direction::ChatToMessages, Within::Request) => json!({
             "messages": [
                 {"role": "system", "content": [{"type": "text", "text": "be brief"}]},
                 {"role": "developer", "content": "be kind", "name": "d"},
@@ -213,7 +217,7 @@ fn full(direction: Direction, within: Within) -> Value {
             "safety_identifier": "s", "seed": 7, "service_tier": "flex", "store": true,
             "top_logprobs": 3, "verbosity": "low", "web_search_options": {"search_context_size": "low"},
         }),
-        (Direction::ToChat, Within::Request) => json!({
+        (Direction::MessagesToChat, Within::Request) => json!({
             "messages": [
                 {"role": "user", "content": [
                     {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"},
@@ -247,7 +251,7 @@ fn full(direction: Direction, within: Within) -> Value {
                 "eager_input_streaming": true, "input_examples": [{"a": 1}]}],
             "user_profile_id": "p", "workspace_id": "w",
         }),
-        (Direction::ToMessages, Within::Answer) => json!({
+        (Direction::ChatToMessages, Within::Answer) => json!({
             "content": [
                 {"type": "thinking", "thinking": "a", "signature": "s"},
                 {"type": "redacted_thinking", "data": "x"},
@@ -264,7 +268,7 @@ fn full(direction: Direction, within: Within) -> Value {
                 "server_tool_use": {"web_search_requests": 1}, "service_tier": "standard",
                 "speed": "fast"},
         }),
-        (Direction::ToChat, Within::Answer) => json!({
+        (Direction::MessagesToChat, Within::Answer) => json!({
             "choices": [
                 {"index": 0, "finish_reason": "tool_calls", "logprobs": {"content": [{"token": "a"}]},
                     "message": {"role": "assistant", "content": "a", "refusal": null,
@@ -281,12 +285,13 @@ fn full(direction: Direction, within: Within) -> Value {
                 "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2,
                     "audio_tokens": 3, "text_tokens": 4}},
         }),
-        (Direction::ToMessages, Within::Error) => json!({
+        (Direction::ChatToMessages, Within::Error) => json!({
             "request_id": "r", "error": {"details": {"error_code": "x"}},
         }),
-        (Direction::ToChat, Within::Error) => json!({
+        (Direction::MessagesToChat, Within::Error) => json!({
             "error": {"type": "x", "param": "p", "code": "c"},
         }),
+        (other, _) => panic!("{other:?} is not converted"),
     };
     lay(&over, &mut document);
     document
@@ -319,7 +324,7 @@ const UNDERSTOOD: [&str; 5] = ["type", "object", "index", "role", "total_tokens"
 #[test]
 fn nothing_vanishes_without_being_named() {
     let mut vanished = Vec::new();
-    for direction in Direction::ALL {
+    for direction in CONVERTED {
         for within in [Within::Request, Within::Answer, Within::Error] {
             let document = full(direction, within);
             let whole = told(direction, within, &document).unwrap();
@@ -356,14 +361,18 @@ fn nothing_vanishes_without_being_named() {
 fn a_place_leads_to_what_is_wrong() {
     let call = json!({"id": "t", "type": "function", "function": {"name": "f", "arguments": "{"}});
     for (direction, messages, expected) in [
-        (Direction::ToMessages, json!([{"role": "user"}, {"content": "a"}]), "`messages[1].role`"),
         (
-            Direction::ToMessages,
+            Direction::ChatToMessages,
+            json!([{"role": "user"}, {"content": "a"}]),
+            "`messages[1].role`",
+        ),
+        (
+            Direction::ChatToMessages,
             json!([{"role": "assistant", "tool_calls": [call]}]),
             "`messages[0].tool_calls[0].function.arguments`",
         ),
         (
-            Direction::ToChat,
+            Direction::MessagesToChat,
             json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "video"}]}]),
             "a part of type `video` has no counterpart in the provider's dialect \
              (`messages[0].content[1]`)",
@@ -373,9 +382,10 @@ fn a_place_leads_to_what_is_wrong() {
         let error = asked(direction, &body, Strictness::Lenient).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    let names = Names { model: None, limit: LimitField::MaxTokens };
+    let usage = UsageWish::Asked;
+    let names = Names { model: None, limit: LimitField::MaxTokens, usage };
     let read = |body: &str| {
-        let told = request(Direction::ToChat, body.as_bytes(), names, Strictness::Strict);
+        let told = request(Direction::MessagesToChat, body.as_bytes(), names, Strictness::Strict);
         told.unwrap_err().to_string()
     };
     assert_eq!(
@@ -388,7 +398,7 @@ fn a_place_leads_to_what_is_wrong() {
 
 #[test]
 fn a_stream_names_what_it_loses_and_keeps_to_one_choice() {
-    let mut stream = Stream::new(Direction::ToChat, true, 7);
+    let mut stream = Stream::new(Direction::MessagesToChat, true, 7);
     let chunk = |index: u64, delta: Value, end: Value| {
         let choice = json!({"index": index, "delta": delta, "finish_reason": end});
         format!("data: {}\n\n", json!({"id": "c", "model": "m", "created": 5, "choices": [choice]}))
@@ -420,6 +430,6 @@ fn a_stream_names_what_it_loses_and_keeps_to_one_choice() {
          event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n\
          event: message_delta",
     );
-    let plain = streamed(Direction::ToMessages, OF_MESSAGES, 64);
-    assert_eq!(streamed(Direction::ToMessages, &searched, 64), plain);
+    let plain = streamed(Direction::ChatToMessages, OF_MESSAGES, 64);
+    assert_eq!(streamed(Direction::ChatToMessages, &searched, 64), plain);
 }
