@@ -269,9 +269,10 @@ async fn what_followers_carry_is_the_leaders_evidence() {
     for _ in 0..200 {
         assert_eq!(asked(follower.router_address(), "candidate").await, 200);
     }
-    reaches(leader.address(), finished, 200.0).await;
     let told = "bellwether_router_evidence_reported_total{result=\"taken\"}";
+    reaches(follower.address(), told, 200.0).await;
     assert_eq!(read(follower.address(), told).await, Some(200.0));
+    reaches(leader.address(), finished, 200.0).await;
     let taken = "bellwether_router_evidence_received_total{result=\"taken\"}";
     assert_eq!(read(leader.address(), taken).await, Some(200.0));
     // What each router carries costs where it is carried.

@@ -810,14 +810,14 @@ fn routes_become_what_they_say() {
     assert_eq!(strictness, (Strictness::Strict, Strictness::Lenient));
     let usual = [KeySource::MetadataUserId, KeySource::User, KeySource::ApiKey];
     assert_eq!(sonnet.keys, usual);
-    let (copied, all) = (chat.mirror.as_ref().unwrap(), sonnet.mirror.as_ref().unwrap());
-    assert_eq!(copied.to.as_ref().map(|to| to.as_str()), Some("sonnet"));
+    let (copied, all) = (sonnet.mirror.as_ref().unwrap(), chat.mirror.as_ref().unwrap());
+    assert_eq!(copied.to.as_ref().map(|to| to.as_str()), Some("openai/fast"));
     assert_eq!((copied.share.basis_points(), all.share.basis_points()), (250, 10_000));
     let bounds = |mirror: &Mirror| (mirror.in_flight_max, mirror.queued_max);
     assert_eq!((bounds(copied), bounds(all)), ((4, 0), (8, 64)));
     // Those of the route, as far as they fit into what is written.
     let timeouts = [copied.timeouts.connect, copied.timeouts.first_token, copied.timeouts.idle];
-    assert_eq!(timeouts.map(|wait| wait.as_secs()), [5, 20, 30]);
+    assert_eq!(timeouts.map(|wait| wait.as_secs()), [5, 30, 30]);
     assert_eq!([copied, all].map(|mirror| mirror.timeouts.total.as_secs()), [30, 120]);
     let dollars = |dollars: u64| Some(Money::from_nanos(dollars * 1_000_000_000));
     assert_eq!(copied.budget, Budget::Limited { daily: dollars(5), monthly: dollars(50) });

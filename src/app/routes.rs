@@ -217,7 +217,9 @@ impl Routes {
         let directory = storage.to_owned();
         let found = tokio::task::spawn_blocking(move || stored(&directory)).await?;
         let first = match found {
-            Ok(Some(stored)) => Table::followed(&settings, &stored),
+            // An heir has no table of its own yet.
+            Ok(Some(stored)) if claim.is_some() => Table::followed(&settings, &stored),
+            Ok(Some(stored)) => Table::resumed(&settings, &stored),
             Ok(None) => Table::all_on_stable(&settings),
             Err(error) => {
                 tracing::error!("{:#}: all routes are on stable", anyhow::Error::new(error));
@@ -264,9 +266,11 @@ impl Routes {
 
     /// Obeys and stores its own table from now on: the storage is ours.
     pub(super) fn store(&mut self, storage: PathBuf) {
-        self.follower.take().iter().for_each(JoinHandle::abort);
-        let settings = Arc::clone(&self.settings.borrow());
-        self.table.send_modify(|table| *table = Arc::new(Table::resumed(&settings, table)));
+        if let Some(obeying) = self.follower.take() {
+            obeying.abort();
+            let settings = Arc::clone(&self.settings.borrow());
+            self.table.send_modify(|table| *table = Arc::new(Table::resumed(&settings, table)));
+        }
         self.router.store(storage);
     }
 

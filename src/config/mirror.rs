@@ -27,26 +27,41 @@ const TOTAL_MAX: Duration = Duration::from_secs(120);
 const IN_FLIGHT: u32 = 8;
 const QUEUED: u32 = 64;
 
-/// Reads `mirror:` of a route whose targets and timeouts are known.
+/// What is known of the route around it.
+pub(super) struct Around<'a> {
+    /// Its stable targets.
+    pub(super) stable: &'a [TargetId],
+    /// Its timeouts.
+    pub(super) timeouts: Timeouts,
+    /// Whether a release moves it.
+    pub(super) is_released: bool,
+}
+
+/// Reads `mirror:` of a route.
 pub(super) fn mirror(
     reader: &mut Reader,
     fields: &Fields<'_>,
-    stable: &[TargetId],
-    usual: Timeouts,
+    around: &Around<'_>,
     probes: &Probes,
 ) -> Option<Mirror> {
+    let usual = around.timeouts;
     let node = fields.get("mirror")?;
     let inner = reader.fields(node, fields.part("mirror"), &KEYS)?;
     let to = reader.optional(&inner, "to", |node| {
         let name = name(node)?;
         known_name(node, &name, &probes.names, "probe")?;
         let id = TargetId::new(&name);
-        if stable.contains(&id) {
+        if around.stable.contains(&id) {
             let remedy = "name another one; copies are held against stable's answers";
             return Err(refuse(node, "which is stable itself").remedy(remedy));
         }
         Ok(id)
     });
+    if !inner.has("to") && !around.is_released {
+        let message = "`to` is missing, and no release moves this route";
+        let mistake = Mistake::new(inner.place().clone(), prefixed(&inner.what, message));
+        reader.report(mistake.remedy("name a probe, or write the route into a release"));
+    }
     let remedy = "write which part of stable's requests is copied, in percent";
     let share = reader.required(&inner, "share", remedy, percent);
     let many = |node: &Node| number(node, 1..=10_000);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::http::HeaderName;
 
 use super::amount::{duration, size};
-use super::mirror::mirror;
+use super::mirror::{Around, mirror};
 use super::probes::{Probes, timeouts};
 use super::providers::unique;
 use super::reader::{Fields, Reader, entry_name, prefixed};
@@ -47,11 +47,15 @@ pub(super) fn routes(
     clients: &[String],
 ) -> Vec<Arc<Route>> {
     let (mut names, mut models) = (Vec::new(), Vec::new());
+    // Releases are read later, since they name routes.
+    let releases = root.get("releases").and_then(Node::items).unwrap_or_default();
+    let released = releases.iter().filter_map(|release| release.get("route")?.text());
+    let released: Vec<&str> = released.collect();
     let mut found = Vec::new();
     for (index, node) in reader.items(root, "routes").into_iter().enumerate() {
         let what = entry_name("route", index, node);
         let Some(fields) = reader.fields(node, what, &KEYS) else { continue };
-        let route = route(reader, &fields, probes, clients, (&mut names, &mut models));
+        let route = route(reader, &fields, (probes, clients), &released, (&mut names, &mut models));
         found.extend(route.map(Arc::new));
     }
     found
@@ -60,8 +64,8 @@ pub(super) fn routes(
 fn route(
     reader: &mut Reader,
     fields: &Fields<'_>,
-    probes: &Probes,
-    clients: &[String],
+    (probes, clients): (&Probes, &[String]),
+    released: &[&str],
     (names, offered): (&mut Vec<String>, &mut Vec<String>),
 ) -> Option<Route> {
     let id = reader.required(fields, "name", "write a name for the route", |node| {
@@ -109,7 +113,9 @@ fn route(
     }
     let words = [("strict", Strictness::Strict), ("lenient", Strictness::Lenient)];
     let strictness = reader.optional(fields, "translation", |node| choice(node, &words));
-    let mirror = mirror(reader, fields, &stable, timeouts, probes);
+    let is_released = id.as_deref().is_some_and(|id| released.contains(&id));
+    let around = Around { stable: &stable, timeouts, is_released };
+    let mirror = mirror(reader, fields, &around, probes);
     if let (Credentials::Clients, Some(node)) = (credentials, fields.get("mirror")) {
         let message = "copies would spend the client's own key, who never asked for them";
         let mistake = Mistake::new(node.place.clone(), prefixed(&fields.what, message));

@@ -260,9 +260,10 @@ pub const LAG_BUCKETS: &[f64] =
 pub const OVERHEAD_BUCKETS: &[f64] =
     &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 
-/// Buckets for how much of one thing another is: the same in the middle.
+/// Buckets for how much of one thing another is. No bound at 1: two that are the same are in the middle
+/// of a bucket, so that a quantile of nothing else says 1.
 pub const RATIO_BUCKETS: &[f64] =
-    &[0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
+    &[0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
 
 /// Statuses that have a series of their own; any other is counted as `other`.
 pub const STATUSES: [u16; 22] = [

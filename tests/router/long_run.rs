@@ -167,7 +167,7 @@ async fn carry_on(
     requests: usize,
 ) -> Result<Vec<Answer>, String> {
     let builder = reqwest::Client::builder().no_proxy();
-    let builder = if client % 2 == 0 { builder } else { builder.http2_prior_knowledge() };
+    let builder = if client.is_multiple_of(2) { builder } else { builder.http2_prior_knowledge() };
     let http = builder.build().unwrap();
     let mut answers = Vec::new();
     loop {
@@ -178,7 +178,7 @@ async fn carry_on(
         // Every user comes back: 7919 is prime and so goes round all of them.
         let user = number * 7_919 % USERS;
         let before = PHASE.load(Ordering::SeqCst);
-        let asked = ask(&http, &url, &question("chat", user, number % 10 == 0)).await;
+        let asked = ask(&http, &url, &question("chat", user, number.is_multiple_of(10))).await;
         let is_candidate = asked.map_err(|error| format!("request {number}: {error}"))?;
         let after = PHASE.load(Ordering::SeqCst);
         answers.push(Answer { user, before, after, is_candidate });
@@ -259,7 +259,7 @@ async fn no_request_is_lost_while_the_program_is_replaced() {
 fn judge(answers: &[Answer]) -> String {
     let mut phases: BTreeMap<usize, BTreeMap<usize, BTreeSet<bool>>> = BTreeMap::new();
     for answer in answers {
-        if answer.before == answer.after && answer.before % 2 == 0 {
+        if answer.before == answer.after && answer.before.is_multiple_of(2) {
             let users = phases.entry(answer.before / 2).or_default();
             users.entry(answer.user).or_default().insert(answer.is_candidate);
         }

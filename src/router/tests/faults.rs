@@ -113,12 +113,24 @@ async fn what_a_stream_says_of_its_failure_passes_and_is_understood() {
         (Fault::SchemaMismatch, E::SchemaMismatch),
         (Fault::EmptyContent, E::EmptyContent),
         (Fault::Refusal, E::Refusal),
-        (Fault::ContentFilter, E::ContentFiltered),
-        (Fault::MaxTokens, E::MaxTokensReached),
-        (Fault::UnprefixedError, E::Overloaded),
         (Fault::WrongModel, E::ModelMismatch),
     ] {
         check(fault, true, (200, true), error_type).await;
+    }
+}
+
+/// Anthropic has one word for both.
+#[tokio::test]
+async fn a_filter_is_told_from_a_refusal_where_the_provider_tells_them_apart() {
+    for (dialect, error_type) in [
+        (Dialect::OpenaiChat, ErrorType::ContentFiltered),
+        (Dialect::AnthropicMessages, ErrorType::Refusal),
+    ] {
+        let mut stage = Stage::stable(failing(Fault::ContentFilter), dialect).await;
+        let heard = stage.ask(dialect, true).await;
+        assert_eq!((heard.status, heard.is_whole), (200, true), "{heard:?}");
+        let told = stage.told().await;
+        assert_eq!((told.error_type, told.class), (error_type, SloClass::Excluded));
     }
 }
 
@@ -132,8 +144,9 @@ async fn oddities_of_healthy_providers_are_no_failures() {
         Fault::Comments,
         Fault::UsageMissing,
         Fault::UsageWithChoices,
-        // The user may have asked for anything.
+        // The user may have asked for anything, and for as little.
         Fault::WrongAnswer,
+        Fault::MaxTokens,
     ] {
         check(fault, true, (200, true), ErrorType::None).await;
     }
