@@ -5,6 +5,7 @@
 
 mod settings;
 
+mod conversation;
 mod request;
 
 mod exam;
@@ -22,6 +23,7 @@ mod json;
 mod openai;
 mod page;
 mod responses;
+mod shape;
 
 mod fault;
 mod redact;
@@ -34,11 +36,14 @@ pub mod translate;
 
 pub use answer::{Anomaly, LimitKind, RateLimits, Usage};
 pub use catalog::{ListError, ListPage, Listed, Standing, list_request, read_list, standing};
+pub use conversation::{Conversation, conversation_request};
 pub use exam::{Exam, Expectation, Progress, Terminal};
 pub use failure::{Attribution, ErrorType, SloClass, StreamPhase};
 pub use grade::Grade;
 pub use head::Head;
 pub use page::{HeaderRule, Method, Page, Surroundings};
-pub use request::{Ask, Request, page_request, path, request};
+pub use redact::without_keys;
+pub use request::{Ask, AskedFor, Request, page_request, path, request};
 pub use settings::{Auth, Dialect, LimitField, Model, Provider, SharedProvider, UsageWish, Wire};
+pub use shape::{Fields, fields};
 pub use wait::retry_after;

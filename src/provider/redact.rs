@@ -86,6 +86,41 @@ fn is_key(part: &str) -> bool {
         })
 }
 
+/// How further keys begin that may stand in what people ask.
+const FURTHER_STARTS: [&str; 6] = ["akia", "github_pat_", "glpat-", "hf_", "xoxb-", "xoxp-"];
+
+/// A shorter word is none of today's keys.
+const KEY_BYTES_MIN: usize = 16;
+
+/// A text that people wrote, with what looks like a key in it replaced by `***`, and how many were.
+///
+/// What people write holds long words of all kinds, so only a word is taken for a key that begins as
+/// keys do, is as long as they are, and has a digit.
+pub fn without_keys(text: &str) -> (String, usize) {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let (mut clean, mut found, mut rest) = (String::with_capacity(text.len()), 0, text);
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_part(c) != is_part(first)).unwrap_or(rest.len());
+        let (part, tail) = rest.split_at(end);
+        if is_part(first) && is_whole_key(part) {
+            clean.push_str("***");
+            found += 1;
+        } else {
+            clean.push_str(part);
+        }
+        rest = tail;
+    }
+    (clean, found)
+}
+
+fn is_whole_key(part: &str) -> bool {
+    let begins =
+        |start: &str| part.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    part.len() >= KEY_BYTES_MIN
+        && part.bytes().any(|byte| byte.is_ascii_digit())
+        && KEY_STARTS.into_iter().chain(FURTHER_STARTS).any(begins)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +147,21 @@ mod tests {
         ] {
             assert_eq!(redact(text, 300), expected);
         }
+    }
+
+    #[test]
+    fn keys_in_prompts_are_replaced_and_long_words_are_kept() {
+        for (text, expected) in [
+            ("use sk-proj-abc123def456ghi789, please", "use ***, please"),
+            ("AKIAIOSFODNN7EXAMPLE and \"ghp_16C7e42F292c6912E7\"", "*** and \"***\""),
+            ("a key-value-store-with-a-long-name", "a key-value-store-with-a-long-name"),
+            ("Donaudampfschifffahrtsgesellschaft 0123456789abcdef0123456789", "="),
+            ("sk-learn 1.4", "="),
+        ] {
+            let expected = if expected == "=" { text } else { expected };
+            assert_eq!(without_keys(text).0, expected);
+        }
+        assert_eq!(without_keys("sk-proj-abc123def456ghi789 sk-proj-abc123def456ghi789").1, 2);
     }
 
     #[test]

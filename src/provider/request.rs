@@ -47,11 +47,20 @@ pub(super) const ANTHROPIC_VERSION: &str = "2023-06-01";
 /// The first dated version of Azure's that knows `max_completion_tokens` and is no preview.
 const AZURE_VERSION_OF_NEW_LIMIT: &str = "2024-10-21";
 
+/// What a request asks of whom, whatever it says.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedFor<'a> {
+    /// The public name of the model.
+    pub model: &'a str,
+    /// The limit on the answer's tokens.
+    pub tokens_max: u32,
+    /// Whether the answer comes as server-sent events.
+    pub is_streamed: bool,
+}
+
 /// Writes a question in the provider's dialect, under the provider's own name for the model.
 pub fn request(provider: &Provider, ask: &Ask) -> Request {
     let model = provider.upstream_model(ask.model);
-    let accept = if ask.is_streamed { "text/event-stream" } else { "application/json" };
-    let mut headers = vec![("content-type", "application/json"), ("accept", accept)];
     let messages = [Message { role: "user", content: ask.prompt }];
     let stream = ask.is_streamed.then_some(true);
     let more = provider.models.get(ask.model).map(|model| &model.request);
@@ -82,7 +91,6 @@ pub fn request(provider: &Provider, ask: &Ask) -> Request {
             json(&ResponsesBody { model, input, max_output_tokens, stream, store: false }, more)
         }
         Dialect::AnthropicMessages => {
-            headers.push(("anthropic-version", ANTHROPIC_VERSION));
             json(&AnthropicBody { model, max_tokens: ask.tokens_max, messages, stream }, more)
         }
         Dialect::Gemini => {
@@ -92,7 +100,22 @@ pub fn request(provider: &Provider, ask: &Ask) -> Request {
         }
         Dialect::Http => return page_request(&Page::default(), ask.prompt),
     };
-    Request { method: Method::Post, path: path(provider, model, ask.is_streamed), headers, body }
+    envelope(provider, model, ask.is_streamed, body)
+}
+
+/// What goes around a body: where it goes, and with which headers.
+pub(super) fn envelope(
+    provider: &Provider,
+    model: &str,
+    is_streamed: bool,
+    body: Vec<u8>,
+) -> Request {
+    let accept = if is_streamed { "text/event-stream" } else { "application/json" };
+    let mut headers = vec![("content-type", "application/json"), ("accept", accept)];
+    if provider.dialect == Dialect::AnthropicMessages {
+        headers.push(("anthropic-version", ANTHROPIC_VERSION));
+    }
+    Request { method: Method::Post, path: path(provider, model, is_streamed), headers, body }
 }
 
 /// Writes the request for a page; `body` is what it is sent, the nonce in it.
@@ -244,12 +267,19 @@ fn is_openai(base_url: &str) -> bool {
 }
 
 fn json(body: &impl Serialize, more: Option<&Map<String, Value>>) -> Vec<u8> {
-    const ALWAYS: &str = "text and numbers always have a JSON form";
-    let Some(more) = more.filter(|more| !more.is_empty()) else {
-        return serde_json::to_vec(body).expect(ALWAYS);
-    };
-    let mut body = serde_json::to_value(body).expect(ALWAYS);
-    merge(&mut body, more);
+    match more.filter(|more| !more.is_empty()) {
+        None => serde_json::to_vec(body).expect(ALWAYS),
+        more => finished(serde_json::to_value(body).expect(ALWAYS), more),
+    }
+}
+
+const ALWAYS: &str = "text and numbers always have a JSON form";
+
+/// A body with what the configuration adds to it.
+pub(super) fn finished(mut body: Value, more: Option<&Map<String, Value>>) -> Vec<u8> {
+    if let Some(more) = more {
+        merge(&mut body, more);
+    }
     serde_json::to_vec(&body).expect(ALWAYS)
 }
 
