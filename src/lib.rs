@@ -18,6 +18,7 @@ pub mod release;
 pub mod routing;
 pub mod rules;
 pub mod series;
+pub mod shadow;
 pub mod slo;
 pub mod statistics;
 pub mod template;

@@ -4,7 +4,7 @@ use super::question::Question;
 use super::settings::Target;
 use crate::model::{Money, Timestamp};
 use crate::price::{Kinds, Price};
-use crate::provider::Usage;
+use crate::provider::{Provider, Usage};
 
 /// What an answer cost. The sum is exact and rounded once, half up. Input that came from or went to
 /// a cache is billed at its own price and is part of `usage.input`; reasoning is part of
@@ -28,14 +28,25 @@ pub fn cost(usage: &Usage, price: &Price) -> Money {
 /// frame that providers put around a message. The answer counts its whole limit, as reasoning where
 /// that is dearer.
 pub fn estimate(target: &Target, now: Timestamp) -> Option<Money> {
-    const FRAME_TOKENS: u64 = 16;
     if target.page.is_some() {
         return Some(Money::ZERO);
     }
-    let price = target.provider.price(&target.model, now)?;
     let prompt = Question::new(target.prompt.as_deref(), 0).prompt;
-    let input = FRAME_TOKENS + prompt.len() as u64 / 2;
-    let output = u64::from(target.tokens_max);
+    estimate_of(&target.provider, &target.model, prompt.len() as u64, target.tokens_max, now)
+}
+
+/// The same for any text that is sent to a model.
+pub fn estimate_of(
+    provider: &Provider,
+    model: &str,
+    prompt_bytes: u64,
+    tokens_max: u32,
+    now: Timestamp,
+) -> Option<Money> {
+    const FRAME_TOKENS: u64 = 16;
+    let price = provider.price(model, now)?;
+    let input = FRAME_TOKENS + prompt_bytes / 2;
+    let output = u64::from(tokens_max);
     let usage = Usage { input, output, ..Usage::default() };
     let thought = Usage { reasoning: output, ..usage };
     Some(cost(&usage, price).max(cost(&thought, price)))

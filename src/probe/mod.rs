@@ -24,7 +24,7 @@ pub use budget::{Ledger, Payer, Reservation, SpentSoFar};
 pub use canary::{Canary, Sign};
 pub use check::{Shortfall, verify};
 pub use comparison::Comparison;
-pub use cost::{cost, estimate};
+pub use cost::{cost, estimate, estimate_of};
 pub use health::Health;
 #[cfg(test)]
 pub(crate) use maintenance::tests::windows as planned_windows;

@@ -8,18 +8,21 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::exchange;
-use super::grading::{Circumstances, grade};
+use super::grading::{Circumstances, Heard, grade};
 use super::line::{self, Line, LineError};
 use super::record::Record;
 use crate::clock::Clock;
 use crate::probe::{Delivery, Outcome, Question, Target};
-use crate::provider::{ErrorType, Exam, Expectation};
+use crate::provider::{ErrorType, Exam, Expectation, Request};
 use crate::upstream::{Marks, Stamps};
 
 /// An outcome and what `probe_once` shows beside it.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub outcome: Outcome,
+    pub heard: Heard,
+    /// The body as it came, where it was to be kept.
+    pub tape: Option<Vec<u8>>,
     pub started: Instant,
     pub marks: Marks,
     pub headed: Option<Instant>,
@@ -52,28 +55,55 @@ pub(super) async fn attempt(
     circumstances: Circumstances,
     cancel: impl Future<Output = ()>,
 ) -> Attempt {
-    let started = Instant::now();
     let body = target.page.as_ref().map(|page| page.body.as_deref().unwrap_or_default());
     let question = Question::new(body.or(target.prompt.as_deref()), rand::random());
+    let request = line::question(target, &question.prompt);
+    let errand = Errand { request, nonce: question.nonce, is_taped: false };
+    carry_out(target, line, clock, circumstances, &errand, cancel).await
+}
+
+/// What is asked, once it is written in the provider's dialect.
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub request: Request,
+    /// The word that a check may look for.
+    pub nonce: String,
+    /// Whether the answer's body is kept as it comes.
+    pub is_taped: bool,
+}
+
+/// Asks a target something once.
+pub(super) async fn carry_out(
+    target: &Target,
+    line: Result<&Line, &LineError>,
+    clock: &Clock,
+    circumstances: Circumstances,
+    errand: &Errand,
+    cancel: impl Future<Output = ()>,
+) -> Attempt {
+    let started = Instant::now();
     tokio::pin!(cancel);
-    let mut asked = ask(target, line, clock, &question, cancel.as_mut()).await;
+    let mut asked = ask(target, line, clock, errand, cancel.as_mut()).await;
     for _ in 0..STALE_MAX {
         if !asked.record.is_stale {
             break;
         }
-        asked = ask(target, line, clock, &question, cancel.as_mut()).await;
+        asked = ask(target, line, clock, errand, cancel.as_mut()).await;
         asked.record.has_asked_again = true;
     }
-    let Asked { record, method, url, request_headers, response_headers } = asked;
+    let Asked { mut record, method, url, request_headers, response_headers } = asked;
+    let tape = record.tape.take();
     let (headed, is_new_connection) = (record.headed, record.is_new_connection);
     let marks = record.stamps.marks();
     let get = |name: &str| {
         let value = response_headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let outcome = grade(record, target, &question.nonce, &get, circumstances, clock);
+    let (outcome, heard) = grade(record, target, &errand.nonce, &get, circumstances, clock);
     Attempt {
         outcome,
+        heard,
+        tape,
         started,
         marks,
         headed,
@@ -98,18 +128,19 @@ async fn ask(
     target: &Target,
     line: Result<&Line, &LineError>,
     clock: &Clock,
-    question: &Question,
+    errand: &Errand,
     cancel: impl Future<Output = ()>,
 ) -> Asked {
     let stamps = Arc::new(Stamps::default());
     let now = Instant::now();
     let mut record = Record::new(exam(target), Arc::clone(&stamps), target.delivery, now);
+    record.tape = errand.is_taped.then(Vec::new);
     let mut url = None;
     let mut method = http::Method::POST;
     let mut request_headers = HeaderMap::new();
     let mut response_headers = HeaderMap::new();
     let built = line.map_err(explain).and_then(|line| {
-        let request = line::build(target, &question.prompt, &stamps);
+        let request = line::build(&target.provider, errand.request.clone(), &stamps);
         Ok((line, request.map_err(|error| explain(&error))?))
     });
     match built {

@@ -112,6 +112,7 @@ async fn read(record: &mut Record, mut response: reqwest::Response, timeouts: &T
         match chunk {
             Ok(Some(bytes)) => {
                 size += bytes.len();
+                record.hear(&bytes);
                 let progress = record.exam.bytes(&bytes);
                 record.take(now, progress);
                 if progress.is_over {

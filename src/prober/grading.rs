@@ -21,6 +21,13 @@ pub(super) struct Circumstances {
     pub is_cold: bool,
 }
 
+/// What was said, and by whom; no outcome holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub text: String,
+    pub model: Option<String>,
+}
+
 /// Grades a finished exchange. Health is judged later, by [`excuse`].
 pub(super) fn grade(
     record: Record,
@@ -29,7 +36,7 @@ pub(super) fn grade(
     headers: &dyn Fn(&str) -> Option<String>,
     circumstances: Circumstances,
     clock: &Clock,
-) -> Outcome {
+) -> (Outcome, Heard) {
     let now = tokio::time::Instant::now();
     let phases = record.phases();
     let ended = record.ended.unwrap_or(now);
@@ -40,12 +47,14 @@ pub(super) fn grade(
     let is_streamed = ttft.is_some();
     let Record { exam, failure, gaps, is_lingering, has_asked_again, certificate_expires, .. } =
         record;
-    let grade = exam.finish();
+    let mut grade = exam.finish();
     let around = Surroundings { headers, certificate_expires, now: clock.at(now) };
     let (error_type, detail) = match (&target.page, &failure) {
         (Some(page), None) => judge_page(page, &grade, &around, target, nonce),
         (Some(_) | None, _) => judge(&grade, failure, target, nonce),
     };
+    let heard =
+        Heard { text: std::mem::take(&mut grade.text), model: std::mem::take(&mut grade.model) };
     let usage = grade.usage;
     let finished = clock.at(now);
     let price = target.provider.price(&target.model, finished);
@@ -56,7 +65,7 @@ pub(super) fn grade(
     if has_asked_again {
         anomalies.push(Anomaly::StaleConnection);
     }
-    Outcome {
+    let outcome = Outcome {
         target: target.id.clone(),
         sequence: circumstances.sequence,
         due: circumstances.due,
@@ -90,7 +99,8 @@ pub(super) fn grade(
         is_cold: circumstances.is_cold,
         is_conclusive: true,
         is_planned: false,
-    }
+    };
+    (outcome, heard)
 }
 
 /// Takes our own troubles out of an outcome: while bellwether was stalled a timeout proves nothing,

@@ -44,14 +44,10 @@ impl Line {
     }
 }
 
-/// Builds the request of one probe. Secrets are read anew, so that a rotated key is taken up.
-pub(super) fn build(
-    target: &Target,
-    prompt: &str,
-    stamps: &Arc<Stamps>,
-) -> Result<reqwest::Request, LineError> {
+/// The request of one probe.
+pub(super) fn question(target: &Target, prompt: &str) -> Request {
     let provider = &*target.provider;
-    let question = match &target.page {
+    match &target.page {
         Some(page) => page_request(page, prompt),
         None => request(
             provider,
@@ -62,7 +58,15 @@ pub(super) fn build(
                 is_streamed: target.delivery == Delivery::Streamed,
             },
         ),
-    };
+    }
+}
+
+/// Makes a request ready to be sent. Secrets are read anew, so that a rotated key is taken up.
+pub(super) fn build(
+    provider: &Provider,
+    question: Request,
+    stamps: &Arc<Stamps>,
+) -> Result<reqwest::Request, LineError> {
     let url = url(provider, &question)?;
     let method = match question.method {
         Method::Get => reqwest::Method::GET,

@@ -18,11 +18,13 @@ mod record;
 mod reference;
 mod roster;
 mod rounds;
+mod shadow;
 
 pub use catalog::{CatalogError, list_models};
 pub use once::{Step, Trace, probe_once};
 pub use purses::Purses;
 pub use roster::Prober;
+pub use shadow::{Comparison, End, Ended, News, compare};
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// How long to wait for the rest of an error's body: the status alone grades it too.
 const ERROR_BODY: Duration = Duration::from_secs(2);
 
+/// Of a longer body the beginning says which fields it has.
+const TAPE_BYTES_MAX: usize = 256 << 10;
+
 /// More gaps than this say nothing new.
 const GAPS_MAX: usize = 1024;
 
@@ -44,6 +47,8 @@ pub(super) struct Record {
     pub finish: Option<Instant>,
     pub ended: Option<Instant>,
     pub failure: Option<String>,
+    /// The body as it comes, where it is to be kept.
+    pub tape: Option<Vec<u8>>,
     has_keepalives: bool,
 }
 
@@ -77,6 +82,7 @@ impl Record {
             finish: None,
             ended: None,
             failure: None,
+            tape: None,
             has_keepalives: false,
         }
     }
@@ -104,6 +110,14 @@ impl Record {
             self.failure = Some(detail);
         }
         self.ended = Some(now);
+    }
+
+    /// Keeps a chunk where the body is kept.
+    pub fn hear(&mut self, chunk: &[u8]) {
+        if let Some(tape) = &mut self.tape {
+            let room = TAPE_BYTES_MAX.saturating_sub(tape.len());
+            tape.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
     }
 
     /// Takes in what a chunk brought.
