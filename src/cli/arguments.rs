@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     check, check_rules, convert, cost, demo, healthcheck, init, models, notices, notify, prices,
-    probe, query, release, replay, run, simulate, slo, test, token,
+    probe, query, release, replay, run, shadow, simulate, slo, test, token,
 };
 use crate::app::{LoadError, Loaded, load};
 use crate::telemetry::{LogFormat, start_logs};
@@ -76,6 +76,8 @@ enum Command {
     Token(token::Arguments),
     /// Run one probe of a configured target and print every phase, redacted.
     Probe(probe::Arguments),
+    /// Ask two targets the same questions side by side, and report what differs and what it costs.
+    Shadow(Box<shadow::Arguments>),
     /// Ask providers which models they have, and print how the configured ones stand.
     Models(models::Arguments),
     /// Tell a request or a response in the words of the other dialect, as the router does.
@@ -143,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => Ok(token::run(&arguments)),
         Command::Init(arguments) => Ok(init::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Shadow(arguments) => shadow::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),

@@ -3,7 +3,7 @@
 //!
 //! 0 is success. 1 is a failure that was found: a mistake in a configuration, a probe that was not
 //! good, a demo without its rollback. 2 is a wrong command line. 3 is a service that could not start
-//! or broke.
+//! or broke. 4 is a comparison in which too little is known to tell.
 
 mod arguments;
 mod check;
@@ -24,6 +24,7 @@ mod release;
 mod replay;
 mod rule_files;
 mod run;
+mod shadow;
 mod signals;
 mod simulate;
 mod slo;

@@ -27,6 +27,7 @@ mod reload;
 mod rollback;
 mod secrets;
 mod service;
+mod shadow;
 mod stall;
 mod state;
 mod stop;
