@@ -23,7 +23,7 @@ impl Loaded {
     pub fn recorded_least(&self) -> usize {
         let global = &self.config.global;
         let telemetry = Telemetry::new();
-        telemetry.configure(&self.config.targets);
+        telemetry.configure_at(&self.config.targets, global.detail);
         configure_actions(&telemetry, &Names::of(self));
         let samples = Sampler::new(&global.job, "").sample(&telemetry.gather(), &|_| true);
         let defaults = Defaults {

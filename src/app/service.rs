@@ -164,7 +164,7 @@ impl App {
         // Nothing before the first probe needs it.
         let warmed = tokio::task::spawn_blocking(upstream::warm_up);
         let telemetry = Telemetry::new();
-        telemetry.configure(&loaded.config.targets);
+        telemetry.configure_at(&loaded.config.targets, loaded.config.global.detail);
         let (storage, router) = (&options.storage, options.router.as_deref());
         let (inherited, journal) = match options.succession {
             Succession::Alone => (None, Journal::open(storage, clock).await),
@@ -498,7 +498,9 @@ impl App {
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         // Only one thing can fail from here on, so it comes first: a reload is taken up whole.
         let renewal = self.renewals.reserve().await.context("the service is stopping")?;
-        for family in self.telemetry.configure(&loaded.config.targets) {
+        for family in
+            self.telemetry.configure_at(&loaded.config.targets, loaded.config.global.detail)
+        {
             tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
         }
         wiring::configure_actions(&self.telemetry, &Names::of(&loaded));

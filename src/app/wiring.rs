@@ -63,7 +63,7 @@ impl Loaded {
         let budgets = slos.map(|slo| (slo.budget_count(), slo::all(slo.window).len()));
         let slos: usize = budgets.map(|(count, windows)| metrics::slo_series(count, windows)).sum();
         let own = metrics::series_bound(
-            &self.config.targets,
+            (&self.config.targets, self.config.global.detail),
             names.hooks.len(),
             names.rollbacks.len(),
             names.groups.len(),

@@ -8,7 +8,10 @@ use clap::Args;
 use super::arguments::loaded;
 use crate::app::{LoadError, load_web};
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::probe::Detail;
 use crate::slo::{self, Slo};
+use crate::telemetry::metrics;
 use crate::{config, upstream};
 
 /// Flags of `check config`.
@@ -46,6 +49,7 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     }
     let (series, recorded) = (loaded.series_bound(), loaded.recorded_least());
     println!("{}", config::estimate(&loaded.config, series, recorded, Clock::start().now()));
+    println!("{}", detail(&loaded.config));
     loaded.config.slos.iter().for_each(outlook);
     for release in &loaded.config.releases {
         println!("{}", release.forecast);
@@ -66,6 +70,24 @@ pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
         count(loaded.config.slos.len(), "slo"),
     );
     Ok(if unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the metrics of each target are, and are not.
+fn detail(config: &Config) -> String {
+    let detail = config.global.detail;
+    let count = metrics::target_series(&config.targets, detail);
+    let name = detail.as_str();
+    let left_out: Vec<&str> = metrics::left_out(detail).iter().map(|family| family.name).collect();
+    let more = match detail {
+        Detail::Full => String::new(),
+        Detail::Lean => format!("; not told: {}", left_out.join(", ")),
+        Detail::Minimal => format!(
+            "; not told: {}; `error_type` is `none` or `any`; histograms hold the thresholds and two \
+             bounds",
+            left_out.join(", ")
+        ),
+    };
+    format!("metrics: {name}, at most {count} series a target{more}")
 }
 
 /// What an objective can tell at the cadence of its targets, and what is odd about that.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::amount::{duration, size};
 use super::probes::{limit, limited};
 use super::reader::{Fields, Reader};
-use super::scalar::{label_name, name, number, raw, refuse, url};
+use super::scalar::{choice, label_name, name, number, raw, refuse, url};
 use super::settings::{Global, Storage};
 use crate::model::{Label, Labels, Mistake, Network};
-use crate::probe::Budget;
+use crate::probe::{Budget, Detail};
 use crate::yaml::Node;
 
 /// What a cadence may be: a day at most, so that a day's cost can be stated.
@@ -27,6 +27,7 @@ impl Default for Global {
     fn default() -> Self {
         Self {
             probe_interval: Duration::from_secs(60),
+            detail: Detail::default(),
             probe_budget: Budget::Unlimited,
             evaluation_interval: Duration::from_secs(15),
             rule_query_offset: Duration::ZERO,
@@ -61,6 +62,7 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
     let default = Global::default();
     let known = [
         "probe_interval",
+        "metrics",
         "probe_budget_daily",
         "probe_budget_monthly",
         "evaluation_interval",
@@ -81,6 +83,11 @@ pub(super) fn global(reader: &mut Reader, root: &Fields<'_>) -> Global {
         probe_interval: reader
             .optional(&fields, "probe_interval", cadence)
             .unwrap_or(default.probe_interval),
+        detail: reader
+            .optional(&fields, "metrics", |node| {
+                choice(node, &Detail::ALL.map(|detail| (detail.as_str(), detail)))
+            })
+            .unwrap_or_default(),
         probe_budget: budget_of_all(reader, &fields),
         evaluation_interval: reader
             .optional(&fields, "evaluation_interval", cadence)

@@ -7,7 +7,7 @@ use super::releases::Release;
 use crate::access::Token;
 use crate::model::{Labels, Network, Place};
 use crate::notice::{Alertmanager, Heartbeat, Receiver, Route};
-use crate::probe::{Budget, Calendar, Target};
+use crate::probe::{Budget, Calendar, Detail, Target};
 use crate::provider::SharedProvider;
 use crate::release::Rollback;
 use crate::routing;
@@ -59,6 +59,8 @@ pub struct Global {
     pub evaluation_interval: Duration,
     /// How far in the past rule groups read that say nothing of it; 0 by default.
     pub rule_query_offset: Duration,
+    /// How much is told of each target in metrics; everything by default.
+    pub detail: Detail,
     /// What all probes together may cost; without limit by default.
     pub probe_budget: Budget,
     /// How often the registry is sampled; 15 s by default.

@@ -12,7 +12,7 @@ use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::scalar::{boolean, choice, label_name, matcher, name, number, raw, refuse};
 use super::settings::Global;
 use crate::model::{Labels, Mistake, Place, format_duration};
-use crate::probe::{Delivery, Target};
+use crate::probe::{Delivery, Detail, Target};
 use crate::provider::{ErrorType, SloClass};
 use crate::slo::{self, Alerting, Indicator, Objective, ObjectiveError, Scope, Slo, Subject};
 use crate::template;
@@ -76,7 +76,14 @@ fn slo(
     });
     let remedy = "write `availability`, `latency`, `ttft` or `truncation`";
     let words = Indicator::ALL.map(|indicator| (indicator.as_str(), indicator));
-    let indicator = reader.required(&fields, "indicator", remedy, |node| choice(node, &words));
+    let indicator = reader.required(&fields, "indicator", remedy, |node| {
+        let indicator = choice(node, &words)?;
+        if indicator == Indicator::Truncation && global.detail == Detail::Minimal {
+            return Err(refuse(node, "which `metrics: minimal` does not tell from other failures")
+                .remedy("write `metrics: lean` in `global`, or another indicator"));
+        }
+        Ok(indicator)
+    });
     let remedy = "write a percentage such as `99.5`";
     let objective = reader.required(&fields, "objective", remedy, objective);
     let window = window(reader, &fields, global);

@@ -8,6 +8,7 @@ mod canary;
 mod check;
 mod comparison;
 mod cost;
+mod detail;
 mod health;
 mod maintenance;
 mod outcome;
@@ -25,6 +26,7 @@ pub use canary::{Canary, Sign};
 pub use check::{Shortfall, verify};
 pub use comparison::Comparison;
 pub use cost::{cost, estimate, estimate_of};
+pub use detail::Detail;
 pub use health::Health;
 #[cfg(test)]
 pub(crate) use maintenance::tests::windows as planned_windows;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::EvidenceResult;
-use crate::probe::{Anomaly, Budget, LimitKind, SkipReason, Target};
+use crate::probe::{Anomaly, Budget, Detail, LimitKind, SkipReason, Target};
 use crate::provider::translate::{Direction, Loss};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 use crate::routing::{
@@ -265,38 +265,108 @@ pub const OVERHEAD_BUCKETS: &[f64] =
 pub const RATIO_BUCKETS: &[f64] =
     &[0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
 
+/// Which families of a target a level of detail leaves out.
+pub fn left_out(detail: Detail) -> &'static [Family] {
+    match detail {
+        Detail::Full => &[],
+        Detail::Lean => &[PROBE_TTFO, PROBE_GAP, PROBE_PHASE],
+        Detail::Minimal => &[
+            PROBE_TTFO,
+            PROBE_GAP,
+            PROBE_PHASE,
+            PROBE_TPOT,
+            PROBE_LAG,
+            PROBE_STREAM_FAILURES,
+            PROBE_ANOMALIES,
+            PROBE_TOKENS,
+            PROBE_RATELIMIT_LIMIT,
+            PROBE_RATELIMIT_REMAINING,
+            PROBE_REFUSED,
+            PROBE_HTTP_RESPONSES,
+        ],
+    }
+}
+
+/// Buckets in seconds for whole durations, beside the thresholds.
+pub fn duration_buckets(detail: Detail) -> &'static [f64] {
+    match detail {
+        Detail::Full | Detail::Lean => DURATION_BUCKETS,
+        Detail::Minimal => &[1.28, 10.24],
+    }
+}
+
+/// Buckets in seconds for the time to the first token, beside the thresholds.
+pub fn ttft_buckets(detail: Detail) -> &'static [f64] {
+    match detail {
+        Detail::Full | Detail::Lean => TTFT_BUCKETS,
+        Detail::Minimal => &[0.5, 2.5],
+    }
+}
+
+/// What a result that is not `none` is called where results are told as good, bad and excluded only.
+pub const ANY_ERROR: &str = "any";
+
 /// Statuses that have a series of their own; any other is counted as `other`.
 pub const STATUSES: [u16; 22] = [
     200, 201, 202, 204, 301, 302, 307, 308, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502,
     503, 504, 529,
 ];
 
-/// At most how many series a configuration leads to, `le` buckets and what a scrape adds by itself
-/// included. What may never appear (most statuses, reported limits) counts in full.
-pub fn series_bound(targets: &[Target], hooks: usize, rollbacks: usize, groups: usize) -> usize {
-    // `+Inf`, `_sum` and `_count` come to the bounds.
-    let ladder = |buckets: &[f64], thresholds: usize| buckets.len() + thresholds + 3;
+/// At most how many series a target has, `le` buckets included. What may never appear (most statuses,
+/// reported limits) counts in full.
+pub fn target_series(targets: &[Target], detail: Detail) -> usize {
     let mut ttft: Vec<_> = targets.iter().filter_map(|target| target.thresholds.ttft).collect();
     let mut total: Vec<_> = targets.iter().filter_map(|target| target.thresholds.total).collect();
     for thresholds in [&mut ttft, &mut total] {
         thresholds.sort_unstable();
         thresholds.dedup();
     }
-    let per_target = ladder(DURATION_BUCKETS, total.len())
-        + 2 * ladder(TTFT_BUCKETS, ttft.len())
-        + 2 * ladder(GAP_BUCKETS, 0)
-        + 6 * ladder(PHASE_BUCKETS, 0)
-        + ladder(LAG_BUCKETS, 0)
-        + (ErrorType::ALL.len() + TIMING_FAILURES.len())
-        + STREAM_FAILURES.len() * StreamPhase::ALL.len()
+    let errors = match detail {
+        Detail::Full | Detail::Lean => ErrorType::ALL.len() + TIMING_FAILURES.len(),
+        // `none` as what it may be configured to count as, and `any` as each.
+        Detail::Minimal => 1 + SloClass::ALL.len(),
+    };
+    let kept = [
+        (PROBE_TTFO, ladder(ttft_buckets(detail), ttft.len())),
+        (PROBE_TPOT, ladder(GAP_BUCKETS, 0)),
+        (PROBE_GAP, ladder(GAP_BUCKETS, 0)),
+        (PROBE_PHASE, 6 * ladder(PHASE_BUCKETS, 0)),
+        (PROBE_LAG, ladder(LAG_BUCKETS, 0)),
+        (PROBE_STREAM_FAILURES, STREAM_FAILURES.len() * StreamPhase::ALL.len()),
+        (PROBE_HTTP_RESPONSES, STATUSES.len() + 1),
+        (PROBE_ANOMALIES, Anomaly::ALL.len()),
+        (PROBE_TOKENS, 5),
+        (PROBE_RATELIMIT_LIMIT, 2),
+        (PROBE_RATELIMIT_REMAINING, 2),
+        (PROBE_REFUSED, LimitKind::ALL.len()),
+    ];
+    let kept: usize =
+        kept.iter().filter(|(family, _)| !left_out(detail).contains(family)).map(|(_, n)| n).sum();
+    ladder(duration_buckets(detail), total.len())
+        + ladder(ttft_buckets(detail), ttft.len())
+        + errors
+        + kept
         + SkipReason::ALL.len()
-        + STATUSES.len() + 1
-        + Anomaly::ALL.len()
-        // tokens, thresholds (3 families × 2), rate limits (2 × 2), planned maintenance (a gauge and a
-        // counter of 3), twelve single ones, refusals by kind
-        + 5 + 6 + 4 + 4 + 12 + LimitKind::ALL.len()
+        // thresholds (3 families × 2), planned maintenance (a gauge and a counter of 3), twelve single
+        // ones
+        + 6 + 4 + 12
         // What was spent on a model by probes; each may be the only one of its model.
-        + 2;
+        + 2
+}
+
+/// `+Inf`, `_sum` and `_count` come to the bounds.
+fn ladder(buckets: &[f64], thresholds: usize) -> usize {
+    buckets.len() + thresholds + 3
+}
+
+/// At most how many series a configuration leads to, what a scrape adds by itself included.
+pub fn series_bound(
+    (targets, detail): (&[Target], Detail),
+    hooks: usize,
+    rollbacks: usize,
+    groups: usize,
+) -> usize {
+    let per_target = target_series(targets, detail);
     let budgets: usize = targets.iter().map(budget_series).sum();
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
 
 use super::instruments::{counter, fraction_counter, gauge, histogram};
-use super::metrics::{self, STATUSES, STREAM_FAILURES, TIMING_FAILURES};
+use super::metrics::{self, ANY_ERROR, Family, STATUSES, STREAM_FAILURES, TIMING_FAILURES};
 use crate::model::TargetId;
-use crate::probe::{Anomaly, Delivery, LimitKind, Outcome, Phases, SkipReason, Target};
+use crate::probe::{Anomaly, Delivery, Detail, LimitKind, Outcome, Phases, SkipReason, Target};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 
 const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
@@ -56,7 +56,10 @@ pub(super) struct Ladders {
 }
 
 impl Ladders {
-    pub(super) fn of<'a>(targets: impl Iterator<Item = &'a Target> + Clone) -> Self {
+    pub(super) fn of<'a>(
+        targets: impl Iterator<Item = &'a Target> + Clone,
+        detail: Detail,
+    ) -> Self {
         let with = |ladder: &[f64], thresholds: Vec<Option<Duration>>| {
             let mut bounds = ladder.to_vec();
             bounds.extend(thresholds.into_iter().flatten().map(|bound| bound.as_secs_f64()));
@@ -67,8 +70,8 @@ impl Ladders {
         let ttft = targets.clone().map(|target| target.thresholds.ttft).collect();
         let total = targets.map(|target| target.thresholds.total).collect();
         Self {
-            duration: with(metrics::DURATION_BUCKETS, total),
-            ttft: with(metrics::TTFT_BUCKETS, ttft),
+            duration: with(metrics::duration_buckets(detail), total),
+            ttft: with(metrics::ttft_buckets(detail), ttft),
         }
     }
 }
@@ -77,6 +80,7 @@ impl Ladders {
 #[derive(Debug)]
 pub(super) struct Probes {
     registry: Registry,
+    detail: Detail,
     ladders: Ladders,
     known: BTreeMap<TargetId, Identity>,
     interval: GaugeVec,
@@ -116,9 +120,10 @@ pub(super) struct Probes {
 
 impl Probes {
     pub(super) fn new(registry: &Registry) -> Self {
-        let ladders = Ladders::of([].iter());
+        let ladders = Ladders::of([].iter(), Detail::Full);
         Self {
             registry: registry.clone(),
+            detail: Detail::Full,
             known: BTreeMap::new(),
             interval: gauge(registry, &metrics::PROBE_INTERVAL),
             due: counter(registry, &metrics::PROBE_DUE),
@@ -159,8 +164,14 @@ impl Probes {
 
     /// Takes up a new set of targets: series of targets that stay are untouched, new ones start at
     /// zero, removed ones vanish. Returns the families that were registered anew, and so start from
-    /// nothing, because a threshold changed their buckets.
-    pub(super) fn configure(&mut self, targets: &[Target]) -> Vec<&'static str> {
+    /// nothing, because a threshold changed their buckets. At another level of detail all of them start
+    /// from nothing.
+    pub(super) fn configure(&mut self, targets: &[Target], detail: Detail) -> Vec<&'static str> {
+        if detail != self.detail {
+            self.known.values().for_each(|identity| self.forget(identity));
+            self.known.clear();
+            self.detail = detail;
+        }
         let identities: BTreeMap<_, _> =
             targets.iter().map(|target| (target.id.clone(), Identity::of(target))).collect();
         let gone: Vec<_> = self
@@ -172,12 +183,24 @@ impl Probes {
         for identity in &gone {
             self.forget(identity);
         }
-        let renewed = self.renew(Ladders::of(targets.iter()));
+        let renewed = self.renew(Ladders::of(targets.iter(), detail));
         for target in targets {
             self.initialise(target, &identities[&target.id]);
         }
         self.known = identities;
         renewed
+    }
+
+    fn keeps(&self, family: &Family) -> bool {
+        !metrics::left_out(self.detail).contains(family)
+    }
+
+    /// What a result is called: its own name, or that of all failures together.
+    fn named(&self, error: ErrorType) -> &'static str {
+        match self.detail {
+            Detail::Minimal if error != ErrorType::None => ANY_ERROR,
+            Detail::Minimal | Detail::Lean | Detail::Full => error.as_str(),
+        }
     }
 
     fn renew(&mut self, ladders: Ladders) -> Vec<&'static str> {
@@ -209,19 +232,24 @@ impl Probes {
         self.cost.with_label_values(&bare);
         self.in_flight.with_label_values(&bare);
         self.slowed.with_label_values(&bare);
-        for kind in LimitKind::ALL {
-            self.refused.with_label_values(&identity.and(&[kind.as_str()]));
-        }
         self.maintenance.with_label_values(&bare);
         for class in SloClass::ALL {
             self.maintenance_runs.with_label_values(&identity.and(&[class.as_str()]));
         }
-        for family in [&self.duration, &self.lag] {
-            family.with_label_values(&bare);
+        self.duration.with_label_values(&bare);
+        if self.keeps(&metrics::PROBE_LAG) {
+            self.lag.with_label_values(&bare);
         }
         if target.delivery == Delivery::Streamed {
-            for family in [&self.ttft, &self.ttfo, &self.tpot, &self.gap] {
-                family.with_label_values(&bare);
+            self.ttft.with_label_values(&bare);
+            for (family, vec) in [
+                (&metrics::PROBE_TTFO, &self.ttfo),
+                (&metrics::PROBE_TPOT, &self.tpot),
+                (&metrics::PROBE_GAP, &self.gap),
+            ] {
+                if self.keeps(family) {
+                    vec.with_label_values(&bare);
+                }
             }
         }
         for reason in SkipReason::ALL {
@@ -229,29 +257,38 @@ impl Probes {
         }
         for error in ErrorType::ALL {
             let class = target.class(error).as_str();
-            self.runs.with_label_values(&identity.and(&[error.as_str(), class]));
+            self.runs.with_label_values(&identity.and(&[self.named(error), class]));
         }
         for error in TIMING_FAILURES {
             let class = SloClass::Excluded.as_str();
-            self.runs.with_label_values(&identity.and(&[error.as_str(), class]));
+            self.runs.with_label_values(&identity.and(&[self.named(error), class]));
         }
-        for error in STREAM_FAILURES {
-            for phase in StreamPhase::ALL {
-                self.stream_failures
-                    .with_label_values(&identity.and(&[error.as_str(), phase.as_str()]));
+        self.initialise_details(identity);
+        self.initialise_thresholds(target, identity);
+    }
+
+    /// Families by parts, which not every level keeps.
+    fn initialise_details(&self, identity: &Identity) {
+        if self.keeps(&metrics::PROBE_STREAM_FAILURES) {
+            for error in STREAM_FAILURES {
+                for phase in StreamPhase::ALL {
+                    let labels = identity.and(&[error.as_str(), phase.as_str()]);
+                    self.stream_failures.with_label_values(&labels);
+                }
             }
         }
-        for anomaly in Anomaly::ALL {
-            self.anomalies.with_label_values(&identity.and(&[anomaly.as_str()]));
-        }
-        for kind in TOKEN_TYPES {
-            self.tokens.with_label_values(&identity.and(&[kind]));
-        }
-        for phase in PHASES {
+        let by = |family: &Family, vec: &IntCounterVec, values: &[&str]| {
+            for value in values.iter().filter(|_| self.keeps(family)) {
+                vec.with_label_values(&identity.and(&[value]));
+            }
+        };
+        by(&metrics::PROBE_ANOMALIES, &self.anomalies, &Anomaly::ALL.map(Anomaly::as_str));
+        by(&metrics::PROBE_TOKENS, &self.tokens, &TOKEN_TYPES);
+        by(&metrics::PROBE_HTTP_RESPONSES, &self.responses, &["200"]);
+        by(&metrics::PROBE_REFUSED, &self.refused, &LimitKind::ALL.map(LimitKind::as_str));
+        for phase in PHASES.iter().filter(|_| self.keeps(&metrics::PROBE_PHASE)) {
             self.phase.with_label_values(&identity.and(&[phase]));
         }
-        self.responses.with_label_values(&identity.and(&["200"]));
-        self.initialise_thresholds(target, identity);
     }
 
     fn initialise_thresholds(&self, target: &Target, identity: &Identity) {
@@ -313,6 +350,10 @@ impl Probes {
         LimitKind::ALL.iter().for_each(|kind| one(kind.as_str()));
         ["requests", "tokens", "other"].iter().for_each(|value| one(value));
         STATUSES.iter().for_each(|status| one(&status.to_string()));
+        for class in SloClass::ALL {
+            let labels = identity.and(&[ANY_ERROR, class.as_str()]);
+            let _was_there = self.runs.remove_label_values(&labels).is_ok();
+        }
         for error in ErrorType::ALL {
             for class in SloClass::ALL {
                 let labels = identity.and(&[error.as_str(), class.as_str()]);
@@ -353,7 +394,9 @@ impl Probes {
         if let Some(identity) = self.identity(target) {
             let labels = identity.and(&[]);
             self.fired.with_label_values(&labels).inc();
-            self.lag.with_label_values(&labels).observe(lateness.as_secs_f64());
+            if self.keeps(&metrics::PROBE_LAG) {
+                self.lag.with_label_values(&labels).observe(lateness.as_secs_f64());
+            }
         }
     }
 
@@ -389,35 +432,47 @@ impl Probes {
             return self.finished_in_maintenance(target, identity, outcome);
         }
         let labels = identity.and(&[]);
-        let error = outcome.error_type.as_str();
+        let error = self.named(outcome.error_type);
         self.runs.with_label_values(&identity.and(&[error, outcome.class.as_str()])).inc();
         self.last_run.with_label_values(&labels).set(outcome.finished.seconds());
         if outcome.class == SloClass::Good {
             self.last_success.with_label_values(&labels).set(outcome.finished.seconds());
         }
-        if let Some(phase) = outcome.broke {
-            self.stream_failures.with_label_values(&identity.and(&[error, phase.as_str()])).inc();
-        }
-        for anomaly in &outcome.anomalies {
-            self.anomalies.with_label_values(&identity.and(&[anomaly.as_str()])).inc();
-        }
-        if let Some(status) = outcome.status {
-            let known = STATUSES.contains(&status).then(|| status.to_string());
-            let code = known.as_deref().unwrap_or("other");
-            self.responses.with_label_values(&identity.and(&[code])).inc();
-        }
         if !outcome.is_conclusive {
             self.inconclusive.with_label_values(&labels).inc();
         }
-        if let Some(kind) = outcome.rate_limits.refused_by {
-            self.refused.with_label_values(&identity.and(&[kind.as_str()])).inc();
-        }
+        self.count_details(identity, outcome);
         if let Some(expires) = outcome.certificate_expires {
             self.certificate.with_label_values(&labels).set(expires.seconds());
         }
         self.count_money(identity, outcome);
         self.note_limits(identity, outcome);
         self.observe_latency(target, identity, outcome);
+    }
+
+    /// Counts in families by parts.
+    fn count_details(&self, identity: &Identity, outcome: &Outcome) {
+        if let Some(phase) = outcome.broke
+            && self.keeps(&metrics::PROBE_STREAM_FAILURES)
+        {
+            let labels = identity.and(&[outcome.error_type.as_str(), phase.as_str()]);
+            self.stream_failures.with_label_values(&labels).inc();
+        }
+        for anomaly in outcome.anomalies.iter().filter(|_| self.keeps(&metrics::PROBE_ANOMALIES)) {
+            self.anomalies.with_label_values(&identity.and(&[anomaly.as_str()])).inc();
+        }
+        if let Some(status) = outcome.status
+            && self.keeps(&metrics::PROBE_HTTP_RESPONSES)
+        {
+            let known = STATUSES.contains(&status).then(|| status.to_string());
+            let code = known.as_deref().unwrap_or("other");
+            self.responses.with_label_values(&identity.and(&[code])).inc();
+        }
+        if let Some(kind) = outcome.rate_limits.refused_by
+            && self.keeps(&metrics::PROBE_REFUSED)
+        {
+            self.refused.with_label_values(&identity.and(&[kind.as_str()])).inc();
+        }
     }
 
     /// What was spent counts as ever; nothing that says how the provider does.
@@ -434,7 +489,9 @@ impl Probes {
     }
 
     fn count_money(&self, identity: &Identity, outcome: &Outcome) {
-        if let Some(usage) = outcome.usage {
+        if let Some(usage) = outcome.usage
+            && self.keeps(&metrics::PROBE_TOKENS)
+        {
             let counts =
                 [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
             for (kind, count) in TOKEN_TYPES.into_iter().zip(counts) {
@@ -448,6 +505,9 @@ impl Probes {
     }
 
     fn note_limits(&self, identity: &Identity, outcome: &Outcome) {
+        if !self.keeps(&metrics::PROBE_RATELIMIT_LIMIT) {
+            return;
+        }
         let limits = &outcome.rate_limits;
         for (family, kind, value) in [
             (&self.limit, "requests", limits.requests_limit),
@@ -483,19 +543,22 @@ impl Probes {
         }
         let labels = identity.and(&[]);
         self.duration.with_label_values(&labels).observe(outcome.total.as_secs_f64());
-        for (family, measured) in [
-            (&self.ttft, outcome.ttft),
-            (&self.ttfo, outcome.ttfo),
-            (&self.tpot, outcome.time_per_output_token),
+        for (family, vec, measured) in [
+            (&metrics::PROBE_TTFT, &self.ttft, outcome.ttft),
+            (&metrics::PROBE_TTFO, &self.ttfo, outcome.ttfo),
+            (&metrics::PROBE_TPOT, &self.tpot, outcome.time_per_output_token),
         ] {
-            if let Some(measured) = measured {
-                family.with_label_values(&labels).observe(measured.as_secs_f64());
+            if let Some(measured) = measured.filter(|_| self.keeps(family)) {
+                vec.with_label_values(&labels).observe(measured.as_secs_f64());
             }
         }
-        for gap in &outcome.gaps {
-            self.gap.with_label_values(&labels).observe(gap.as_secs_f64());
+        if self.keeps(&metrics::PROBE_GAP) {
+            let family = self.gap.with_label_values(&labels);
+            outcome.gaps.iter().for_each(|gap| family.observe(gap.as_secs_f64()));
         }
-        self.observe_phases(identity, &outcome.phases);
+        if self.keeps(&metrics::PROBE_PHASE) {
+            self.observe_phases(identity, &outcome.phases);
+        }
     }
 
     fn observe_phases(&self, identity: &Identity, phases: &Phases) {

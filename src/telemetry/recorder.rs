@@ -17,7 +17,7 @@ use super::releases::{ReleaseReading, Releases};
 use super::routes::Routes;
 use super::slos::{SloReading, Slos};
 use crate::model::{JournalStanding, Money, Timestamp};
-use crate::probe::{Outcome, SkipReason, Target};
+use crate::probe::{Detail, Outcome, SkipReason, Target};
 
 /// How a delivery ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,11 +95,16 @@ impl Telemetry {
         Self { registry, probes, process, releases, slos, routes, mirrors, evidence, catalog }
     }
 
-    /// Takes up a set of targets (see ARCHITECTURE.md on reload). Returns the families that start
-    /// from nothing because a threshold changed their buckets.
+    /// Takes up a set of targets (see ARCHITECTURE.md on reload), of which everything is told. Returns
+    /// the families that start from nothing because a threshold changed their buckets.
     pub fn configure(&self, targets: &[Target]) -> Vec<&'static str> {
+        self.configure_at(targets, Detail::Full)
+    }
+
+    /// The same at a level of detail.
+    pub fn configure_at(&self, targets: &[Target], detail: Detail) -> Vec<&'static str> {
         self.process.spending.configure(targets);
-        self.write().configure(targets)
+        self.write().configure(targets, detail)
     }
 
     /// Takes up the names of hooks, rollbacks and rule groups: new ones start at zero, the series of

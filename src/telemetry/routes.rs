@@ -16,6 +16,7 @@ use super::probes::{Ladders, TOKEN_TYPES};
 use super::recorder::Telemetry;
 use super::usual::{Usual, UsualOfArm};
 use crate::model::RouteId;
+use crate::probe::Detail;
 use crate::provider::translate::{Direction, Loss, Lost};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 use crate::routing::{Arm, Refusal, Served, Settings, Surface, Table};
@@ -112,7 +113,7 @@ const SUCCESS: &str = "2xx";
 
 impl Routes {
     pub(super) fn new(registry: &Registry) -> Self {
-        let ladders = Ladders::of([].into_iter());
+        let ladders = Ladders::of([].into_iter(), Detail::Full);
         let latency = Latency {
             duration: histogram(registry, &metrics::ROUTER_DURATION, &ladders.duration),
             ttft: histogram(registry, &metrics::ROUTER_TTFT, &ladders.ttft),
@@ -223,7 +224,7 @@ impl Routes {
     }
 
     fn renew(&self, latency: &mut Latency, settings: &Settings) -> Vec<&'static str> {
-        let ladders = Ladders::of(settings.targets.values().map(|target| &**target));
+        let ladders = Ladders::of(settings.targets.values().map(|target| &**target), Detail::Full);
         let mut renewed = Vec::new();
         let mut replace = |vec: &mut HistogramVec, family: &metrics::Family, buckets: &[f64]| {
             // Unregistering fails only for what was never registered.
@@ -512,7 +513,7 @@ impl Telemetry {
 
 /// How many series the routes lead to.
 pub(super) fn series(settings: &Settings) -> RouterSeries {
-    let ladders = Ladders::of(settings.targets.values().map(|target| &**target));
+    let ladders = Ladders::of(settings.targets.values().map(|target| &**target), Detail::Full);
     RouterSeries {
         duration: ladders.duration.len(),
         ttft: ladders.ttft.len(),

@@ -1,7 +1,8 @@
 //! Our own registry as samples, as a scrape would have them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use prometheus::proto::{Metric, MetricFamily};
 
@@ -10,23 +11,34 @@ use crate::model::{Label, Labels};
 
 /// Turns gathered families into label sets and values, with `job` and `instance` attached as a
 /// scrape attaches them. Label sets are built once and kept: the same series yields the same
-/// allocation each time.
+/// allocation each time. So are their texts, of which a thousand targets have a few thousand different
+/// ones, and not the three millions that stand in their series.
 #[derive(Debug)]
 pub struct Sampler {
     job: String,
     instance: String,
     known: HashMap<u64, Vec<Labels>>,
+    texts: HashSet<Arc<str>>,
     size: usize,
+    /// As many series as were found the last time that all were looked at.
+    whole: usize,
 }
 
-/// Beyond this many kept label sets the memory is dropped and built anew: series of removed targets
-/// must not stay for ever.
-const KNOWN_MAX: usize = 200_000;
+/// Beyond this many kept label sets, and twice what there is, the memory is dropped and built anew:
+/// series of removed targets must not stay for ever.
+const KNOWN_MAX: usize = 100_000;
 
 impl Sampler {
     /// A sampler that attaches these two labels.
     pub fn new(job: &str, instance: &str) -> Self {
-        Self { job: job.to_owned(), instance: instance.to_owned(), known: HashMap::new(), size: 0 }
+        Self {
+            job: job.to_owned(),
+            instance: instance.to_owned(),
+            known: HashMap::new(),
+            texts: HashSet::new(),
+            size: 0,
+            whole: 0,
+        }
     }
 
     /// The samples of the families whose name satisfies the condition.
@@ -35,8 +47,9 @@ impl Sampler {
         families: &[MetricFamily],
         is_wanted: &dyn Fn(&str) -> bool,
     ) -> Vec<(Labels, f64)> {
-        if self.size > KNOWN_MAX {
+        if self.size > KNOWN_MAX.max(2 * self.whole) {
             self.known.clear();
+            self.texts.clear();
             self.size = 0;
         }
         let mut samples = Vec::new();
@@ -47,6 +60,8 @@ impl Sampler {
                 });
             }
         }
+        // A part of the families is sampled more often than all of them.
+        self.whole = self.whole.max(samples.len());
         samples
     }
 
@@ -73,7 +88,7 @@ impl Sampler {
         for pair in metric.get_label() {
             (pair.name(), pair.value()).hash(&mut hasher);
         }
-        let candidates = self.known.entry(hasher.finish()).or_default();
+        let hash = hasher.finish();
         let is_same = |labels: &&Labels| {
             let of_metric = metric.get_label();
             let extra = 3 + usize::from(bound.is_some());
@@ -82,20 +97,31 @@ impl Sampler {
                     == extra + of_metric.iter().filter(|p| !p.value().is_empty()).count()
                 && of_metric.iter().all(|p| labels.get(p.name()).unwrap_or_default() == p.value())
         };
-        if let Some(labels) = candidates.iter().find(is_same) {
+        let known = self.known.get(&hash).map(Vec::as_slice).unwrap_or_default();
+        if let Some(labels) = known.iter().find(is_same) {
             return labels.clone();
         }
-        let labels = build(&self.job, &self.instance, &format!("{name}{suffix}"), metric, bound);
-        candidates.push(labels.clone());
+        let labels = self.build(&format!("{name}{suffix}"), metric, bound);
+        // Nearly always the only one of its hash.
+        self.known.entry(hash).or_insert_with(|| Vec::with_capacity(1)).push(labels.clone());
         self.size += 1;
         labels
     }
-}
 
-fn build(job: &str, instance: &str, name: &str, metric: &Metric, bound: Option<f64>) -> Labels {
-    let bound = bound.map(bound_label);
-    let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
-    let own = metric.get_label().iter().map(|pair| label(pair.name(), pair.value()));
-    let attached = [label(Labels::NAME, name), label("job", job), label("instance", instance)];
-    Labels::new(own.chain(attached).chain(bound.map(|bound| label("le", &bound))))
+    fn build(&mut self, name: &str, metric: &Metric, bound: Option<f64>) -> Labels {
+        let bound = bound.map(bound_label);
+        let own = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
+        let attached = [(Labels::NAME, name), ("job", &self.job), ("instance", &self.instance)];
+        let texts = &mut self.texts;
+        let mut shared = |text: &str| match texts.get(text) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let shared: Arc<str> = text.into();
+                texts.insert(Arc::clone(&shared));
+                shared
+            }
+        };
+        let pairs = own.chain(attached).chain(bound.as_deref().map(|bound| ("le", bound)));
+        Labels::new(pairs.map(|(name, value)| Label { name: shared(name), value: shared(value) }))
+    }
 }

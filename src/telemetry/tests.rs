@@ -11,7 +11,7 @@ use super::{
 use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
 use crate::price::{Price, PriceList, Rates};
 use crate::probe::{
-    Anomaly, Budget, Check, Comparison, Connection, Delivery, LimitKind, Outcome, Phases,
+    Anomaly, Budget, Check, Comparison, Connection, Delivery, Detail, LimitKind, Outcome, Phases,
     SkipReason, Target, Thresholds, Timeouts,
 };
 use crate::provider::{
@@ -295,9 +295,42 @@ fn the_bound_on_series_holds_and_is_close() {
         let mut sampler = Sampler::new("j", "i");
         // A scrape adds `up` and three more.
         let real = sampler.sample(&telemetry.gather(), &|_| true).len() + 4;
-        let bound = metrics::series_bound(&targets, 2, 3, 4);
+        let bound = metrics::series_bound((&targets, Detail::Full), 2, 3, 4);
         assert!(real <= bound, "{real} series, bound {bound}");
         assert!(bound - real <= bound / 50, "{real} series, bound {bound}");
+    }
+}
+
+#[test]
+fn each_level_of_detail_keeps_what_it_says_and_every_result() {
+    let target = target("a", 500, 2000);
+    for detail in Detail::ALL {
+        let telemetry = Telemetry::new();
+        // As if by a reload from another level.
+        let other = if detail == Detail::Full { Detail::Minimal } else { Detail::Full };
+        telemetry.configure_at(std::slice::from_ref(&target), other);
+        exhaust(&telemetry, &target);
+        telemetry.configure_at(std::slice::from_ref(&target), detail);
+        exhaust(&telemetry, &target);
+        let families = telemetry.gather();
+        let names: Vec<&str> = families.iter().map(|family| family.name()).collect();
+        for family in metrics::ALL.iter().filter(|one| one.scope == metrics::Scope::Target) {
+            let is_kept = !metrics::left_out(detail).contains(family);
+            assert_eq!(names.contains(&family.name), is_kept, "{detail:?}: {}", family.name);
+        }
+        let mut sampler = Sampler::new("j", "i");
+        let series = sampler.sample(&families, &|_| true);
+        let real = series.iter().filter(|(labels, _)| labels.get("target") == Some("a")).count();
+        let bound = metrics::target_series(std::slice::from_ref(&target), detail);
+        assert!(real <= bound && bound - real <= 4, "{detail:?}: {real} series, bound {bound}");
+        let error_type = if detail == Detail::Minimal { "any" } else { "truncated_stream" };
+        let bad_ones = || {
+            let labels = [A, &format!("error_type=\"{error_type}\""), "slo=\"bad\""];
+            value(&telemetry, "bellwether_probe_runs_total", &labels).unwrap()
+        };
+        let before = bad_ones();
+        telemetry.probe_finished(&target, &bad());
+        assert_eq!(bad_ones() - before, 1.0, "{detail:?}");
     }
 }
 
