@@ -331,10 +331,10 @@ mod tests {
 
     #[test]
     fn ratios_are_of_the_copy_in_parts_of_stable() {
-        let slower = Reply { ttft: Some(300 * MS), total: 500 * MS, tokens: Some(20), ..good("b") };
+        let slower = Reply { ttft: Some(400 * MS), total: 500 * MS, tokens: Some(20), ..good("b") };
         let found = likeness(&good("a"), &slower).ratios;
-        // By hand: 500 of 1,000 ms, 300 of 200 ms, 20 of 40 tokens.
-        assert_eq!(found, [(Measure::Total, 0.5), (Measure::Ttft, 1.5), (Measure::Length, 0.5)]);
+        // By hand: 500 of 1,000 ms, 400 of 200 ms, 20 of 40 tokens.
+        assert_eq!(found, [(Measure::Total, 0.5), (Measure::Ttft, 2.0), (Measure::Length, 0.5)]);
         // Whole answers have no first token; characters count where tokens are not told of both.
         let whole = |text| Reply { ttft: None, tokens: None, ..good(text) };
         let found = likeness(&whole("äöüß"), &whole("ab")).ratios;
