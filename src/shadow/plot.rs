@@ -50,7 +50,7 @@ impl Scale {
 
     /// Round numbers on it, from the finest row that leaves each label its room.
     fn ticks(&self) -> Vec<f64> {
-        const ROOM: f64 = 52.0;
+        const ROOM: f64 = 64.0;
         let rows: [&[f64]; 4] =
             [&[1.0], &[1.0, 3.0], &[1.0, 2.0, 5.0], &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]];
         let mut best = Vec::new();
