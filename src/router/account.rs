@@ -19,7 +19,7 @@ use crate::telemetry::{FailOver, Purpose};
 
 /// A request on its way.
 pub(super) struct Account {
-    pub hall: Hall,
+    pub hall: Arc<Hall>,
     pub desk: Arc<Desk>,
     pub surface: Surface,
     pub id: String,
@@ -66,7 +66,7 @@ pub(super) struct Opening {
 }
 
 impl Account {
-    pub fn open(hall: Hall, opening: Opening) -> Self {
+    pub fn open(hall: Arc<Hall>, opening: Opening) -> Self {
         let Opening { desk, surface, id, client, arrived, held, meant, reason, place } = opening;
         let mut account = Self {
             hall,

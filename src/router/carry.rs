@@ -23,7 +23,7 @@ use crate::routing::{
 use crate::telemetry::WaitSource;
 
 /// Carries a request that was taken in.
-pub(super) async fn carry(hall: &Hall, crew: &Crew, mut order: Order) -> Response {
+pub(super) async fn carry(hall: &Arc<Hall>, crew: &Crew, mut order: Order) -> Response {
     let table = Arc::clone(&hall.table.borrow());
     let unknown;
     let arms = match table.arms(&order.desk.route.id) {
@@ -50,7 +50,7 @@ pub(super) async fn carry(hall: &Hall, crew: &Crew, mut order: Order) -> Respons
         reason: assignment.reason,
         place: order.place.take(),
     };
-    let account = Account::open(hall.clone(), opening);
+    let account = Account::open(Arc::clone(hall), opening);
     let trip = Trip { hall, crew, order: &order, arms, spread: assignment.spread };
     trip.make(account).await
 }

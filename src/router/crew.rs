@@ -21,7 +21,7 @@ use crate::telemetry::Telemetry;
 const COPIED_PART: usize = 4;
 
 /// What everything in this room shares.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Hall {
     pub crew: watch::Receiver<Arc<Crew>>,
     /// A look at it is one atomic operation; the writer only ever swaps a pointer.

@@ -19,12 +19,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
-use tower::ServiceExt as _;
 
 use super::crew::{Crew, Hall};
 use super::mirror;
 use super::stored;
-use super::surfaces::application;
+use super::surfaces::Application;
 use crate::clock::Clock;
 use crate::downstream::{self, Door, PeerCertificate};
 use crate::routing::{Served, Settings, Table};
@@ -113,7 +112,7 @@ impl Router {
         let hall =
             Hall { crew: watched, table, served, copies, telemetry: telemetry.clone(), clock };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, application(hall), door, stopped));
+        let task = tokio::spawn(serve(listener, Application::new(hall), door, stopped));
         Ok(Self { address, crew, telemetry, table: kept, stop, task, copying, keeping: None })
     }
 
@@ -162,7 +161,7 @@ impl Router {
 
 async fn serve(
     listener: TcpListener,
-    application: axum::Router,
+    application: Application,
     door: watch::Receiver<Arc<Door>>,
     mut stopped: oneshot::Receiver<Leaving>,
 ) {
@@ -210,7 +209,7 @@ async fn welcome(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
-    application: axum::Router,
+    application: Application,
     how_near: watch::Receiver<Ending>,
 ) {
     // Each piece must leave at once; where this fails it only leaves later.
@@ -227,7 +226,7 @@ async fn converse(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     certificate: Option<PeerCertificate>,
-    application: axum::Router,
+    application: Application,
     mut how_near: watch::Receiver<Ending>,
 ) {
     // Known from the first request on, which is early enough.

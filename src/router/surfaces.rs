@@ -1,15 +1,17 @@
 //! The interfaces that clients call.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::carry::carry;
 use super::crew::{Crew, Hall};
@@ -21,23 +23,43 @@ use crate::routing::{Refusal, Surface};
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-bellwether-request-id");
 
 /// Everything that clients may call.
-pub(super) fn application(hall: Hall) -> Router {
-    let mut router = Router::new()
-        .route("/v1/models", get(models))
-        .route("/v1/models/{*model}", get(model))
-        .route("/-/healthy", get(async || "OK\n"))
-        .route("/-/ready", get(async || "OK\n"));
-    for surface in Surface::ALL {
-        let handler =
-            async move |State(hall): State<Hall>,
-                        ConnectInfo(peer): ConnectInfo<SocketAddr>,
-                        request: Request| { serve(hall, surface, peer, request).await };
-        router = router.route(surface.path(), post(handler));
-    }
-    router.fallback(nothing_here).method_not_allowed_fallback(not_so).with_state(hall)
+#[derive(Clone, Debug)]
+pub(super) struct Application {
+    hall: Arc<Hall>,
+    others: Router,
 }
 
-async fn serve(hall: Hall, surface: Surface, peer: SocketAddr, request: Request) -> Response {
+impl Application {
+    pub fn new(hall: Hall) -> Self {
+        let hall = Arc::new(hall);
+        let mut others = Router::new()
+            .route("/v1/models", get(models))
+            .route("/v1/models/{*model}", get(model))
+            .route("/-/healthy", get(async || "OK\n"))
+            .route("/-/ready", get(async || "OK\n"));
+        for surface in Surface::ALL {
+            others = others.route(surface.path(), post(not_so));
+        }
+        let others = others.fallback(nothing_here).method_not_allowed_fallback(not_so);
+        Self { others: others.with_state(Arc::clone(&hall)), hall }
+    }
+
+    /// Answers a request. Those that are carried have their place in front of the others: they are
+    /// nearly all, and layers made for any application cost a tenth of what carrying one does.
+    pub async fn oneshot(self, request: Request) -> Result<Response, Infallible> {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let path = request.uri().path();
+        let surface = Surface::ALL.into_iter().find(|surface| surface.path() == path);
+        match (surface, peer) {
+            (Some(surface), Some(peer)) if request.method() == Method::POST => {
+                Ok(serve(&self.hall, surface, peer, request).await)
+            }
+            _ => self.others.oneshot(request).await,
+        }
+    }
+}
+
+async fn serve(hall: &Arc<Hall>, surface: Surface, peer: SocketAddr, request: Request) -> Response {
     let crew = Arc::clone(&hall.crew.borrow());
     let (head, body) = request.into_parts();
     let id = format!("{:032x}", rand::random::<u128>());
@@ -52,7 +74,7 @@ async fn serve(hall: Hall, surface: Surface, peer: SocketAddr, request: Request)
         crew: &crew,
     };
     match take(arriving, body).await {
-        Ok(order) => carry(&hall, &crew, order).await,
+        Ok(order) => carry(hall, &crew, order).await,
         Err(refusal) => {
             hall.telemetry.request_refused(&refusal);
             tracing::debug!(request.id = id, peer = %peer.ip(), reason = %refusal, "request refused");
@@ -126,7 +148,7 @@ fn unknown(hall: &Hall, headers: &HeaderMap) -> Response {
 }
 
 /// The models that the routes offer.
-async fn models(State(hall): State<Hall>, headers: HeaderMap) -> Response {
+async fn models(State(hall): State<Arc<Hall>>, headers: HeaderMap) -> Response {
     let Some(crew) = known(&hall, &headers) else { return unknown(&hall, &headers) };
     let names = crew.settings.routes.iter().flat_map(|route| &route.models);
     let body = if is_anthropic(&headers) {
@@ -144,7 +166,11 @@ async fn models(State(hall): State<Hall>, headers: HeaderMap) -> Response {
 }
 
 /// One of them.
-async fn model(State(hall): State<Hall>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+async fn model(
+    State(hall): State<Arc<Hall>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let Some(crew) = known(&hall, &headers) else { return unknown(&hall, &headers) };
     if crew.desk(&name).is_none() {
         let surface = if is_anthropic(&headers) { Surface::Messages } else { Surface::Chat };
