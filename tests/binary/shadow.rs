@@ -6,9 +6,10 @@ use super::program::{Finished, Program, Scratch};
 use super::service::Simulator;
 use super::wait::until;
 
-/// A prompt that no report may hold.
+/// Prompts that no report may hold. None has a `system`: the simulator counts its tokens in one dialect
+/// and not in the other, and costs would differ by more than prices.
 const PROMPTS: &str = r#"{"id": "one", "prompt": "canary-prompt: answer with this word: {nonce}"}
-{"id": "two", "system": "canary-system", "messages": [{"role": "user", "content": "Say {nonce}"}], "max_tokens": 64}
+{"id": "two", "messages": [{"role": "user", "content": "canary-message: say {nonce}"}], "max_tokens": 64}
 "#;
 
 const KEY: (&str, &str) = ("SHADOW_KEY", "sk-canary-key-0123456789");

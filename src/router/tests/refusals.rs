@@ -121,7 +121,7 @@ async fn the_routes_are_listed_as_each_client_expects() {
 }
 
 #[tokio::test]
-async fn surfaces_without_a_decoder_pass_and_are_graded_by_status() {
+async fn what_a_provider_does_not_know_passes_and_is_graded_by_its_status() {
     // What the simulator makes of these is an answer too.
     let mut stage = admitting(Admission::default()).await;
     for (path, status, error_type) in

@@ -206,6 +206,29 @@ async fn responses_pass_and_are_graded_by_what_they_say() {
     }
 }
 
+/// A response that is made in the background is not there yet, and that is no failure of its answer.
+#[tokio::test]
+async fn a_response_that_is_asked_for_later_is_graded_by_its_status() {
+    let answer = json!({"id": "resp_1", "object": "response", "status": "queued",
+        "model": "old-upstream", "output": []});
+    let answering = axum::routing::post(async move || answer.to_string());
+    let application = axum::Router::new().route("/v1/responses", answering);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, application).await.unwrap() });
+    let mut stage = Stage::stable(Behavior::default(), Dialect::OpenaiResponses).await;
+    let old = target("old", &url, Dialect::OpenaiResponses);
+    stage.settings.targets.insert(old.id.clone(), old.into());
+    stage.router.reload(stage.settings.clone());
+    for (is_deferred, is_good) in [(true, true), (false, false)] {
+        let body = json!({"model": "chat", "input": "hi", "background": is_deferred});
+        let asked = stage.client.post(stage.url("/v1/responses")).body(body.to_string());
+        assert_eq!(heard(asked).await.status, 200);
+        let told = stage.told().await;
+        assert_eq!(told.error_type == ErrorType::None, is_good, "{told:?}");
+    }
+}
+
 /// The matrix of faults for those who are told in other words: what they see, what is counted, what
 /// the evidence says.
 #[tokio::test]
