@@ -1,4 +1,4 @@
-//! The real binary against servers that others wrote: aimock and llama.cpp.
+//! The real binary against servers that others wrote: aimock, llama.cpp and LiteLLM's proxy.
 //!
 //! Our own simulator was written by those who wrote the decoders, and may share their mistakes.
 //! What these servers do was seen on the wire first (see the scripts in `tests/peers`), and each
@@ -11,6 +11,7 @@
 
 mod aimock;
 mod exposition;
+mod litellm;
 mod llama;
 mod peer;
 mod probes;

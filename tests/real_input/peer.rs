@@ -9,8 +9,9 @@ use std::time::Duration;
 /// The key that a peer demands.
 pub const KEY: &str = "sk-peer";
 
-/// Making a model and loading it takes a second or two on a quiet machine.
-const STARTED_WITHIN: Duration = Duration::from_secs(30);
+/// Making a model and loading it takes a second or two on a quiet machine, and reading all of LiteLLM
+/// ten.
+const STARTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A running peer; ends with this value, since its standard input does.
 pub struct Peer {
@@ -20,10 +21,16 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(program: &str, script: &str) -> Self {
+        Self::start_with(program, script, &[])
+    }
+
+    /// One that takes more than the key.
+    pub fn start_with(program: &str, script: &str, more: &[&str]) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script);
         let mut process = Command::new(program)
             .arg(path)
             .arg(KEY)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

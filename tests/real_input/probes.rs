@@ -47,6 +47,8 @@ pub struct Probe {
     pub zeros: Vec<(&'static str, Vec<(&'static str, &'static str)>)>,
     /// At least so many probes, the first one included.
     pub runs_min: u32,
+    /// Whether each goes over a connection of its own.
+    pub is_alone: bool,
 }
 
 /// The ways in which every peer can be asked.
@@ -79,6 +81,9 @@ const RUNS: &str = "bellwether_probe_runs_total";
 /// The server closes a connection that rests for five seconds, aimock's up to a second later.
 const LONGER_THAN_KEPT: Duration = Duration::from_millis(6500);
 
+/// A peer that is slow on a busy machine is no failing one.
+const PATIENT: &str = "{first_token: 60s, idle: 60s, total: 60s}";
+
 /// Looks ten times a second and, on a machine that is busy, a minute and a half long at most.
 const LOOKS: u32 = 900;
 
@@ -100,6 +105,7 @@ impl Probe {
             counts,
             zeros: vec![],
             runs_min: 4,
+            is_alone: false,
         }
     }
 
@@ -117,6 +123,7 @@ impl Probe {
             // A failure that comes back at once must not make latency look better.
             zeros: vec![(DURATION, vec![]), (TTFT, vec![])],
             runs_min: 3,
+            is_alone: false,
         }
     }
 
@@ -155,13 +162,14 @@ impl Probe {
     fn write(&self, check: &str, config: &mut String) {
         let Self { api, key, model, interval, .. } = self;
         let is_streamed = self.delivery == Delivery::Streamed;
+        let is_alone = self.is_alone;
         let interval = interval.as_millis();
         let name = self.name();
         writeln!(
             config,
             "  - {{name: {name}, provider: {api:?} {key:?}, model: {model}, stream: {is_streamed}, \
              interval: {interval}ms, max_in_flight: 1, max_tokens: 64, check: {check}, \
-             budget_daily: unlimited}}",
+             timeouts: {PATIENT}, new_connection: {is_alone}, budget_daily: unlimited}}",
         )
         .unwrap();
     }

@@ -1,0 +1,81 @@
+"""Starts LiteLLM's proxy on a free loopback port and says where. Ends when stdin does.
+
+python3 tests/peers/litellm.py KEY UPSTREAM: demands KEY, and asks an aimock at UPSTREAM by the same key.
+
+It speaks chat completions, messages, responses, Azure's paths and Gemini's. Models:
+  mock-1        LiteLLM's own mock: "bellwether hears seven chunks of it"
+  mock-limited, mock-context, mock-error, mock-timeout
+                LiteLLM's own faults; what they come to differs by interface
+  echo          asks aimock in chat completions, and tells the answer in every interface
+  echo-claude   asks it in messages
+  echo-limited, echo-error, echo-cut
+                aimock's faults by way of LiteLLM: 429, 503, a connection that breaks mid-stream
+"""
+
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+
+root = os.environ.get("BELLWETHER_PEERS") or os.path.join(os.path.dirname(__file__), "../../.peers")
+sys.path.insert(0, os.path.join(root, "litellm"))
+key, upstream = sys.argv[1], sys.argv[2]
+
+
+def mock(name, response, **more):
+    params = {"model": "openai/mock-1", "api_key": "x", "mock_response": response, **more}
+    return {"model_name": name, "litellm_params": params}
+
+
+def asks(name, model, base):
+    return {"model_name": name, "litellm_params": {"model": model, "api_key": key, "api_base": base}}
+
+
+config = {
+    "model_list": [
+        mock("mock-1", "bellwether hears seven chunks of it"),
+        mock("mock-limited", "litellm.RateLimitError"),
+        mock("mock-context", "litellm.ContextWindowExceededError"),
+        mock("mock-error", "litellm.InternalServerError"),
+        mock("mock-timeout", "late", mock_timeout=True, timeout=0.2),
+        asks("echo", "openai/mock-1", upstream + "/v1"),
+        asks("echo-claude", "anthropic/mock-1", upstream),
+        asks("echo-limited", "openai/mock-limited", upstream + "/v1"),
+        asks("echo-error", "openai/mock-error", upstream + "/v1"),
+        asks("echo-cut", "openai/mock-truncated", upstream + "/v1"),
+    ],
+    "general_settings": {"master_key": key},
+    # Each fault shall arrive as it is: nothing is tried again, nothing is put aside.
+    "litellm_settings": {"num_retries": 0, "telemetry": False},
+    "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+}
+directory = tempfile.TemporaryDirectory()
+os.environ["CONFIG_FILE_PATH"] = os.path.join(directory.name, "config.yaml")
+with open(os.environ["CONFIG_FILE_PATH"], "w") as file:
+    # JSON is YAML.
+    json.dump(config, file)
+# Nothing is fetched from anywhere.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
+
+import uvicorn  # noqa: E402
+from litellm.proxy.proxy_server import app  # noqa: E402
+
+listener = socket.create_server(("127.0.0.1", 0))
+server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+
+
+def tell():
+    while not server.started:
+        threading.Event().wait(0.05)
+    print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    # A test that dies closes this pipe: nothing is left behind.
+    sys.stdin.read()
+    directory.cleanup()
+    os._exit(0)
+
+
+threading.Thread(target=tell, daemon=True).start()
+server.run(sockets=[listener])
