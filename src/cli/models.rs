@@ -41,7 +41,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         vec![["PROVIDER", "MODEL", "ASKED AS", "ANSWERS AS", "LISTED"].map(str::to_owned)];
     let mut is_well = true;
     for provider in providers {
-        let list = runtime()?.block_on(list_models(provider));
+        let clock = Clock::start();
+        let list = runtime()?.block_on(list_models(provider, &clock));
         let models = watched_models(&config, provider);
         if let Err(error) = &list {
             eprintln!("provider `{}`: {error}", provider.id);
@@ -49,8 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         let list = list.ok();
         for model in &models {
-            let stands =
-                list.as_ref().map(|list| standing(provider, model, list, Clock::start().now()));
+            let stands = list.as_ref().map(|list| standing(provider, model, list, clock.now()));
             is_well &= stands != Some(Standing::Missing);
             rows.push(configured(provider, model, stands));
         }

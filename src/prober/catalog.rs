@@ -1,7 +1,9 @@
 //! Asks providers which models they have, on a slow cadence.
 //!
 //! It is no probe and no evidence: what comes of it moves gauges and a log line, and no rollback by
-//! itself. A list that cannot be had changes nothing that was known.
+//! itself. A list that cannot be had changes nothing that was known. Whoever is refused for asking too
+//! often asks more seldom: twice as seldom after each refusal in a row, and never before the provider
+//! said.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +14,8 @@ use super::line::{LineError, bare_request};
 use crate::clock::Clock;
 use crate::model::HttpSettings;
 use crate::provider::{
-    ListError, Listed, Provider, SharedProvider, Standing, list_request, read_list, standing,
+    ListError, Listed, Provider, SharedProvider, Standing, list_request, read_list, retry_after,
+    standing,
 };
 use crate::telemetry::{ModelReading, Telemetry};
 use crate::upstream::{ClientOptions, Idle, Reach, client, describe};
@@ -25,6 +28,10 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 const PAGES_MAX: usize = 20;
 /// So many names stand in one log line.
 const NAMES_SHOWN_MAX: usize = 10;
+/// A limit that was raised is noticed within a day, whatever was said.
+const PAUSE_MAX: Duration = Duration::from_secs(86_400);
+/// The status of a limit that is used up.
+const TOO_MANY: u16 = 429;
 
 /// Why there is no list.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +49,13 @@ pub enum CatalogError {
     #[error("no list within {TIMEOUT:?}")]
     Late,
     /// It was refused.
-    #[error("HTTP {0}")]
-    Refused(u16),
+    #[error("HTTP {status}{}", wait.map(|wait| format!(", wait {wait:?}")).unwrap_or_default())]
+    Refused {
+        /// The status.
+        status: u16,
+        /// How long the provider asks to wait.
+        wait: Option<Duration>,
+    },
     /// It is too long.
     #[error("the list is over 8 MiB")]
     TooLong,
@@ -53,7 +65,7 @@ pub enum CatalogError {
 }
 
 /// The models that a provider lists, all parts of the list together.
-pub async fn list_models(provider: &Provider) -> Result<Vec<Listed>, CatalogError> {
+pub async fn list_models(provider: &Provider, clock: &Clock) -> Result<Vec<Listed>, CatalogError> {
     let options = ClientOptions {
         connect_timeout: TIMEOUT,
         idle: Idle::Kept,
@@ -67,7 +79,7 @@ pub async fn list_models(provider: &Provider) -> Result<Vec<Listed>, CatalogErro
     for _ in 0..PAGES_MAX {
         let question = list_request(provider, next.as_deref()).ok_or(CatalogError::Unknown)?;
         let request = bare_request(provider, question).map_err(built)?;
-        let body = timeout(TIMEOUT, fetch(&client, request)).await;
+        let body = timeout(TIMEOUT, fetch(&client, request, clock)).await;
         let page = read_list(&body.map_err(|_| CatalogError::Late)??)?;
         models.extend(page.models);
         next = page.next;
@@ -81,11 +93,16 @@ pub async fn list_models(provider: &Provider) -> Result<Vec<Listed>, CatalogErro
 async fn fetch(
     client: &reqwest::Client,
     request: reqwest::Request,
+    clock: &Clock,
 ) -> Result<String, CatalogError> {
     let broken = |error: reqwest::Error| CatalogError::Broken(describe(&error.without_url()));
     let mut response = client.execute(request).await.map_err(broken)?;
     if !response.status().is_success() {
-        return Err(CatalogError::Refused(response.status().as_u16()));
+        let headers = response.headers();
+        let get =
+            |name: &str| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
+        let wait = retry_after(&get, clock.now());
+        return Err(CatalogError::Refused { status: response.status().as_u16(), wait });
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -107,8 +124,10 @@ pub(super) async fn watch(
 ) {
     let name = provider.id.as_str();
     let mut known: Option<BTreeSet<String>> = None;
+    let mut refusals = 0;
     loop {
-        match list_models(&provider).await {
+        let mut hint = None;
+        match list_models(&provider, &clock).await {
             Ok(list) => {
                 let now = clock.now();
                 let readings: Vec<ModelReading> = models
@@ -123,14 +142,27 @@ pub(super) async fn watch(
                 let changes = known.as_ref().map_or((0, 0), |known| tell(name, known, &listed));
                 telemetry.models_listed(name, &readings, changes);
                 known = Some(listed);
+                refusals = 0;
             }
             Err(error) => {
+                if let CatalogError::Refused { status, wait } = &error {
+                    refusals += u32::from(*status == TOO_MANY);
+                    hint = *wait;
+                }
                 tracing::warn!(provider = name, %error, "no list of models");
                 telemetry.models_unknown(name);
             }
         }
-        sleep(interval).await;
+        sleep(pause(interval, refusals, hint, rand::random())).await;
     }
+}
+
+/// How long to wait for the next list, after so many refusals in a row; `draw` is from 0 to 1, so that
+/// those who were refused together do not come back together.
+fn pause(interval: Duration, refusals: u32, hint: Option<Duration>, draw: f64) -> Duration {
+    let usual = interval.saturating_mul(1 << refusals.min(16)).min(PAUSE_MAX.max(interval));
+    let hinted = hint.unwrap_or_default().min(PAUSE_MAX);
+    usual.max(hinted + hinted.mul_f64(draw / 10.0))
 }
 
 fn reading(model: &str, standing: Standing) -> Option<ModelReading> {
@@ -157,4 +189,30 @@ fn tell(provider: &str, known: &BTreeSet<String>, listed: &BTreeSet<String>) -> 
         tracing::info!(provider, appeared, vanished, "the provider's models changed");
     }
     (appeared.len() as u64, vanished.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_heeded_and_never_undercut() {
+        const S: Duration = Duration::from_secs(1);
+        for (interval, refusals, hint, draw, expected) in [
+            (3600, 0, None, 0.5, 3600.0),
+            (3600, 0, Some(60), 0.5, 3600.0),
+            (60, 1, None, 0.5, 120.0),
+            (60, 3, None, 0.5, 480.0),
+            (60, 1, Some(600), 0.0, 600.0),
+            (60, 1, Some(600), 1.0, 660.0),
+            // A day at most, and a tenth; a cadence of a week stays one.
+            (60, 40, None, 0.5, 86_400.0),
+            (604_800, 2, None, 0.5, 604_800.0),
+            (60, 1, Some(10_000_000), 0.0, 86_400.0),
+        ] {
+            let hint = hint.map(|hint: u32| hint * S);
+            let found = pause(interval * S, refusals, hint, draw);
+            assert_eq!(found.as_secs_f64(), expected, "{interval} {refusals} {hint:?} {draw}");
+        }
+    }
 }
