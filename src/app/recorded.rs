@@ -22,6 +22,10 @@ impl Loaded {
     /// At least how many series the rule files record; those of objectives are counted with them.
     pub fn recorded_least(&self) -> usize {
         let global = &self.config.global;
+        if self.files().all(|file| file.groups.is_empty()) {
+            // A registry of a thousand targets is hundreds of megabytes for nothing.
+            return 0;
+        }
         let telemetry = Telemetry::new();
         telemetry.configure_at(&self.config.targets, global.detail);
         configure_actions(&telemetry, &Names::of(self));

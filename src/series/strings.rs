@@ -16,12 +16,20 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    /// The same labels, made of the shared texts.
+    /// The same labels, made of the shared texts: the very set where it is made of them already, as
+    /// that of whoever shares texts too.
     pub(super) fn intern(&mut self, labels: &Labels) -> Labels {
-        labels
+        let mut is_shared = true;
+        let shared: Vec<Label> = labels
             .iter()
-            .map(|label| Label { name: self.text(&label.name), value: self.text(&label.value) })
-            .collect()
+            .map(|label| {
+                let name = self.text(&label.name);
+                let value = self.text(&label.value);
+                is_shared &= Arc::ptr_eq(&name, &label.name) && Arc::ptr_eq(&value, &label.value);
+                Label { name, value }
+            })
+            .collect();
+        if is_shared { labels.clone() } else { shared.into_iter().collect() }
     }
 
     /// Lets go of texts that nobody else holds. What a copy of the store holds stays until the
@@ -69,6 +77,10 @@ mod tests {
         assert_eq!(one, Labels::from_pairs([("job", "a"), ("mode", "a")]));
         let job = |labels: &Labels| labels.iter().next().map(|label| Arc::as_ptr(&label.name));
         assert_eq!(job(&one), job(&other));
+        // What is made of shared texts is the set itself.
+        let again = strings.intern(&one);
+        assert!(std::ptr::eq(again.iter().as_slice(), one.iter().as_slice()));
+        drop(again);
         let full = strings.size_bytes();
         drop(one);
         strings.sweep();
