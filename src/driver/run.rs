@@ -112,7 +112,7 @@ impl Driver {
 
 /// The next thing to act on.
 enum Next {
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     Served(Vec<Served>),
     Health(Health),
     Delivered(Happening),
@@ -120,7 +120,7 @@ enum Next {
     Order(Order, oneshot::Sender<Result<Report, String>>),
     Answered(Box<(Question, Vec<Answer>)>),
     Samples(oneshot::Sender<Arc<Store>>),
-    Reload(Reload),
+    Reload(Box<Reload>),
     Evaluated(Box<Done>, Duration),
     Timer,
     Stop,
@@ -153,7 +153,7 @@ impl Loop {
             let times = (deadline, self.served_due);
             match next(&mut feeds, &mut stopped, &mut self.beside, times).await {
                 Next::Evaluated(done, took) => self.evaluated(done, took).await,
-                Next::Outcome(outcome) => self.finished(outcome).await,
+                Next::Outcome(outcome) => self.finished(*outcome).await,
                 Next::Served(served) => {
                     self.served_due = Instant::now() + SERVED_PAUSE;
                     self.handle(Event::Served(served), self.clock.now()).await;
@@ -173,7 +173,7 @@ impl Loop {
                     // Whoever asked may have gone away.
                     let _is_wanted = answer.send(Arc::new(self.engine.store().clone())).is_ok();
                 }
-                Next::Reload(reload) => self.reload(reload).await,
+                Next::Reload(reload) => self.reload(*reload).await,
                 Next::Timer => {}
                 Next::Stop => break,
             }
@@ -406,7 +406,7 @@ async fn next(
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
-            Some(outcome) = outcomes.recv() => Next::Outcome(outcome),
+            Some(outcome) = outcomes.recv() => Next::Outcome(Box::new(outcome)),
             count = async {
                 // Nobody is woken in the pause, however many requests end in it.
                 tokio::time::sleep_until(served_due).await;
@@ -416,7 +416,7 @@ async fn next(
             }
             () = tokio::time::sleep_until(deadline) => Next::Timer,
             Some(happening) = delivered.recv() => Next::Delivered(happening),
-            Some(reload) = reloads.recv() => Next::Reload(reload),
+            Some(reload) = reloads.recv() => Next::Reload(Box::new(reload)),
             Some((post, answer)) = posts.recv() => Next::Post(post, answer),
             Some((order, answer)) = orders.recv() => Next::Order(order, answer),
             Some(answered) = answers.recv() => Next::Answered(Box::new(answered)),
