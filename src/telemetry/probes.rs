@@ -552,7 +552,7 @@ impl Probes {
                 vec.with_label_values(&labels).observe(measured.as_secs_f64());
             }
         }
-        if self.keeps(&metrics::PROBE_GAP) {
+        if self.keeps(&metrics::PROBE_GAP) && !outcome.gaps.is_empty() {
             let family = self.gap.with_label_values(&labels);
             outcome.gaps.iter().for_each(|gap| family.observe(gap.as_secs_f64()));
         }
