@@ -73,7 +73,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let mut app = tokio::select! {
             started = App::start(options) => started?,
             // Whoever waits for another to stop may be told to stop itself.
-            () = signals.stop() => return Ok(ExitCode::SUCCESS),
+            () = signals.stop_alone() => return Ok(ExitCode::SUCCESS),
         };
         loop {
             let asked = tokio::select! {
@@ -120,7 +120,7 @@ async fn follow(
     };
     let follower = tokio::select! {
         started = Follower::start(options) => started?,
-        () = signals.stop() => return Ok(ExitCode::SUCCESS),
+        () = signals.stop_alone() => return Ok(ExitCode::SUCCESS),
     };
     loop {
         let asked = tokio::select! {

@@ -37,6 +37,14 @@ impl Signals {
         }
     }
 
+    /// Waits until a stop is asked for. A reload that is asked for meanwhile waits for its turn.
+    pub(super) async fn stop_alone(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Waits until a stop is asked for; reloads are of no use to the caller.
     pub(super) async fn stop(&mut self) {
         while self.next().await != Asked::Stop {}
