@@ -131,7 +131,8 @@ fn of_release(config: &Config, release: &Release, now: Timestamp) -> ReleaseEsti
     });
     let cost_daily = costs.collect::<Option<Vec<Money>>>().map(|costs| sum(&costs));
     // The release's own budget pays first and those of its targets after it.
-    let limits = targets.iter().map(|target| limit(target.budget)).chain([probing.budget_daily]);
+    let limits =
+        targets.iter().map(|target| target.budget.of_a_day()).chain([probing.budget_daily]);
     let limit = limits.collect::<Option<Vec<Money>>>().map(|limits| sum(&limits));
     ReleaseEstimate {
         release: plan.name.clone(),
@@ -156,7 +157,7 @@ fn of_target(target: &Target, now: Timestamp) -> TargetEstimate {
     });
     // Nobody bills a page.
     let full = if target.page.is_some() { Some(Money::ZERO) } else { of_model };
-    let limit = limit(target.budget);
+    let limit = target.budget.of_a_day();
     let is_capped = full.zip(limit).is_some_and(|(full, limit)| full > limit);
     TargetEstimate {
         target: target.id.clone(),
@@ -164,17 +165,6 @@ fn of_target(target: &Target, now: Timestamp) -> TargetEstimate {
         probes_daily,
         cost_daily: if is_capped { limit } else { full },
         is_capped,
-    }
-}
-
-/// What a day may cost; a month has thirty of them, and is spent evenly.
-fn limit(budget: Budget) -> Option<Money> {
-    match budget {
-        Budget::Limited { daily, monthly } => {
-            let monthly = monthly.map(|monthly| Money::from_nanos(monthly.nanos() / 30));
-            [daily, monthly].into_iter().flatten().min()
-        }
-        Budget::Unlimited => None,
     }
 }
 

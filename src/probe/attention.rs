@@ -14,8 +14,6 @@ use super::settings::{Budget, Target};
 use crate::model::{Money, TargetId, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// A month of thirty days, spent evenly.
-const MONTH_DAYS: u64 = 30;
 
 /// How one target is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,14 +66,9 @@ struct Asked<'a> {
 fn paid(targets: &[Asked<'_>], wished: Duration, fund: Option<&Fund>) -> Attentions {
     let together = targets.iter().fold(0, |sum: u64, one| sum.saturating_add(one.cost_nanos));
     let each = targets.iter().map(|one| {
-        let lasts = match (fund, one.budget) {
-            (Some(fund), _) => lasting(together, Some(fund.daily)),
-            (None, Budget::Limited { daily, monthly }) => {
-                let monthly =
-                    monthly.map(|monthly| Money::from_nanos(monthly.nanos() / MONTH_DAYS));
-                lasting(one.cost_nanos, [daily, monthly].into_iter().flatten().min())
-            }
-            (None, Budget::Unlimited) => Duration::ZERO,
+        let lasts = match fund {
+            Some(fund) => lasting(together, Some(fund.daily)),
+            None => lasting(one.cost_nanos, one.budget.of_a_day()),
         };
         let interval = wished.max(lasts).min(one.interval);
         (one.id.clone(), Attention { interval, fund: fund.cloned() })

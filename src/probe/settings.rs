@@ -135,3 +135,16 @@ pub enum Budget {
     /// No limit, as the configuration says in so many words.
     Unlimited,
 }
+
+impl Budget {
+    /// What a day may cost, if there is a limit: a month has thirty of them here, and is spent evenly.
+    pub fn of_a_day(self) -> Option<Money> {
+        match self {
+            Self::Limited { daily, monthly } => {
+                let monthly = monthly.map(|monthly| Money::from_nanos(monthly.nanos() / 30));
+                [daily, monthly].into_iter().flatten().min()
+            }
+            Self::Unlimited => None,
+        }
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::ledger::{At, Ledger};
 use super::to_messages::{kind, part, text};
-use super::words::{Untranslatable, copy};
+use super::words::{Untranslatable, copy, field};
 
 const KNOWN: [&str; 19] = [
     "model",
@@ -312,8 +312,4 @@ fn tools(
     };
     translated["toolConfig"] = json!({"functionCallingConfig": config});
     Ok(())
-}
-
-fn field(name: &str) -> Untranslatable {
-    Untranslatable::Field(name.to_owned())
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::ledger::{At, Ledger};
 use super::to_messages::{kind, part, text};
-use super::words::{Untranslatable, copy};
+use super::words::{Untranslatable, copy, field};
 
 const KNOWN: [&str; 24] = [
     "model",
@@ -214,8 +214,4 @@ fn tools(body: &Map<String, Value>, translated: &mut Value) -> Result<(), Untran
         }
     };
     Ok(())
-}
-
-fn field(name: &str) -> Untranslatable {
-    Untranslatable::Field(name.to_owned())
 }

@@ -103,6 +103,11 @@ pub enum Untranslatable {
     },
 }
 
+/// A field is missing or has the wrong form.
+pub(super) fn field(name: &str) -> Untranslatable {
+    Untranslatable::Field(name.to_owned())
+}
+
 /// Reads a document.
 pub(super) fn read(body: &[u8]) -> Result<Map<String, Value>, Untranslatable> {
     // A byte order mark is no white space of JSON's, and some programs write one.
