@@ -11,8 +11,6 @@ use axum::extract::ConnectInfo;
 use http::{HeaderValue, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
+use super::connection;
 use super::crew::{Crew, Hall};
 use super::mirror;
 use super::stored;
@@ -31,13 +30,6 @@ use crate::telemetry::Telemetry;
 
 /// As many clients as keep a connection; more wait until one of them ends.
 const CONNECTIONS_MAX: usize = 10_000;
-/// How long a client may take for the head of a request, and how long it may keep an idle connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-const HEAD_MAX_BYTES: usize = 64 << 10;
-/// How many requests one HTTP/2 connection may have under way.
-const STREAMS_MAX: u32 = 256;
-/// A server that hears nothing asks whether the client is there.
-const ALIVE: Duration = Duration::from_secs(20);
 /// Copies between being drawn and having a task of their own; each route bounds its own.
 const COPIES_MAX: usize = 1_024;
 /// How long connections are still taken once a stop was asked for.
@@ -251,18 +243,6 @@ async fn converse(
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_MAX_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(ALIVE);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let closed = async {
         // HTTP/2 has a word for it and loses nothing. Whichever it is, an error too: nobody is left to
         // serve for.
@@ -273,5 +253,5 @@ async fn converse(
         };
         let _is_closing = how_near.wait_for(is_time).await.is_ok();
     };
-    downstream::converse(connection, peer, closed).await;
+    connection::converse(stream, peer, service, closed).await;
 }

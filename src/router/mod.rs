@@ -13,6 +13,7 @@
 mod account;
 mod attempt;
 mod carry;
+mod connection;
 mod crew;
 mod hygiene;
 mod intake;
