@@ -28,6 +28,7 @@ pub mod yaml;
 pub mod clock;
 pub mod downstream;
 pub mod telemetry;
+pub mod threads;
 pub mod upstream;
 
 // Doers: they own sockets, tasks and time, and never import each other.

@@ -9,6 +9,7 @@ use bellwether::app::{App, Configuration, FollowOptions, Follower, Options, Succ
 use bellwether::clock::Clock;
 use bellwether::engine::{Order, What};
 use bellwether::simulator::{Behavior, Script, Simulator};
+use bellwether::threads::Threads;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -55,6 +56,7 @@ fn options(config: &Path, listen: &str) -> Options {
         router: None,
         web: None,
         router_web: None,
+        router_threads: Threads::Own(Threads::available()),
         listen: listen.to_owned(),
         storage: config.with_file_name("data"),
         succession: Succession::Alone,
@@ -147,6 +149,7 @@ fn following(config: &Path, leader: &str, router: &str, storage: &str) -> Follow
         listen: "127.0.0.1:0".to_owned(),
         router: router.to_owned(),
         router_web: None,
+        router_threads: Threads::Own(Threads::available()),
         leader: leader.to_owned(),
         token: None,
         storage: config.with_file_name(storage),

@@ -27,6 +27,7 @@ use crate::model::{HttpSettings, SecretSource};
 use crate::routing::{Batch, Receipt, Settings, Table};
 use crate::server::Server;
 use crate::telemetry::{FollowedFor, Telemetry};
+use crate::threads::Threads;
 use crate::upstream::{self, ClientOptions, Idle, Reach, describe};
 
 /// A rollback reaches those who follow within this time.
@@ -52,6 +53,8 @@ pub struct FollowOptions {
     pub listen: String,
     /// Where the router listens.
     pub router: String,
+    /// On which threads it carries requests.
+    pub router_threads: Threads,
     /// The router's TLS, as a web configuration file has it.
     pub router_web: Option<PathBuf>,
     /// The one that is followed, as its server's URL.
@@ -97,7 +100,8 @@ impl Follower {
         let bound = bound.context("the router needs an address")?;
         let telemetry = Telemetry::new();
         let (mut routes, results) =
-            Routes::start(bound, storage, options.clock, telemetry.clone()).await?;
+            Routes::start(bound, options.router_threads, storage, options.clock, telemetry.clone())
+                .await?;
         let listener = match options.succession {
             Succession::Alone => TcpListener::bind(&options.listen).await,
             Succession::TakeOver => takeover::listen(&options.listen).await,

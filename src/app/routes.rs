@@ -24,6 +24,7 @@ use crate::router::{Ends, Leaving, Router, stored};
 use crate::routing::{Served, Settings, Share, Split, Table};
 use crate::server::Evidence;
 use crate::telemetry::{Purpose, Telemetry};
+use crate::threads::Threads;
 
 /// What a few thousand requests a second bring while the engine evaluates a slow group.
 const SERVED_MAX: usize = 8_192;
@@ -208,6 +209,7 @@ impl Routes {
     /// read is reported, and all is on stable. An heir obeys what is stored until [`Routes::store`].
     pub(super) async fn start(
         bound: Bound,
+        threads: Threads,
         storage: &Path,
         clock: Clock,
         telemetry: Telemetry,
@@ -234,7 +236,8 @@ impl Routes {
         let ends = Ends { door: taken, table: watched, served, clock, telemetry };
         let routes = settings.routes.len();
         let socket = listener.as_fd().try_clone_to_owned()?;
-        let router = Router::spawn(listener, settings.clone(), ends)?;
+        let router = Router::spawn(listener, settings.clone(), ends, threads)
+            .context("the router's threads cannot be started")?;
         tracing::info!(address = %router.address(), routes, "routing");
         let settings = Arc::new(settings);
         let follower = match claim {

@@ -32,12 +32,13 @@ use crate::model::JournalStanding;
 use crate::notice::Delivery;
 use crate::notifier::Notifier;
 use crate::probe::Health;
-use crate::prober::Prober;
+use crate::prober::{self, Prober};
 use crate::release::RunEnd;
 use crate::release::machine::Report;
 use crate::rules;
 use crate::server::{Keys, ReloadRequest, Server, Views};
 use crate::telemetry::Telemetry;
+use crate::threads::{Thread, Threads};
 use crate::upstream;
 
 /// From SIGTERM to the end.
@@ -84,6 +85,8 @@ pub struct Options {
     pub listen: String,
     /// Where the router listens, as `host:port`, if it does.
     pub router: Option<String>,
+    /// On which threads it carries requests.
+    pub router_threads: Threads,
     /// Prometheus's web configuration file, if there is one.
     pub web: Option<PathBuf>,
     /// The same for the router: its TLS.
@@ -134,22 +137,7 @@ impl App {
     /// Starts everything; fails before the first probe if anything is amiss.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let clock = options.clock;
-        let mut flags = vec![
-            ("storage.path", options.storage.display().to_string()),
-            ("web.listen-address", options.listen.clone()),
-        ];
-        if let Configuration::File(path) = &options.configuration {
-            flags.push(("config.file", path.display().to_string()));
-        }
-        if let Some(address) = &options.router {
-            flags.push(("router.listen-address", address.clone()));
-        }
-        if let Some(path) = &options.web {
-            flags.push(("web.config.file", path.display().to_string()));
-        }
-        if let Some(path) = &options.router_web {
-            flags.push(("router.config.file", path.display().to_string()));
-        }
+        let flags = wiring::flags(&options);
         let (path, loaded) = match options.configuration {
             Configuration::File(path) => {
                 let loaded = load(&path)?;
@@ -166,13 +154,15 @@ impl App {
         let telemetry = Telemetry::new();
         telemetry.configure_at(&loaded.config.targets, loaded.config.global.detail);
         let (storage, router) = (&options.storage, options.router.as_deref());
+        let threads = options.router_threads;
         let (inherited, journal) = match options.succession {
             Succession::Alone => (None, Journal::open(storage, clock).await),
             Succession::TakeOver => {
                 let inherited =
                     match routes::inherit(storage, router, &loaded.config, &porter).await? {
                         Some(bound) => {
-                            Some(Routes::start(bound, storage, clock, telemetry.clone()).await?)
+                            let own = telemetry.clone();
+                            Some(Routes::start(bound, threads, storage, clock, own).await?)
                         }
                         None => None,
                     };
@@ -194,7 +184,8 @@ impl App {
             Some((routes, served)) => (Some(routes), served),
             None => match routes::bind(router, &loaded.config, &porter, Sharing::Alone).await? {
                 Some(bound) => {
-                    let started = Routes::start(bound, storage, clock, telemetry.clone()).await?;
+                    let own = telemetry.clone();
+                    let started = Routes::start(bound, threads, storage, clock, own).await?;
                     (Some(started.0), started.1)
                 }
                 None => (None, mpsc::channel(1).1),
@@ -373,8 +364,9 @@ impl App {
         tracing::info!(%address, targets = loaded.config.targets.len(), "listening");
         warmed.await?;
         let targets = loaded.config.targets.clone();
-        let prober =
-            Prober::spawn(targets, purses, clock, telemetry.clone(), outcomes, health, attentions);
+        let thread = Thread::start("prober").context("the prober's thread cannot be started")?;
+        let ends = prober::Ends { outcomes, health, attentions };
+        let prober = Prober::spawn(thread, targets, purses, clock, telemetry.clone(), ends);
         prober.plan(loaded.config.calendar.clone());
         prober.watch_reference(loaded.config.global.reference_url.clone());
         prober.watch_models(wiring::catalogs(&loaded.config));

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use super::load::Loaded;
+use super::service::{Configuration, Options};
 use crate::archive::{Archive, ArchiveError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Global};
@@ -24,9 +25,33 @@ use crate::rules;
 use crate::series;
 use crate::slo;
 use crate::telemetry::{Sampler, Telemetry, metrics};
+use crate::threads::Threads;
 
 /// A group that takes this long is evaluated beside the loop: as long as an early look may wait anyway.
 const BESIDE: Duration = Duration::from_millis(50);
+
+/// The flags as `/api/v1/status/flags` tells them.
+pub(super) fn flags(options: &Options) -> Vec<(&'static str, String)> {
+    let path = |path: &Path| path.display().to_string();
+    let threads = match options.router_threads {
+        Threads::Own(count) => Some(count.to_string()),
+        Threads::Callers => None,
+    };
+    let file = match &options.configuration {
+        Configuration::File(file) => Some(path(file)),
+        Configuration::Built(_) => None,
+    };
+    let given = [
+        ("storage.path", Some(path(&options.storage))),
+        ("web.listen-address", Some(options.listen.clone())),
+        ("config.file", file),
+        ("router.listen-address", options.router.clone()),
+        ("router.threads", threads.filter(|_| options.router.is_some())),
+        ("web.config.file", options.web.as_deref().map(path)),
+        ("router.config.file", options.router_web.as_deref().map(path)),
+    ];
+    given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
 
 /// Names that become label values.
 pub(super) struct Names {

@@ -1,5 +1,6 @@
 //! `bellwether run`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use super::arguments::{ConfigFile, LISTEN, listen_address, runtime, server_url};
 use super::signals::{Asked, Signals};
 use crate::app::{App, Configuration, FollowOptions, Follower, Options, Succession, Wanted};
 use crate::clock::Clock;
+use crate::threads::Threads;
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -29,6 +31,9 @@ pub(super) struct Arguments {
     /// Route by the table of another bellwether, given by its server's URL, and do nothing else.
     #[arg(long = "router.follow", value_name = "URL", value_parser = server_url, requires = "router")]
     follow: Option<String>,
+    /// How many threads carry requests; as many as there are cores where it is not given.
+    #[arg(long = "router.threads", value_name = "NUMBER", requires = "router")]
+    router_threads: Option<NonZeroUsize>,
     /// A file with the bearer token that the one that is followed asks for.
     #[arg(long = "router.follow.token-file", value_name = "FILE", requires = "follow")]
     follow_token: Option<PathBuf>,
@@ -51,6 +56,10 @@ impl Arguments {
     fn succession(&self) -> Succession {
         if self.takes_over { Succession::TakeOver } else { Succession::Alone }
     }
+
+    fn threads(&self) -> Threads {
+        Threads::Own(self.router_threads.unwrap_or_else(Threads::available))
+    }
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -59,11 +68,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         if let (Some(leader), Some(router)) = (&arguments.follow, &arguments.router) {
             return follow(&arguments, leader, router, signals).await;
         }
-        let succession = arguments.succession();
+        let (succession, router_threads) = (arguments.succession(), arguments.threads());
         let options = Options {
             configuration: Configuration::File(arguments.config.path),
             listen: arguments.listen,
             router: arguments.router,
+            router_threads,
             web: arguments.web,
             router_web: arguments.router_web,
             storage: arguments.storage,
@@ -111,6 +121,7 @@ async fn follow(
         configuration: arguments.config.path.clone(),
         listen: arguments.listen.clone(),
         router: router.to_owned(),
+        router_threads: arguments.threads(),
         router_web: arguments.router_web.clone(),
         leader: leader.to_owned(),
         token: arguments.follow_token.clone(),

@@ -20,6 +20,7 @@ use crate::model::{Mistake, Timestamp};
 use crate::release::machine::{Notice, State};
 use crate::release::{RunEnd, RunMode};
 use crate::simulator::Simulator;
+use crate::threads::Threads;
 use crate::{config, rules};
 
 /// So long after the start the release begins: a drill comes first, and the providers are known.
@@ -111,6 +112,7 @@ pub async fn play(
         router_web: None,
         listen: settings.listen.clone(),
         router: Some("127.0.0.1:0".to_owned()),
+        router_threads: Threads::Own(Threads::available()),
         storage: scratch.path().join("data"),
         succession: Succession::Alone,
         clock,

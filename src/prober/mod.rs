@@ -23,7 +23,7 @@ mod shadow;
 pub use catalog::{CatalogError, list_models};
 pub use once::{Step, Trace, probe_once};
 pub use purses::Purses;
-pub use roster::Prober;
+pub use roster::{Ends, Prober};
 pub use shadow::{Comparison, End, Ended, News, compare};
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 //! way, its cold mark and its warm connection go on. One that changed, or is new, starts at its own
 //! offset: no probe is fired for the reload's sake. What is under way for a target that changed or
 //! went is cancelled and reported so.
+//!
+//! All of it is on one thread, on which nothing else runs: what a probe measures is not held up by what
+//! judges it, and the self-canary looks at the very thread whose stalls would falsify measurements.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,11 +24,25 @@ use crate::model::TargetId;
 use crate::probe::{Attentions, Budget, Calendar, Health, Outcome, Tally, Target};
 use crate::provider::SharedProvider;
 use crate::telemetry::Telemetry;
+use crate::threads::Thread;
+
+/// What the prober gives, and what it gets.
+#[derive(Debug)]
+pub struct Ends {
+    /// Takes what came of each probe.
+    pub outcomes: mpsc::Sender<Outcome>,
+    /// Takes each change of our own health.
+    pub health: watch::Sender<Health>,
+    /// What is to be watched more closely. No target begins anew for that: one whose cadence changes
+    /// is due next at its own place in the new one.
+    pub attentions: watch::Receiver<Arc<Attentions>>,
+}
 
 /// All probing of this process.
 #[derive(Debug)]
 pub struct Prober {
     house: Arc<House>,
+    thread: Thread,
     watcher: JoinHandle<()>,
     // Changed by `reload`, which does not wait for anything.
     roster: Mutex<Roster>,
@@ -49,28 +66,26 @@ struct Running {
 }
 
 impl Prober {
-    /// Starts to probe, and spends from these purses. Outcomes go to `outcomes`, and each change of our
-    /// own health to `health`. What `attentions` names is watched more closely; no target begins anew
-    /// for that: one whose cadence changes is due next at its own place in the new one.
+    /// Starts to probe on a thread, and spends from these purses.
     pub fn spawn(
+        thread: Thread,
         targets: Vec<Target>,
         purses: Purses,
         clock: Clock,
         telemetry: Telemetry,
-        outcomes: mpsc::Sender<Outcome>,
-        health: watch::Sender<Health>,
-        attentions: watch::Receiver<Arc<Attentions>>,
+        ends: Ends,
     ) -> Self {
+        let Ends { outcomes, health, attentions } = ends;
         let start = Instant::now();
         let pulse = Arc::new(Pulse::new(start, clock, telemetry.clone(), health));
-        let watcher = tokio::spawn(Arc::clone(&pulse).watch());
+        let watcher = thread.runtime().spawn(Arc::clone(&pulse).watch());
         let calendar = Mutex::default();
         let house =
             House { start, clock, telemetry, pulse, outcomes, calendar, attentions, purses };
         let house = Arc::new(house);
         let (roster, reference) = (Mutex::default(), Mutex::default());
         let catalogs = Mutex::default();
-        let prober = Self { house, watcher, roster, catalogs, reference };
+        let prober = Self { house, thread, watcher, roster, catalogs, reference };
         prober.reload(targets);
         prober
     }
@@ -122,7 +137,7 @@ impl Prober {
         }
         *reference = url.map(|url| {
             let asking = super::reference::watch(url.clone(), Arc::clone(&self.house.pulse));
-            (url, tokio::spawn(asking))
+            (url, self.thread.runtime().spawn(asking))
         });
     }
 
@@ -145,7 +160,8 @@ impl Prober {
                     let (clock, telemetry) = (*clock, telemetry.clone());
                     let asking =
                         super::catalog::watch(asked.0, asked.1, interval, clock, telemetry);
-                    Watched { provider, models, task: tokio::spawn(asking) }
+                    let task = self.thread.runtime().spawn(asking);
+                    Watched { provider, models, task }
                 }
             });
         }
@@ -179,7 +195,7 @@ impl Prober {
         let target = Arc::new(target);
         let (stop, stopping) = watch::channel(false);
         let rounds = Rounds::new(Arc::clone(&self.house), Arc::clone(&target), account, stopping);
-        Running { target, stop, task: tokio::spawn(rounds.keep()) }
+        Running { target, stop, task: self.thread.runtime().spawn(rounds.keep()) }
     }
 }
 

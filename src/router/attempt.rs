@@ -19,6 +19,7 @@ use super::intake::Order;
 use super::lane::Lane;
 use super::observe::{Asked, Observed, Observer};
 use super::prepare::{Prepared, Told};
+use super::workers::Seat;
 use crate::clock::Clock;
 use crate::provider::ErrorType;
 use crate::provider::translate::{self, Stream};
@@ -63,6 +64,7 @@ pub(super) async fn attempt(
     order: &Order,
     prepared: &Prepared,
     lane: &Lane,
+    seat: Seat,
     clock: &Clock,
     sent: Instant,
 ) -> Result<Answer, Box<Failed>> {
@@ -82,7 +84,8 @@ pub(super) async fn attempt(
         Ok(request) => request,
         Err(error) => return Err(nothing(ErrorType::Internal, error)),
     };
-    let carrier = lane.carrier().map_err(|error| nothing(ErrorType::Internal, chain(&error)))?;
+    let carrier =
+        lane.carrier(seat).map_err(|error| nothing(ErrorType::Internal, chain(&error)))?;
     let response = match timeout_at(by, carrier.send(request)).await {
         Err(_) => return Err(late()),
         Ok(Err(error)) => {

@@ -106,8 +106,9 @@ impl Trip<'_> {
                 account.mirrored = mirror::offer(self.hall, self.crew, self.order, self.arms);
             }
             account.attempt(lane);
-            let clock = &self.hall.clock;
-            let failed = match attempt(self.order, &prepared, lane, clock, account.sent).await {
+            let (clock, seat) = (&self.hall.clock, self.hall.seat);
+            let asked = attempt(self.order, &prepared, lane, seat, clock, account.sent);
+            let failed = match asked.await {
                 Ok(answer) => {
                     account.held.go_on();
                     return self.answer(answer, account);

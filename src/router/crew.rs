@@ -11,16 +11,18 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::lane::Lane;
 use super::mirror::{Copy, Mirroring};
+use super::workers::Seat;
 use crate::access::Token;
 use crate::clock::Clock;
 use crate::model::{RouteId, TargetId};
 use crate::routing::{Arm, Arms, Breaker, Budget, Route, Served, Settings, Table};
 use crate::telemetry::Telemetry;
+use crate::threads::Threads;
 
 /// Copies may hold this part of what requests may, beside it.
 const COPIED_PART: usize = 4;
 
-/// What everything in this room shares.
+/// What all requests on one thread share.
 #[derive(Debug)]
 pub(super) struct Hall {
     pub crew: watch::Receiver<Arc<Crew>>,
@@ -30,6 +32,8 @@ pub(super) struct Hall {
     pub copies: mpsc::Sender<Copy>,
     pub telemetry: Telemetry,
     pub clock: Clock,
+    /// The thread's.
+    pub seat: Seat,
 }
 
 /// Routes, lanes and room.
@@ -93,7 +97,7 @@ impl Desk {
 
 impl Crew {
     /// A crew for these settings, which takes over what it can.
-    pub fn build(settings: Settings, before: Option<&Self>) -> Self {
+    pub fn build(settings: Settings, threads: Threads, before: Option<&Self>) -> Self {
         let limits = (settings.admission.in_flight_max, settings.admission.held_bytes_max);
         let gate = before.map(|before| &before.gate).filter(|gate| gate.limits == limits);
         let gate = gate.map_or_else(|| Arc::new(Gate::new(limits)), Arc::clone);
@@ -116,7 +120,8 @@ impl Crew {
                 lanes.entry(key).or_insert_with_key(|key| {
                     let same = before.and_then(|before| before.lanes.get(key));
                     let same = same.filter(|lane| lane.target == *target);
-                    same.map_or_else(|| Arc::new(Lane::new(Arc::clone(target), key.1)), Arc::clone)
+                    let new = || Arc::new(Lane::new(Arc::clone(target), key.1, threads));
+                    same.map_or_else(new, Arc::clone)
                 });
             }
         }

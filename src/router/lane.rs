@@ -7,7 +7,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
 use tokio::time::Instant;
 
+use super::workers::Seat;
 use crate::probe::Target;
+use crate::threads::Threads;
 use crate::upstream::{
     self, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError, carrier,
 };
@@ -20,7 +22,8 @@ const KEY_AGE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Lane {
     pub target: Arc<Target>,
-    carrier: Result<Carrier, CarrierError>,
+    /// One for each thread.
+    carriers: Result<Vec<Carrier>, CarrierError>,
     /// The base URL, if it is one: read once.
     base: Option<Uri>,
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
@@ -33,6 +36,8 @@ pub(super) struct Lane {
 pub(super) enum LaneError<'a> {
     #[error(transparent)]
     Carrier(&'a CarrierError),
+    #[error("there is no client for this thread")]
+    Seat,
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("`base_url` makes no URL")]
@@ -41,18 +46,21 @@ pub(super) enum LaneError<'a> {
 
 impl Lane {
     /// A lane that gives up connecting after a time. What is wrong with it is said when it is used.
-    pub fn new(target: Arc<Target>, connect_timeout: Duration) -> Self {
+    pub fn new(target: Arc<Target>, connect_timeout: Duration, threads: Threads) -> Self {
         let provider = &target.provider;
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
-        let carrier = carrier(&provider.http, &options, &provider.base_url);
+        let carriers = Seat::all(threads)
+            .map(|_| carrier(&provider.http, &options, &provider.base_url))
+            .collect();
         let base = provider.base_url.parse().ok();
-        Self { target, carrier, base, keys: Mutex::default() }
+        Self { target, carriers, base, keys: Mutex::default() }
     }
 
-    /// The client.
-    pub fn carrier(&self) -> Result<&Carrier, LaneError<'_>> {
-        self.carrier.as_ref().map_err(LaneError::Carrier)
+    /// The thread's client.
+    pub fn carrier(&self, seat: Seat) -> Result<&Carrier, LaneError<'_>> {
+        let carriers = self.carriers.as_ref().map_err(LaneError::Carrier)?;
+        carriers.get(seat.index()).ok_or(LaneError::Seat)
     }
 
     /// An address below the base URL, with what the client asks for besides.

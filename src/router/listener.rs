@@ -23,10 +23,12 @@ use super::crew::{Crew, Hall};
 use super::mirror;
 use super::stored;
 use super::surfaces::Application;
+use super::workers::Workers;
 use crate::clock::Clock;
 use crate::downstream::{self, Door, PeerCertificate};
 use crate::routing::{Served, Settings, Table};
 use crate::telemetry::Telemetry;
+use crate::threads::Threads;
 
 /// As many clients as keep a connection; more wait until one of them ends.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -76,6 +78,7 @@ pub struct Router {
     address: SocketAddr,
     pub(super) crew: watch::Sender<Arc<Crew>>,
     telemetry: Telemetry,
+    threads: Threads,
     table: watch::Receiver<Arc<Table>>,
     stop: oneshot::Sender<Leaving>,
     task: JoinHandle<()>,
@@ -92,20 +95,30 @@ struct Keeping {
 
 impl Router {
     /// Serves on a bound listener until it is stopped.
-    pub fn spawn(listener: TcpListener, settings: Settings, ends: Ends) -> std::io::Result<Self> {
+    pub fn spawn(
+        listener: TcpListener,
+        settings: Settings,
+        ends: Ends,
+        threads: Threads,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let Ends { door, table, served, clock, telemetry } = ends;
         telemetry.configure_routes(&settings);
-        let (crew, watched) = watch::channel(Arc::new(Crew::build(settings, None)));
+        let (crew, watched) = watch::channel(Arc::new(Crew::build(settings, threads, None)));
         let (copies, drawn) = mpsc::channel(COPIES_MAX);
         let means = mirror::Means { served: served.clone(), telemetry: telemetry.clone(), clock };
         let copying = tokio::spawn(mirror::carry(drawn, means));
         let kept = table.clone();
-        let hall =
-            Hall { crew: watched, table, served, copies, telemetry: telemetry.clone(), clock };
+        let workers = Workers::start(threads, |seat| {
+            let (crew, table) = (watched.clone(), table.clone());
+            let (served, copies) = (served.clone(), copies.clone());
+            let telemetry = telemetry.clone();
+            Application::new(Hall { crew, table, served, copies, telemetry, clock, seat })
+        })?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, Application::new(hall), door, stopped));
-        Ok(Self { address, crew, telemetry, table: kept, stop, task, copying, keeping: None })
+        let task = tokio::spawn(serve(listener, workers, door, stopped));
+        let keeping = None;
+        Ok(Self { address, crew, telemetry, threads, table: kept, stop, task, copying, keeping })
     }
 
     /// Stores each table from now on, the one that holds first, and what copies spend; the directory
@@ -127,7 +140,7 @@ impl Router {
         for family in self.telemetry.configure_routes(&settings) {
             tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
         }
-        let next = Crew::build(settings, Some(&self.crew.borrow()));
+        let next = Crew::build(settings, self.threads, Some(&self.crew.borrow()));
         self.crew.send_replace(Arc::new(next));
     }
 
@@ -153,7 +166,7 @@ impl Router {
 
 async fn serve(
     listener: TcpListener,
-    application: Application,
+    mut workers: Workers<Application>,
     door: watch::Receiver<Arc<Door>>,
     mut stopped: oneshot::Receiver<Leaving>,
 ) {
@@ -168,9 +181,8 @@ async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = downstream::accept(&listener, &slots) => {
                 let Some((stream, peer, slot)) = accepted else { continue };
-                let (application, how_near) = (application.clone(), how_near.clone());
-                let tls = door.borrow().tls();
-                connections.spawn(async move {
+                let (tls, how_near) = (door.borrow().tls(), how_near.clone());
+                workers.spawn(&mut connections, (stream, peer), move |stream, application| async move {
                     welcome(stream, peer, tls, application, how_near).await;
                     drop(slot);
                 });
@@ -183,9 +195,10 @@ async fn serve(
         // the same address, nobody else would give it.
         let by = Instant::now() + LAST_CALL;
         while let Ok(Ok((stream, peer))) = timeout_at(by, listener.accept()).await {
-            let (application, how_near) = (application.clone(), how_near.clone());
-            let tls = door.borrow().tls();
-            connections.spawn(welcome(stream, peer, tls, application, how_near));
+            let (tls, how_near) = (door.borrow().tls(), how_near.clone());
+            workers.spawn(&mut connections, (stream, peer), move |stream, application| {
+                welcome(stream, peer, tls, application, how_near)
+            });
         }
     }
     drop(listener);
@@ -206,11 +219,13 @@ async fn welcome(
 ) {
     // Each piece must leave at once; where this fails it only leaves later.
     let _best_effort = stream.set_nodelay(true).is_ok();
+    // In boxes, so that a resting connection has room for what it does and for nothing else.
     let Some(tls) = tls else {
-        return converse(stream, peer, None, application, how_near).await;
+        return Box::pin(converse(stream, peer, None, application, how_near)).await;
     };
-    if let Some((stream, certificate)) = downstream::shake_hands(stream, peer, tls).await {
-        converse(stream, peer, certificate, application, how_near).await;
+    let handshake = Box::pin(downstream::shake_hands(stream, peer, tls));
+    if let Some((stream, certificate)) = handshake.await {
+        Box::pin(converse(stream, peer, certificate, application, how_near)).await;
     }
 }
 

@@ -25,6 +25,7 @@ mod passing;
 mod prepare;
 mod stored;
 mod surfaces;
+mod workers;
 
 #[cfg(test)]
 mod tests;

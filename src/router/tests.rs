@@ -9,11 +9,13 @@ mod refusals;
 mod retelling;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{mpsc, watch};
 
 use super::{Ends, Router};
@@ -29,6 +31,7 @@ use crate::routing::{
 };
 use crate::simulator::{Behavior, Fault, Injection, Script, Simulator};
 use crate::telemetry::Telemetry;
+use crate::threads::Threads;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -150,7 +153,12 @@ impl Stage {
             telemetry: telemetry.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut router = Router::spawn(listener, settings.clone(), ends).unwrap();
+        // Time can be paused only where there is one thread.
+        let threads = match tokio::runtime::Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => Threads::Own(NonZeroUsize::new(2).unwrap()),
+            _ => Threads::Callers,
+        };
+        let mut router = Router::spawn(listener, settings.clone(), ends, threads).unwrap();
         router.store(storage.clone());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { router, settings, table, served, telemetry, old, new, client, storage }

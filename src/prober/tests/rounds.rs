@@ -5,10 +5,11 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::model::Timestamp;
 use crate::probe::{Attention, Attentions, Fund, Health, Tally, planned_windows};
-use crate::prober::{Prober, Purses};
+use crate::prober::{Ends, Prober, Purses};
 use crate::provider::{ErrorType, LimitKind, SloClass};
 use crate::simulator::Phase;
 use crate::telemetry::Telemetry;
+use crate::threads::Thread;
 
 struct Bench {
     prober: Prober,
@@ -23,7 +24,9 @@ fn bench(targets: Vec<Target>, capacity: usize) -> Bench {
     let (health_sender, health) = watch::channel(Health::green(clock.now()));
     let (telemetry, purses) = (Telemetry::default(), Purses::default());
     let (attentions, watched) = watch::channel(Arc::default());
-    let prober = Prober::spawn(targets, purses, clock, telemetry, sender, health_sender, watched);
+    let thread = Thread::callers();
+    let ends = Ends { outcomes: sender, health: health_sender, attentions: watched };
+    let prober = Prober::spawn(thread, targets, purses, clock, telemetry, ends);
     Bench { prober, outcomes, health, attentions }
 }
 

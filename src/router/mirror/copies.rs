@@ -13,6 +13,7 @@ use super::super::intake::Order;
 use super::super::lane::Lane;
 use super::super::observe::Observed;
 use super::super::prepare::prepare;
+use super::super::workers::Seat;
 use super::Mirroring;
 use crate::clock::Clock;
 use crate::model::{Money, Timestamp};
@@ -97,7 +98,7 @@ async fn exchange(copy: Copy, means: &Means) -> Result<(), Uncopied> {
     let (route, timeouts) = (&mirroring.desk.route.id, &mirroring.settings.timeouts);
     telemetry.mirror_under_way(route, 1);
     let sent = Instant::now();
-    let observed = match attempt(&order, &prepared, &lane, clock, sent).await {
+    let observed = match attempt(&order, &prepared, &lane, Seat::CALLERS, clock, sent).await {
         Ok(answer) => drained(answer, timeouts, sent).await,
         Err(failed) => failed.observed,
     };

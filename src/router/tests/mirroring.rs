@@ -227,7 +227,7 @@ async fn copies_stop_where_their_budget_does_and_a_restart_gives_nothing_back() 
     assert!(spent > 0.0 && spent <= 0.000_15, "{spent}");
     // Another router on the same storage.
     let storage = stage.storage.clone();
-    let crew = super::super::crew::Crew::build(stage.settings.clone(), None);
+    let crew = super::super::crew::Crew::build(stage.settings.clone(), Threads::Callers, None);
     super::super::mirror::write_down(&stage.router.crew.borrow().clone(), &storage).await;
     let (sender, watched) = watch::channel(Arc::new(crew));
     let keeper = tokio::spawn(super::super::mirror::keep(watched, storage));
