@@ -38,6 +38,11 @@ pub struct Cadence {
 
 /// As many groups are evaluated beside the loop at once.
 const BESIDE_MAX: usize = 4;
+/// The same for what came of probes: many targets share a turn, and the first that fails waits for
+/// nobody.
+const OUTCOMES_PAUSE: Duration = Duration::from_millis(2);
+/// Probes that are taken in with one turn.
+const OUTCOMES_AT_ONCE: usize = 256;
 /// From one look at what came of requests to the next: a busy router must not cost a turn each, and
 /// for blocks of 15 s it is the same.
 const SERVED_PAUSE: Duration = Duration::from_millis(10);
@@ -80,7 +85,7 @@ impl Driver {
             beside: JoinSet::new(),
             waiting: VecDeque::new(),
             early_due: None,
-            served_due: Instant::now(),
+            pauses: Pauses { outcomes: Instant::now(), served: Instant::now() },
             pace: Pace::new(Instant::now()),
         };
         Self { stop, task: tokio::spawn(state.run(feeds, stopped)) }
@@ -112,7 +117,7 @@ impl Driver {
 
 /// The next thing to act on.
 enum Next {
-    Outcome(Box<Outcome>),
+    Outcomes(Vec<Outcome>),
     Served(Vec<Served>),
     Health(Health),
     Delivered(Happening),
@@ -142,7 +147,7 @@ struct Loop {
     waiting: VecDeque<Job>,
     early_due: Option<Instant>,
     /// When what came of requests is looked at again.
-    served_due: Instant,
+    pauses: Pauses,
     pace: Pace,
 }
 
@@ -150,12 +155,17 @@ impl Loop {
     async fn run(mut self, mut feeds: Feeds, mut stopped: oneshot::Receiver<()>) {
         loop {
             let deadline = self.deadline();
-            let times = (deadline, self.served_due);
-            match next(&mut feeds, &mut stopped, &mut self.beside, times).await {
+            let pauses = self.pauses;
+            match next(&mut feeds, &mut stopped, &mut self.beside, pauses, deadline).await {
                 Next::Evaluated(done, took) => self.evaluated(done, took).await,
-                Next::Outcome(outcome) => self.finished(*outcome).await,
+                Next::Outcomes(outcomes) => {
+                    self.pauses.outcomes = Instant::now() + OUTCOMES_PAUSE;
+                    for outcome in outcomes {
+                        self.finished(outcome).await;
+                    }
+                }
                 Next::Served(served) => {
-                    self.served_due = Instant::now() + SERVED_PAUSE;
+                    self.pauses.served = Instant::now() + SERVED_PAUSE;
                     self.handle(Event::Served(served), self.clock.now()).await;
                 }
                 Next::Health(health) => self.handle(Event::Health(health), self.clock.now()).await,
@@ -393,23 +403,36 @@ impl Loop {
     }
 }
 
+/// Until when what has come is left where it is.
+#[derive(Clone, Copy, Debug)]
+struct Pauses {
+    outcomes: Instant,
+    served: Instant,
+}
+
 /// Waits; decides nothing.
 async fn next(
     feeds: &mut Feeds,
     stopped: &mut oneshot::Receiver<()>,
     beside: &mut JoinSet<(Done, Duration)>,
-    (deadline, served_due): (Instant, Instant),
+    pauses: Pauses,
+    deadline: Instant,
 ) -> Next {
     let Feeds { outcomes, served, health, delivered, posts, orders, answers, samples, reloads } =
         feeds;
-    let mut some = Vec::new();
+    let (mut some, mut ended) = (Vec::new(), Vec::new());
     let rest = async {
         // A channel whose other end is gone is left out; the timer always remains.
         tokio::select! {
-            Some(outcome) = outcomes.recv() => Next::Outcome(Box::new(outcome)),
+            // Nobody is woken in a pause, however many probes or requests end in it.
             count = async {
-                // Nobody is woken in the pause, however many requests end in it.
-                tokio::time::sleep_until(served_due).await;
+                tokio::time::sleep_until(pauses.outcomes).await;
+                outcomes.recv_many(&mut ended, OUTCOMES_AT_ONCE).await
+            }, if !outcomes.is_closed() || !outcomes.is_empty() => {
+                if count > 0 { Next::Outcomes(std::mem::take(&mut ended)) } else { Next::Timer }
+            }
+            count = async {
+                tokio::time::sleep_until(pauses.served).await;
                 served.recv_many(&mut some, SERVED_AT_ONCE).await
             }, if !served.is_closed() || !served.is_empty() => {
                 if count > 0 { Next::Served(std::mem::take(&mut some)) } else { Next::Timer }
