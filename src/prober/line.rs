@@ -30,13 +30,26 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// One for a target's probes. A connection that lost a race against one that rested would rest
+    /// beside it for a minute and a half, with its buffers.
     pub fn new(target: &Target) -> Result<Self, LineError> {
+        let at_once = usize::try_from(target.in_flight_max).unwrap_or(usize::MAX);
+        let idle = match target.connection {
+            Connection::Warm => Idle::Few(at_once),
+            Connection::New => Idle::Closed,
+        };
+        Self::open(target, idle)
+    }
+
+    /// One whose connections are kept, whatever probes do: clients of a gateway keep theirs.
+    pub fn kept(target: &Target) -> Result<Self, LineError> {
+        Self::open(target, Idle::Kept)
+    }
+
+    fn open(target: &Target, idle: Idle) -> Result<Self, LineError> {
         let options = ClientOptions {
             connect_timeout: target.timeouts.connect,
-            idle: match target.connection {
-                Connection::Warm => Idle::Kept,
-                Connection::New => Idle::Closed,
-            },
+            idle,
             reach: Reach::of(&target.provider.base_url),
         };
         let client = upstream::client(&target.provider.http, &options)?;

@@ -77,6 +77,8 @@ pub struct ClientOptions {
 pub enum Idle {
     /// It is kept for the next request.
     Kept,
+    /// The same, for so many of them: clients that never ask for more at once than they keep.
+    Few(usize),
     /// It is closed: each request has DNS, TCP and a full TLS handshake of its own.
     Closed,
 }
@@ -142,8 +144,10 @@ fn build(
         .referer(false)
         .dns_resolver(resolver)
         .connector_layer(StampedConnect);
-    if options.idle == Idle::Closed {
-        builder = builder.pool_max_idle_per_host(0);
+    match options.idle {
+        Idle::Kept => {}
+        Idle::Few(most) => builder = builder.pool_max_idle_per_host(most),
+        Idle::Closed => builder = builder.pool_max_idle_per_host(0),
     }
     match (&settings.proxy_url, options.reach) {
         (Some(url), _) => {

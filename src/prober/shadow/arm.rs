@@ -19,9 +19,7 @@ pub(super) struct Side {
 
 impl Side {
     pub fn new(target: Target) -> Self {
-        // Kept connections, whatever its probes do: clients of a gateway keep theirs.
-        let kept = Target { connection: crate::probe::Connection::Warm, ..target.clone() };
-        Self { line: Line::new(&kept), target, not_before: Mutex::new(None) }
+        Self { line: Line::kept(&target), target, not_before: Mutex::new(None) }
     }
 
     /// Leaves it alone for so long, or longer where that was known already.
