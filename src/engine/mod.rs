@@ -47,5 +47,5 @@ pub use past::{Past, TURNS_MAX, Turn};
 pub use releases::ReleaseStatus;
 pub use settings::Settings;
 pub use slos::{BudgetStatus, SloStatus};
-pub use snapshot::{Evaluated, GroupStatus, RECENT_MAX, Snapshot, TargetStatus};
+pub use snapshot::{Bar, Evaluated, GroupStatus, RECENT_MAX, Snapshot, TargetStatus};
 pub use step::Engine;

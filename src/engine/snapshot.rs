@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::model::{TargetId, Timestamp};
 use crate::notice::Muted;
 use crate::probe::{Attentions, Fund, Health, Outcome, Planned, Target, attentions, merge};
+use crate::provider::{ErrorType, SloClass};
 use crate::release::Decision;
 use crate::rules::RuleStatus;
 
@@ -77,14 +78,25 @@ pub struct TargetStatus {
     pub target: Arc<Target>,
     /// Its latest outcome.
     pub last: Option<Arc<Outcome>>,
-    /// The latest outcomes, oldest first, at most [`RECENT_MAX`].
-    pub recent: VecDeque<Arc<Outcome>>,
+    /// What came of the latest probes, oldest first, at most [`RECENT_MAX`].
+    pub recent: VecDeque<Bar>,
     /// The planned maintenance that its provider is in.
     pub planned: Option<Planned>,
 }
 
 /// As many outcomes as the page draws bars.
 pub const RECENT_MAX: usize = 60;
+
+/// As much of an outcome as a bar shows: whole ones would be most of the memory of many targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// What it counts as.
+    pub class: SloClass,
+    /// What came of it.
+    pub error_type: ErrorType,
+    /// When its result stood.
+    pub finished: Timestamp,
+}
 
 impl TargetStatus {
     /// A target that was not asked yet.
@@ -102,7 +114,8 @@ impl TargetStatus {
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(Arc::clone(&outcome));
+        let Outcome { class, error_type, finished, .. } = *outcome;
+        self.recent.push_back(Bar { class, error_type, finished });
         self.last = Some(outcome);
     }
 }

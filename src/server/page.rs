@@ -199,7 +199,7 @@ fn target_row(html: &mut String, status: &TargetStatus, now: Timestamp) {
             );
         }
     }
-    let good = status.recent.iter().filter(|outcome| outcome.class == SloClass::Good).count();
+    let good = status.recent.iter().filter(|bar| bar.class == SloClass::Good).count();
     push(
         html,
         format_args!(
@@ -207,14 +207,14 @@ fn target_row(html: &mut String, status: &TargetStatus, now: Timestamp) {
             status.recent.len()
         ),
     );
-    for outcome in &status.recent {
+    for bar in &status.recent {
         push(
             html,
             format_args!(
                 "<i class=\"{}\" title=\"{} {}\"></i>",
-                class(outcome.class),
-                word(outcome.error_type.as_str()),
-                outcome.finished
+                class(bar.class),
+                word(bar.error_type.as_str()),
+                bar.finished
             ),
         );
     }
