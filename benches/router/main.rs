@@ -1,6 +1,6 @@
 //! Paced streams: a provider that stamps what it writes, and clients that read the stamps.
 //!
-//! `benches/against-router-peers` keeps it and asks it, a line of JSON each on standard input, for
+//! `benches/against-router-peers` and `benches/probing` keep it and ask it, a line of JSON each on standard input, for
 //! streams through whoever is measured; `cargo bench --bench router` alone prints what the same
 //! streams cost without anybody between. Provider and clients are one process, so that both read one
 //! clock, and what the machine adds to either is in the figures without a router, too.
@@ -35,6 +35,8 @@ enum Ask {
     Hold { resting: Whom, connections: usize, open: Whom, streams: usize },
     /// To let go of what is held.
     Release,
+    /// For the stamps of the streams that have ended since this was asked last.
+    Stamps,
 }
 
 /// Who is asked, and for what.
@@ -142,6 +144,7 @@ fn answer(provider: &Provider, runtime: &Runtime) -> anyhow::Result<()> {
                 json!({"held": connections + streams})
             }
             Ask::Release => json!({"held": 0}),
+            Ask::Stamps => json!({"stamps": provider.ended()}),
         })?;
     }
     Ok(())

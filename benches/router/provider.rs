@@ -13,6 +13,9 @@ use tokio::time::Instant;
 /// How a stream comes where the question says nothing of it, as a probe's does.
 const PACE: [u64; 3] = [1_000, 1_000, 3];
 
+/// More stamps than anybody looks at.
+const ENDED_MAX: usize = 10_000;
+
 /// The provider; it serves until the process ends.
 pub struct Provider {
     port: u16,
@@ -37,7 +40,11 @@ struct Pacer {
     sooner: Condvar,
     numbers: AtomicU64,
     stuck: AtomicU64,
+    ended: Mutex<Vec<Stamps>>,
 }
+
+/// When a stream's question was here, and when its first and its last chunk left.
+pub type Stamps = [u64; 3];
 
 /// A stream; ordered by when it goes on, then by number.
 struct Due {
@@ -50,7 +57,10 @@ struct Stream {
     socket: Arc<TcpStream>,
     /// When the whole question was here.
     received: u64,
+    /// When its first chunk left.
+    first: Option<u64>,
     interval: Duration,
+    chunks: u64,
     left: u64,
 }
 
@@ -86,6 +96,7 @@ impl Provider {
             sooner: Condvar::new(),
             numbers: AtomicU64::new(0),
             stuck: AtomicU64::new(0),
+            ended: Mutex::default(),
         });
         let reading = Arc::clone(&pacer);
         std::thread::spawn(move || {
@@ -110,6 +121,11 @@ impl Provider {
     /// The clock that stamps are read from.
     pub fn clock(&self) -> Clock {
         self.pacer.clock
+    }
+
+    /// The stamps of the streams that have ended since the last look, in that order.
+    pub fn ended(&self) -> Vec<Stamps> {
+        std::mem::take(&mut *self.pacer.ended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many chunks found no room in a socket: then what is measured is no more the delay of each.
@@ -179,8 +195,8 @@ impl Pacer {
         if socket.try_write(head).is_err() {
             return;
         }
-        let stream =
-            Stream { socket, received, interval: Duration::from_micros(interval), left: chunks };
+        let interval = Duration::from_micros(interval);
+        let stream = Stream { socket, received, first: None, interval, chunks, left: chunks };
         self.wait(Instant::now() + Duration::from_micros(think), stream);
     }
 
@@ -225,9 +241,11 @@ impl Pacer {
         stream.left -= 1;
         let (received, is_last) = (stream.received, stream.left == 0);
         chunk.clear();
-        piece(chunk, &delta(received, self.clock.now(), is_last));
+        let written = self.clock.now();
+        let first = *stream.first.get_or_insert(written);
+        piece(chunk, &delta(received, written, is_last));
         if is_last {
-            piece(chunk, USAGE);
+            piece(chunk, &usage(stream.chunks));
             piece(chunk, "[DONE]");
             chunk.push_str("0\r\n\r\n");
         }
@@ -243,13 +261,24 @@ impl Pacer {
                 return;
             }
         }
-        if !is_last {
+        if is_last {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            if ended.len() < ENDED_MAX {
+                ended.push([received, first, written]);
+            }
+        } else {
             self.wait(at + stream.interval, stream);
         }
     }
 }
 
-const USAGE: &str = r#"{"id":"chatcmpl-B0vLXZyeQ3bWqYxkq1h0rN2mS4tUd","object":"chat.completion.chunk","created":1795000000,"model":"paced","service_tier":"default","system_fingerprint":"fp_44709d6fcb","choices":[],"usage":{"prompt_tokens":24,"completion_tokens":100,"total_tokens":124}}"#;
+/// The chunk that says what was used: a token for each chunk before it.
+fn usage(chunks: u64) -> String {
+    let total = 24 + chunks;
+    format!(
+        r#"{{"id":"chatcmpl-B0vLXZyeQ3bWqYxkq1h0rN2mS4tUd","object":"chat.completion.chunk","created":1795000000,"model":"paced","service_tier":"default","system_fingerprint":"fp_44709d6fcb","choices":[],"usage":{{"prompt_tokens":24,"completion_tokens":{chunks},"total_tokens":{total}}}}}"#
+    )
+}
 
 /// A chunk as OpenAI writes it, whose text is when its question was here and when it left.
 fn delta(received: u64, written: u64, is_last: bool) -> String {
