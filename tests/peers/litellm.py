@@ -18,6 +18,7 @@ import socket
 import sys
 import tempfile
 import threading
+import urllib.request
 
 root = os.environ.get("BELLWETHER_PEERS") or os.path.join(os.path.dirname(__file__), "../../.peers")
 sys.path.insert(0, os.path.join(root, "litellm"))
@@ -63,13 +64,42 @@ os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
 import uvicorn  # noqa: E402
 from litellm.proxy.proxy_server import app  # noqa: E402
 
+# Straight to this machine, whatever proxy there is.
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 listener = socket.create_server(("127.0.0.1", 0))
 server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+
+
+def warm(model):
+    """Has each interface answer once: at the first question of a kind it reads modules, and hears nobody."""
+    said = [{"role": "user", "content": "warm"}]
+    chat = {"model": model, "messages": said, "stream": True, "stream_options": {"include_usage": True}}
+    for path, question in [
+        ("/v1/chat/completions", chat),
+        (f"/openai/deployments/{model}/chat/completions?api-version=2024-10-21", chat),
+        ("/v1/messages", {"model": model, "messages": said, "max_tokens": 9, "stream": True}),
+        ("/v1/responses", {"model": model, "input": "warm", "stream": True}),
+        (
+            f"/v1beta/models/{model}:streamGenerateContent?alt=sse",
+            {"contents": [{"role": "user", "parts": [{"text": "warm"}]}]},
+        ),
+    ]:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
+        headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+        request = urllib.request.Request(url, json.dumps(question).encode(), headers)
+        try:
+            with opener.open(request, timeout=60) as answer:
+                answer.read()
+        except OSError:
+            # Faults warm it, too.
+            pass
 
 
 def tell():
     while not server.started:
         threading.Event().wait(0.05)
+    for model in ["echo", "mock-1", "echo-error", "mock-error"]:
+        warm(model)
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     # A test that dies closes this pipe: nothing is left behind.
     sys.stdin.read()
