@@ -24,7 +24,11 @@ const DOCUMENT_MAX: u64 = 256 << 20;
 /// Flags of `convert`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 told, 1 it cannot be told or its stream broke off, 2 wrong usage, 3 could not read or write."
+    after_help = "A request goes from what clients speak, openai_chat or anthropic_messages, to any other \
+                  dialect; a response comes back the same way. The model of a request to Gemini, and \
+                  whether it wants a stream, belong into the address and not into the body.\n\n\
+                  Exit codes: 0 told, 1 it cannot be told or its stream broke off, 2 wrong usage, \
+                  3 could not read or write."
 )]
 pub(super) struct Arguments {
     /// What standard input is.
@@ -74,6 +78,12 @@ enum Dialect {
     /// Anthropic's messages.
     #[value(name = "anthropic_messages", alias = "anthropic")]
     AnthropicMessages,
+    /// Google's `generateContent`.
+    #[value(name = "gemini", alias = "google")]
+    Gemini,
+    /// OpenAI's responses.
+    #[value(name = "openai_responses", alias = "responses")]
+    OpenaiResponses,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -90,15 +100,26 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print!("{}", table());
         return Ok(ExitCode::SUCCESS);
     };
-    if from == to {
-        eprintln!("bellwether: `--from` and `--to` are the same dialect");
+    // Named after who asks and who is asked, so an answer goes against it.
+    let (client, provider) = match document {
+        Document::Request => (from, to),
+        Document::Response => (to, from),
+    };
+    let Some(direction) = direction(client, provider) else {
+        let why = if from == to {
+            "`--from` and `--to` are the same dialect"
+        } else {
+            "clients speak openai_chat or anthropic_messages: a request comes from one of these, and a \
+             response goes to one"
+        };
+        eprintln!("bellwether: {why}");
         return Ok(ExitCode::from(2));
-    }
+    };
     let now = Clock::start().now().millis() / 1_000;
     let (input, output) = (io::stdin().lock(), io::stdout().lock());
     let told = match document {
-        Document::Request => request(arguments, to, input, output),
-        Document::Response => response(arguments.status, to, now, input, output),
+        Document::Request => request(arguments, direction, input, output),
+        Document::Response => response(arguments.status, direction, now, input, output),
     };
     let lost = match told {
         Ok(lost) => lost,
@@ -117,6 +138,37 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     lost.iter().for_each(name);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who asks and who is asked, where the router tells one in the words of the other.
+fn direction(client: Dialect, provider: Dialect) -> Option<Direction> {
+    use Dialect::{AnthropicMessages, Gemini, OpenaiChat, OpenaiResponses};
+    Some(match (client, provider) {
+        (OpenaiChat, AnthropicMessages) => Direction::ChatToMessages,
+        (OpenaiChat, Gemini) => Direction::ChatToGemini,
+        (OpenaiChat, OpenaiResponses) => Direction::ChatToResponses,
+        (AnthropicMessages, OpenaiChat) => Direction::MessagesToChat,
+        (AnthropicMessages, Gemini) => Direction::MessagesToGemini,
+        (AnthropicMessages, OpenaiResponses) => Direction::MessagesToResponses,
+        (OpenaiChat, OpenaiChat)
+        | (AnthropicMessages, AnthropicMessages)
+        | (Gemini | OpenaiResponses, _) => return None,
+    })
+}
+
+/// Who asks, for a person.
+fn client(direction: Direction) -> &'static str {
+    if direction.is_for_messages() { "Anthropic" } else { "OpenAI chat" }
+}
+
+/// Whom it asks, for a person.
+fn provider(direction: Direction) -> &'static str {
+    match direction {
+        Direction::ChatToMessages => "Anthropic",
+        Direction::MessagesToChat => "OpenAI chat",
+        Direction::ChatToGemini | Direction::MessagesToGemini => "Gemini",
+        Direction::ChatToResponses | Direction::MessagesToResponses => "OpenAI responses",
+    }
 }
 
 /// Why nothing, or not everything, was told.
@@ -154,14 +206,10 @@ fn name(lost: &Lost) {
 
 fn request(
     arguments: &Arguments,
-    to: Dialect,
+    direction: Direction,
     input: impl Read,
     mut output: impl Write,
 ) -> Result<Vec<Lost>, Failure> {
-    let direction = match to {
-        Dialect::AnthropicMessages => Direction::ChatToMessages,
-        Dialect::OpenaiChat => Direction::MessagesToChat,
-    };
     let limit = match arguments.tokens_field {
         TokensField::Old => LimitField::MaxTokens,
         TokensField::New => LimitField::MaxCompletionTokens,
@@ -178,16 +226,11 @@ fn request(
 
 fn response(
     status: u16,
-    to: Dialect,
+    direction: Direction,
     now: i64,
     mut input: impl Read,
     mut output: impl Write,
 ) -> Result<Vec<Lost>, Failure> {
-    // Named after whom the request went to.
-    let direction = match to {
-        Dialect::OpenaiChat => Direction::ChatToMessages,
-        Dialect::AnthropicMessages => Direction::MessagesToChat,
-    };
     let mut begun = Vec::new();
     let first = loop {
         let first = begin(&begun);
@@ -214,9 +257,11 @@ fn begin(bytes: &[u8]) -> Option<u8> {
     bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
-/// Whether it is an error's body in either dialect.
+/// Whether it is an error's body in any dialect.
 fn is_error(body: &[u8]) -> bool {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    // Google's comes alone in a list, sometimes.
+    let body = body.get(0).unwrap_or(&body);
     body["type"] == "error" || body.get("error").is_some_and(|error| !error.is_null())
 }
 
@@ -285,13 +330,19 @@ fn table() -> String {
     let mut text =
         "| in a | from → to | what | becomes | |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for loss in &LOSSES {
-        let there = match (loss.direction.is_for_messages(), loss.within) {
-            (false, Within::Request) | (true, Within::Answer | Within::Error) => {
-                "OpenAI → Anthropic"
+        let each = |named: fn(Direction) -> &'static str| {
+            let mut names: Vec<&str> = Vec::new();
+            for name in loss.directions.iter().map(|direction| named(*direction)) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
-            (true, Within::Request) | (false, Within::Answer | Within::Error) => {
-                "Anthropic → OpenAI"
-            }
+            names.join(", ")
+        };
+        let (asks, asked) = (each(client), each(provider));
+        let there = match loss.within {
+            Within::Request => format!("{asks} → {asked}"),
+            Within::Answer | Within::Error => format!("{asked} → {asks}"),
         };
         let (within, fate) = (loss.within.as_str(), loss.fate.as_str());
         let _infallible =

@@ -83,6 +83,33 @@ fn an_answer_an_error_and_a_stream_are_told_apart() {
 }
 
 #[test]
+fn what_goes_to_google_and_to_responses_comes_back_as_well() {
+    let asked = r#"{"model":"m","max_tokens":3,"messages":[{"role":"user","content":"hi"}]}"#;
+    let request = |from: &str, to: &str| run(&["request", "--from", from, "--to", to], asked);
+    let to_google = "{\"contents\":[{\"parts\":[{\"text\":\"hi\"}],\"role\":\"user\"}],\
+                     \"generationConfig\":{\"maxOutputTokens\":3}}\n";
+    assert_eq!(request("openai", "gemini"), (0, to_google.to_owned(), String::new()));
+    assert_eq!(request("anthropic", "google"), (0, to_google.to_owned(), String::new()));
+    let (code, out, err) = request("anthropic", "responses");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("\"max_output_tokens\":3") && out.contains("\"store\":false"), "{out}");
+
+    let stream = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"ok\"}]},\
+                  \"finishReason\":\"STOP\",\"safetyRatings\":[{\"category\":\"c\"}]}],\
+                  \"modelVersion\":\"m\",\"responseId\":\"r\"}\r\n\r\n";
+    let response = |to: &str, said: &str| run(&["response", "--from", "gemini", "--to", to], said);
+    let (code, out, err) = response("openai", stream);
+    assert_eq!((code, err.as_str()), (0, "bellwether: left out `candidates[0].safetyRatings`\n"));
+    assert!(out.contains("\"content\":\"ok\"") && out.ends_with("data: [DONE]\n\n"), "{out}");
+    let (code, out, _) = response("anthropic", stream);
+    assert!(code == 0 && out.contains("event: message_stop"), "{out}");
+    // Google's errors come in a list, sometimes.
+    let refused = r#"[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}]"#;
+    let (code, out, _) = response("openai", refused);
+    assert!(code == 0 && out.contains("\"code\":\"rate_limit_exceeded\""), "{out}");
+}
+
+#[test]
 fn a_stream_is_told_as_it_comes_and_its_end_only_if_it_came() {
     let events = [
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"a\",\"model\":\"m\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n",
@@ -120,6 +147,8 @@ fn usage_is_wrong_or_the_table_is_printed() {
         &["request", "--from", "openai_chat", "--to", "openai_chat"] as &[_],
         &["request", "--from", "openai_chat"],
         &["request", "--from", "gemini", "--to", "openai_chat"],
+        &["response", "--from", "openai_chat", "--to", "gemini"],
+        &["request", "--from", "gemini", "--to", "openai_responses"],
         &with("request", &TO_OPENAI, &["--strict", "--lenient"]),
         &[],
     ] {
@@ -128,9 +157,10 @@ fn usage_is_wrong_or_the_table_is_printed() {
     let (code, out, _) = run(&["--table"], "");
     assert_eq!(code, 0);
     for row in [
-        "| request | OpenAI → Anthropic | `temperature` | strict: refused; lenient: left out | above 1; becomes 1 |",
-        "| request | Anthropic → OpenAI | `document` | refused | a block of a message |",
-        "| answer | Anthropic → OpenAI | `stop_sequence` | left out | which of them stopped it |",
+        "| request | OpenAI chat → Anthropic | `temperature` | strict: refused; lenient: left out | above 1; becomes 1 |",
+        "| request | Anthropic → OpenAI chat, Gemini, OpenAI responses | `document` | refused | a block of a message |",
+        "| answer | Anthropic → OpenAI chat | `stop_sequence` | left out | which of them stopped it |",
+        "| answer | Gemini → OpenAI chat, Anthropic | `safetyRatings` | left out |  |",
     ] {
         assert!(out.lines().any(|line| line == row), "{row} in {out}");
     }

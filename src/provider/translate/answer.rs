@@ -20,17 +20,23 @@ use super::{Direction, Translated, Untranslatable, of_gemini, of_responses};
 pub fn answer(direction: Direction, body: &[u8], now: i64) -> Result<Translated, Untranslatable> {
     let body = Value::Object(read(body)?);
     let mut ledger = Ledger::of_reply(direction, Within::Answer);
-    let gemini =
-        || of_gemini::answer(&body, now).ok_or_else(|| wrong(&At::Top.field("candidates")));
-    let responses = || of_responses::answer(&body).ok_or_else(|| wrong(&At::Top.field("output")));
-    let translated = match direction {
+    let mut translated = match direction {
         Direction::ChatToMessages => of_messages(&body, now, &mut ledger)?,
         Direction::MessagesToChat => of_chat(&body, &mut ledger)?,
-        Direction::ChatToGemini => gemini()?,
-        Direction::MessagesToGemini => of_chat(&gemini()?, &mut ledger)?,
-        Direction::ChatToResponses => responses()?,
-        Direction::MessagesToResponses => of_chat(&responses()?, &mut ledger)?,
+        Direction::ChatToGemini | Direction::MessagesToGemini => {
+            let told = of_gemini::answer(&body, now, &mut ledger);
+            told.ok_or_else(|| wrong(&At::Top.field("candidates")))?
+        }
+        Direction::ChatToResponses | Direction::MessagesToResponses => {
+            let told = of_responses::answer(&body, &mut ledger);
+            told.ok_or_else(|| wrong(&At::Top.field("output")))?
+        }
     };
+    if matches!(direction, Direction::MessagesToGemini | Direction::MessagesToResponses) {
+        // What is lost was named where it was read, by the name that it has there.
+        let mut named = Ledger::of_reply(direction, Within::Answer);
+        translated = of_chat(&translated, &mut named)?;
+    }
     Ok(Translated::new(&translated, ledger))
 }
 

@@ -81,7 +81,7 @@ pub fn request(
         Direction::MessagesToChat => to_chat::request(&body, model, names, &mut ledger)?,
         Direction::ChatToGemini => to_gemini::request(&body, model, &mut ledger)?,
         Direction::MessagesToGemini => {
-            let own = to_gemini::of_messages(&mut body);
+            let own = to_gemini::of_messages(&mut body, &mut ledger)?;
             let chat = chat(&body, model, names, &mut ledger)?;
             let mut translated = to_gemini::request(&chat, model, &mut ledger)?;
             to_gemini::add(&mut translated, own);
@@ -89,6 +89,7 @@ pub fn request(
         }
         Direction::ChatToResponses => to_responses::request(&body, model, &mut ledger)?,
         Direction::MessagesToResponses => {
+            to_responses::of_messages(&mut body, &mut ledger)?;
             let chat = chat(&body, model, names, &mut ledger)?;
             to_responses::request(&chat, model, &mut ledger)?
         }

@@ -70,6 +70,11 @@ impl Ledger {
         Self { direction, within, strictness: Strictness::Lenient, lost: Vec::new() }
     }
 
+    /// Who speaks what.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// A parameter of a request has no counterpart: refused or left out, as its row says.
     pub fn parameter(&mut self, name: &str) -> Result<(), Untranslatable> {
         let row = Loss::find(self.direction, self.within, name, OTHER);

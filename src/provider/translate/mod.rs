@@ -6,15 +6,13 @@
 //! these, so that each is known in one place.
 //! [`request`], [`answer`] and [`refusal`] tell whole documents, [`Stream`] tells an answer event by
 //! event. What the other side has no words for is in the list [`LOSSES`], and each document says which
-//! of them it lost and where ([`Lost`]): nothing of a request vanishes in silence, and between the two
-//! that clients speak nothing of an answer either. Nothing is supplied that was not said, but for the
-//! limit that Anthropic insists on: a finish reason that is missing stays missing, a stream that ends
-//! without its end ends so on this side, and an error inside a stream is told as one.
+//! of them it lost and where ([`Lost`]): nothing vanishes in silence. Nothing is supplied that was not
+//! said, but for the limit that Anthropic insists on: a finish reason that is missing stays missing, a
+//! stream that ends without its end ends so on this side, and an error inside a stream is told as one.
 
 mod losses;
 
-mod further;
-
+mod asked;
 mod asking;
 
 mod answer;

@@ -7,15 +7,19 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::ledger::{At, Ledger, Lost};
+use super::losses::Within;
 use super::stream::Said;
+use super::words::Direction;
 
 /// A whole answer; `None` where it is none.
-pub(super) fn answer(body: &Value, now: i64) -> Option<Value> {
+pub(super) fn answer(body: &Value, now: i64, ledger: &mut Ledger) -> Option<Value> {
     let candidates = body["candidates"].as_array();
     let blocked = is_blocked(body);
     if candidates.is_none_or(Vec::is_empty) && !blocked {
         return None;
     }
+    unread(body, ledger);
     let mut calls = Calls::default();
     let choices = candidates.into_iter().flatten().map(|candidate| {
         let index = candidate["index"].as_u64().unwrap_or_default();
@@ -60,7 +64,7 @@ fn without_index(mut call: Value) -> Value {
 }
 
 /// Tells a stream's chunks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OfGemini {
     created: i64,
     id: Value,
@@ -70,11 +74,27 @@ pub(super) struct OfGemini {
     calls: Calls,
     has_finish: bool,
     is_over: bool,
+    ledger: Ledger,
 }
 
 impl OfGemini {
-    pub(super) fn new(now: i64) -> Self {
-        Self { created: now, ..Self::default() }
+    pub(super) fn new(direction: Direction, now: i64) -> Self {
+        Self {
+            created: now,
+            id: Value::Null,
+            model: Value::Null,
+            usage: None,
+            begun: Vec::new(),
+            calls: Calls::default(),
+            has_finish: false,
+            is_over: false,
+            ledger: Ledger::of_reply(direction, Within::Answer),
+        }
+    }
+
+    /// What was left out or changed so far.
+    pub(super) fn lost(&self) -> &[Lost] {
+        self.ledger.lost()
     }
 
     /// Whether nothing more is told.
@@ -97,6 +117,7 @@ impl OfGemini {
             self.is_over = true;
             return told(Said::Chunk(error(&body["error"])));
         }
+        unread(body, &mut self.ledger);
         for (held, name) in [(&mut self.id, "responseId"), (&mut self.model, "modelVersion")] {
             if body[name].is_string() {
                 *held = body[name].clone();
@@ -230,6 +251,74 @@ impl Parts {
         }
         found
     }
+}
+
+/// Names what is not told of an answer, or of a chunk of one.
+fn unread(body: &Value, ledger: &mut Ledger) {
+    const TOLD: [&str; 5] =
+        ["candidates", "modelVersion", "promptFeedback", "responseId", "usageMetadata"];
+    ledger.unread(body, &TOLD, &At::Top);
+    if is_blocked(body) {
+        ledger.lose("blockReason", &At::Top.field("promptFeedback").field("blockReason"));
+    }
+    let feedback = At::Top.field("promptFeedback");
+    ledger.unread(&body["promptFeedback"], &["blockReason"], &feedback);
+    let is_for_messages = ledger.direction().is_for_messages();
+    let mut told = vec![
+        "cachedContentTokenCount",
+        "candidatesTokenCount",
+        "promptTokenCount",
+        "toolUsePromptTokenCount",
+        "totalTokenCount",
+    ];
+    if !is_for_messages {
+        told.push("thoughtsTokenCount");
+    }
+    ledger.unread(&body["usageMetadata"], &told, &At::Top.field("usageMetadata"));
+    let all = At::Top.field("candidates");
+    for (place, candidate) in body["candidates"].as_array().into_iter().flatten().enumerate() {
+        let at = all.item(place);
+        if is_for_messages && candidate["index"].as_u64().unwrap_or_default() > 0 {
+            ledger.lose("candidates", &at);
+            continue;
+        }
+        if !is_exact(candidate) {
+            ledger.lose("finishReason", &at.field("finishReason"));
+        }
+        ledger.unread(candidate, &["content", "finishReason", "index"], &at);
+        let content = at.field("content");
+        ledger.unread(&candidate["content"], &["parts", "role"], &content);
+        let parts = content.field("parts");
+        let said = candidate["content"]["parts"].as_array().into_iter().flatten();
+        for (place, part) in said.enumerate() {
+            unread_part(part, &parts.item(place), ledger);
+        }
+    }
+}
+
+fn unread_part(part: &Value, at: &At<'_>, ledger: &mut Ledger) {
+    if part["functionCall"].is_object() {
+        let mut told = vec!["functionCall", "text", "thought"];
+        if !ledger.direction().is_for_messages() {
+            told.push("thoughtSignature");
+        }
+        ledger.unread(part, &told, at);
+        ledger.unread(&part["functionCall"], &["args", "id", "name"], &at.field("functionCall"));
+    } else if part["text"].is_string() {
+        ledger.unread(part, &["text", "thought"], at);
+    } else if part["thoughtSignature"].is_string() {
+        // It may come alone, after the last of the text.
+        ledger.unread(part, &[], at);
+    } else if part.as_object().is_none_or(|part| !part.is_empty()) {
+        ledger.lose("other_parts", at);
+    }
+}
+
+/// Whether chat completions have a word for why a candidate ended, if it did.
+fn is_exact(candidate: &Value) -> bool {
+    let reason = candidate["finishReason"].as_str();
+    let exact = ["", "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY"];
+    reason.is_none_or(|reason| exact.contains(&reason))
 }
 
 /// Why a candidate ends, if it does. Google says `STOP` after calls too. What it broke off is not said

@@ -2,14 +2,18 @@
 
 use serde_json::{Value, json};
 
+use super::ledger::{At, Ledger, Lost};
+use super::losses::Within;
 use super::stream::Said;
+use super::words::Direction;
 
 /// A whole answer; `None` where it is none, or not a finished one.
-pub(super) fn answer(body: &Value) -> Option<Value> {
+pub(super) fn answer(body: &Value, ledger: &mut Ledger) -> Option<Value> {
     let output = body["output"].as_array()?;
     if !matches!(body["status"].as_str(), None | Some("completed" | "incomplete")) {
         return None;
     }
+    unread(body, ledger);
     let (mut text, mut refusal, mut thought) = (String::new(), String::new(), String::new());
     let mut calls = Vec::new();
     for item in output {
@@ -21,8 +25,11 @@ pub(super) fn answer(body: &Value) -> Option<Value> {
                 }
             }
             Some("reasoning") => {
-                for part in item["summary"].as_array().into_iter().flatten() {
-                    thought.push_str(part["text"].as_str().unwrap_or_default());
+                // What is open of it stands in the content, what is not in the summary.
+                for name in ["summary", "content"] {
+                    for part in item[name].as_array().into_iter().flatten() {
+                        thought.push_str(part["text"].as_str().unwrap_or_default());
+                    }
                 }
             }
             Some("function_call") => calls.push(json!({
@@ -55,11 +62,14 @@ pub(super) fn answer(body: &Value) -> Option<Value> {
     if !body["usage"].is_null() {
         answer["usage"] = usage(&body["usage"]);
     }
+    if body["service_tier"].is_string() {
+        answer["service_tier"] = body["service_tier"].clone();
+    }
     Some(answer)
 }
 
 /// Tells a stream's events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OfResponses {
     created: Value,
     id: Value,
@@ -68,11 +78,26 @@ pub(super) struct OfResponses {
     /// The places of the calls among all that is put out.
     calls: Vec<u64>,
     is_over: bool,
+    ledger: Ledger,
 }
 
 impl OfResponses {
-    pub(super) fn new(now: i64) -> Self {
-        Self { created: json!(now), ..Self::default() }
+    pub(super) fn new(direction: Direction, now: i64) -> Self {
+        Self {
+            created: json!(now),
+            id: Value::Null,
+            model: Value::Null,
+            has_begun: false,
+            calls: Vec::new(),
+            is_over: false,
+            ledger: Ledger::of_reply(direction, Within::Answer),
+        }
+    }
+
+    /// What was left out or changed so far; what was put out besides texts and calls is known at its
+    /// end.
+    pub(super) fn lost(&self) -> &[Lost] {
+        self.ledger.lost()
     }
 
     /// Whether nothing more is told.
@@ -135,6 +160,7 @@ impl OfResponses {
         let finish = finish_reason(response, !self.calls.is_empty());
         self.tell(&json!({}), finish, told);
         self.is_over = true;
+        unread(response, &mut self.ledger);
         if !response["usage"].is_null() {
             let mut chunk = self.around(json!([]));
             chunk["usage"] = usage(&response["usage"]);
@@ -191,13 +217,111 @@ fn finish_reason(response: &Value, has_calls: bool) -> Value {
 fn usage(usage: &Value) -> Value {
     let count = |value: &Value| value.as_u64().unwrap_or_default();
     let (input, output) = (count(&usage["input_tokens"]), count(&usage["output_tokens"]));
-    let cached = count(&usage["input_tokens_details"]["cached_tokens"]);
+    let details = &usage["input_tokens_details"];
     let reasoning = count(&usage["output_tokens_details"]["reasoning_tokens"]);
-    json!({
+    let mut told = json!({
         "prompt_tokens": input,
         "completion_tokens": output,
         "total_tokens": input.saturating_add(output),
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": {"cached_tokens": count(&details["cached_tokens"])},
         "completion_tokens_details": {"reasoning_tokens": reasoning},
-    })
+    });
+    if details["cache_write_tokens"].is_u64() {
+        told["prompt_tokens_details"]["cache_write_tokens"] = details["cache_write_tokens"].clone();
+    }
+    told
+}
+
+/// What a response says of itself, and then what it repeats of its request, which whoever asked knows.
+const TOLD: [&str; 31] = [
+    "created_at",
+    "error",
+    "id",
+    "incomplete_details",
+    "model",
+    "object",
+    "output",
+    "service_tier",
+    "status",
+    "usage",
+    "background",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "store",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
+
+/// Names what is not told of a response. The ids and states of what it put out are of no use elsewhere.
+fn unread(body: &Value, ledger: &mut Ledger) {
+    ledger.unread(body, &TOLD, &At::Top);
+    let is_for_messages = ledger.direction().is_for_messages();
+    let usage = At::Top.field("usage");
+    if is_for_messages {
+        for name in ["created_at", "service_tier"] {
+            if !body[name].is_null() {
+                ledger.lose(name, &At::Top.field(name));
+            }
+        }
+        ledger.unread(
+            &body["usage"]["output_tokens_details"],
+            &[],
+            &usage.field("output_tokens_details"),
+        );
+    }
+    const USAGE: [&str; 5] = [
+        "input_tokens",
+        "input_tokens_details",
+        "output_tokens",
+        "output_tokens_details",
+        "total_tokens",
+    ];
+    ledger.unread(&body["usage"], &USAGE, &usage);
+    for (name, told) in [
+        ("input_tokens_details", &["cached_tokens", "cache_write_tokens"] as &[_]),
+        ("output_tokens_details", &["reasoning_tokens"]),
+    ] {
+        ledger.unread(&body["usage"][name], told, &usage.field(name));
+    }
+    let why = &body["incomplete_details"]["reason"];
+    if !matches!(why.as_str(), None | Some("content_filter" | "max_output_tokens")) {
+        ledger.lose("incomplete_details", &At::Top.field("incomplete_details").field("reason"));
+    }
+    let all = At::Top.field("output");
+    for (place, item) in body["output"].as_array().into_iter().flatten().enumerate() {
+        unread_item(item, &all.item(place), ledger);
+    }
+}
+
+fn unread_item(item: &Value, at: &At<'_>, ledger: &mut Ledger) {
+    let (told, lists): (&[&str], &[&str]) = match item["type"].as_str() {
+        Some("message") => (&["content", "id", "role", "status", "type"], &["content"]),
+        Some("reasoning") => {
+            (&["content", "id", "status", "summary", "type"], &["summary", "content"])
+        }
+        Some("function_call") => (&["arguments", "call_id", "id", "name", "status", "type"], &[]),
+        _ => return ledger.lose("other_items", at),
+    };
+    ledger.unread(item, told, at);
+    for name in lists {
+        let inside = at.field(name);
+        for (place, part) in item[*name].as_array().into_iter().flatten().enumerate() {
+            ledger.unread(part, &["refusal", "text", "type"], &inside.item(place));
+        }
+    }
 }

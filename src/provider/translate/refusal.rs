@@ -48,7 +48,10 @@ fn chat(direction: Direction, status: u16, body: &[u8], ledger: &mut Ledger) -> 
             body
         }
         // It is theirs already, if it is one.
-        Direction::ChatToResponses if body["error"].is_object() => body,
+        Direction::ChatToResponses if body["error"].is_object() => {
+            ledger.unread(&body, &["error"], &At::Top);
+            json!({"error": body["error"]})
+        }
         Direction::ChatToResponses => of_messages(&Value::Null),
         Direction::ChatToGemini | Direction::MessagesToGemini => {
             // Sometimes alone in a list.
@@ -57,6 +60,9 @@ fn chat(direction: Direction, status: u16, body: &[u8], ledger: &mut Ledger) -> 
             if !error.is_object() {
                 error = json!({});
             }
+            ledger.unread(body, &["error"], &At::Top);
+            // The code is the status that the answer has.
+            ledger.unread(&body["error"], &["code", "message"], &At::Top.field("error"));
             if error["code"].is_null() {
                 error["code"] = json!(status);
             }

@@ -106,10 +106,10 @@ impl Stream {
             })),
             Direction::MessagesToChat => Teller::Messages(Box::new(ForMessages::new(direction))),
             Direction::ChatToGemini | Direction::MessagesToGemini => {
-                Teller::Gemini(Box::new(OfGemini::new(now)), hearer)
+                Teller::Gemini(Box::new(OfGemini::new(direction, now)), hearer)
             }
             Direction::ChatToResponses | Direction::MessagesToResponses => {
-                Teller::Responses(Box::new(OfResponses::new(now)), hearer)
+                Teller::Responses(Box::new(OfResponses::new(direction, now)), hearer)
             }
         };
         Self { decoder: Decoder::default(), teller }
@@ -153,10 +153,10 @@ impl Stream {
     pub fn lost(&self) -> &[Lost] {
         match &self.teller {
             Teller::Chat(teller) => teller.ledger.lost(),
-            Teller::Messages(teller)
-            | Teller::Gemini(_, Hearer::Messages(teller))
-            | Teller::Responses(_, Hearer::Messages(teller)) => teller.ledger.lost(),
-            Teller::Gemini(..) | Teller::Responses(..) => &[],
+            Teller::Messages(teller) => teller.ledger.lost(),
+            // Named where it was read, by the name that it has there.
+            Teller::Gemini(teller, _) => teller.lost(),
+            Teller::Responses(teller, _) => teller.lost(),
         }
     }
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::UsageWish;
 use super::Names;
+use super::asked::{kind, part, word, wrong};
 use super::ledger::{At, Ledger};
-use super::to_messages::{kind, part};
 use super::words::{Untranslatable, copy};
 
 const TOLD: [&str; 13] = [
@@ -59,14 +59,6 @@ pub(super) fn request(
     }
     tools(body, &mut translated, ledger)?;
     Ok(translated)
-}
-
-fn wrong(at: &At<'_>) -> Untranslatable {
-    Untranslatable::Field(at.to_string())
-}
-
-fn word<'a>(object: &'a Value, name: &str, at: &At<'_>) -> Result<&'a str, Untranslatable> {
-    object[name].as_str().ok_or_else(|| wrong(&at.field(name)))
 }
 
 fn messages(body: &Map<String, Value>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {

@@ -1,14 +1,14 @@
 //! A request of OpenAI's chat completions in the words of Google's `generateContent`.
 //!
-//! Who the client's user is (`user`) has told its arm by now and goes no further: Google asks for no
-//! such thing. JSON schemas go as they are (`parametersJsonSchema`, `responseJsonSchema`), since the
-//! older fields take a part of them only.
+//! The model, and whether a stream is wanted, go into the address and not into the body. JSON schemas go
+//! as they are (`parametersJsonSchema`, `responseJsonSchema`), since the older fields take a part of them
+//! only; Google holds every answer to its schema, be it asked `strict` or not.
 
 use serde_json::{Map, Value, json};
 
+use super::asked::{self, Choice, Part, inline, part, text, word, wrong};
 use super::ledger::{At, Ledger};
-use super::to_messages::{kind, part, text};
-use super::words::{Untranslatable, copy, field};
+use super::words::{Untranslatable, copy};
 
 const KNOWN: [&str; 19] = [
     "model",
@@ -48,6 +48,13 @@ pub(super) fn request(
     if !system.is_empty() {
         translated["systemInstruction"] = json!({"parts": [{"text": system.join("\n\n")}]});
     }
+    if let Some(options) = body.get("stream_options") {
+        // Google tells the usage unasked.
+        ledger.unread(options, &["include_usage"], &At::Top.field("stream_options"));
+    }
+    if body.get("user").is_some_and(Value::is_string) {
+        ledger.lose("user", &At::Top.field("user"));
+    }
     let config = config(body, is_third, ledger)?;
     if config.as_object().is_some_and(|config| !config.is_empty()) {
         translated["generationConfig"] = config;
@@ -57,8 +64,11 @@ pub(super) fn request(
 }
 
 /// Takes out of a request of Anthropic's messages what Google has words for and chat completions
-/// don't; [`add`] puts it where it belongs.
-pub(super) fn of_messages(body: &mut Map<String, Value>) -> Map<String, Value> {
+/// don't; [`add`] puts it where it belongs. What neither has words for is named as Anthropic names it.
+pub(super) fn of_messages(
+    body: &mut Map<String, Value>,
+    ledger: &mut Ledger,
+) -> Result<Map<String, Value>, Untranslatable> {
     let mut own = Map::new();
     if let Some(top) = body.remove("top_k").filter(|top| !top.is_null()) {
         own.insert("topK".to_owned(), top);
@@ -67,10 +77,21 @@ pub(super) fn of_messages(body: &mut Map<String, Value>) -> Map<String, Value> {
     if let Some(thinking) = thinking.filter(|thinking| thinking["type"] == "enabled") {
         let budget = &thinking["budget_tokens"];
         let config = json!({"thinkingBudget": budget, "includeThoughts": true});
+        ledger.unread(thinking, &["type", "budget_tokens"], &At::Top.field("thinking"));
         own.insert("thinkingConfig".to_owned(), config);
         body.remove("thinking");
     }
-    own
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut)
+        && metadata.remove("user_id").is_some_and(|user| user.is_string())
+    {
+        ledger.lose("user_id", &At::Top.field("metadata").field("user_id"));
+    }
+    if let Some(choice) = body.get_mut("tool_choice").and_then(Value::as_object_mut)
+        && choice.remove("disable_parallel_tool_use") == Some(Value::Bool(true))
+    {
+        ledger.parameter("disable_parallel_tool_use")?;
+    }
+    Ok(own)
 }
 
 /// Adds to the generation's configuration.
@@ -98,11 +119,8 @@ fn config(
     ] {
         copy(body, name, &mut config, other);
     }
-    match body.get("stop") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(stop)) => config["stopSequences"] = json!([stop]),
-        Some(stops @ Value::Array(_)) => config["stopSequences"] = stops.clone(),
-        Some(_) => return Err(field("stop")),
+    if let Some(stops) = asked::stops(body)? {
+        config["stopSequences"] = stops;
     }
     if let Some(count) = body.get("n").and_then(Value::as_u64).filter(|count| *count > 1) {
         config["candidateCount"] = json!(count);
@@ -113,10 +131,12 @@ fn config(
             Some("json_object") => config["responseMimeType"] = json!("application/json"),
             Some("json_schema") => {
                 config["responseMimeType"] = json!("application/json");
-                let schema = &format["json_schema"]["schema"];
-                if !schema.is_null() {
-                    config["responseJsonSchema"] = schema.clone();
+                let form = &format["json_schema"];
+                if !form["schema"].is_null() {
+                    config["responseJsonSchema"] = form["schema"].clone();
                 }
+                let at = At::Top.field("response_format");
+                ledger.unread(form, &["name", "schema", "strict"], &at.field("json_schema"));
             }
             _ => ledger.parameter("response_format")?,
         }
@@ -153,22 +173,29 @@ fn messages(
     is_third: bool,
     ledger: &mut Ledger,
 ) -> Result<(Vec<String>, Vec<Value>), Untranslatable> {
-    let wrong = || field("messages");
-    let said = body.get("messages").and_then(Value::as_array).ok_or_else(wrong)?;
     let mut system = Vec::new();
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     let all = At::Top.field("messages");
+    let said = asked::messages(body)?;
     for (index, message) in said.iter().enumerate() {
         let at = all.item(index);
-        let inside = at.field("content");
-        let (role, parts) = match message["role"].as_str().ok_or_else(wrong)? {
+        let (content, inside) = (&message["content"], at.field("content"));
+        let (role, parts) = match word(message, "role", &at)? {
             "system" | "developer" => {
-                system.push(text(&message["content"], &inside, ledger)?);
+                system.push(text(content, &inside, ledger)?);
+                ledger.unread(message, &["role", "content"], &at);
+                if !turns.is_empty() {
+                    ledger.lose("system", &at);
+                }
                 continue;
             }
-            "user" => ("user", parts(&message["content"], &inside, ledger)?),
-            "assistant" => ("model", spoken(message, is_third, &inside, ledger)?),
-            "tool" => ("user", vec![result(message, &said[..index], &inside, ledger)?]),
+            "user" => {
+                let parts = parts(content, &inside, ledger)?;
+                ledger.unread(message, &["role", "content"], &at);
+                ("user", parts)
+            }
+            "assistant" => ("model", spoken(message, is_third, &at, ledger)?),
+            "tool" => ("user", vec![result(message, &said[..index], &at, ledger)?]),
             other => return Err(part(other, &at)),
         };
         match turns.last_mut() {
@@ -183,35 +210,17 @@ fn messages(
 }
 
 fn parts(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
-    let Value::Array(parts) = content else {
-        let text = text(content, at, ledger)?;
-        return Ok(if text.is_empty() { Vec::new() } else { vec![json!({"text": text})] });
-    };
-    let mut told = Vec::with_capacity(parts.len());
-    for (index, one) in parts.iter().enumerate() {
-        let at = at.item(index);
-        match one["type"].as_str() {
-            Some("text") => {
-                let text = one["text"].as_str().ok_or_else(|| field("text"))?;
-                told.push(json!({"text": text}));
-                ledger.unread(one, &["type", "text"], &at);
-            }
-            Some("image_url") => {
-                let url = one["image_url"]["url"].as_str();
-                told.push(image(url.ok_or_else(|| field("image_url"))?));
-                ledger.unread(one, &["type", "image_url"], &at);
-                ledger.unread(&one["image_url"], &["url"], &at.field("image_url"));
-            }
-            _ => return Err(part(&kind(one), &at)),
-        }
-    }
-    Ok(told)
+    let parts = asked::parts(content, at, &[], ledger)?;
+    let parts = parts.into_iter().map(|part| match part {
+        Part::Text(text) => json!({"text": text}),
+        Part::Image { url, .. } => image(url),
+    });
+    Ok(parts.collect())
 }
 
 /// A picture: inside a `data:` address, or by its address, which Google fetches.
 fn image(url: &str) -> Value {
-    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    match data {
+    match inline(url) {
         Some((media, data)) => json!({"inlineData": {"mimeType": media, "data": data}}),
         None => json!({"fileData": {"fileUri": url}}),
     }
@@ -221,27 +230,19 @@ fn image(url: &str) -> Value {
 fn spoken(
     message: &Value,
     is_third: bool,
-    inside: &At<'_>,
+    at: &At<'_>,
     ledger: &mut Ledger,
 ) -> Result<Vec<Value>, Untranslatable> {
-    let said = text(&message["content"], inside, ledger)?;
-    let refused = message["refusal"].as_str().unwrap_or_default();
-    let texts = [said.as_str(), refused].into_iter().filter(|text| !text.is_empty());
-    let mut parts: Vec<Value> = texts.map(|text| json!({"text": text})).collect();
-    let calls = message["tool_calls"].as_array();
-    for (at, call) in calls.into_iter().flatten().enumerate() {
-        let wrong = || field("tool_calls");
-        let function = &call["function"];
-        let arguments = function["arguments"].as_str().filter(|text| !text.trim().is_empty());
-        let args = arguments.map_or_else(|| Ok(json!({})), serde_json::from_str::<Value>);
-        let mut part = json!({"functionCall": {
-            "id": call["id"].as_str().ok_or_else(wrong)?,
-            "name": function["name"].as_str().ok_or_else(wrong)?,
-            "args": args.map_err(|_| wrong())?,
-        }});
+    let said = asked::spoken(message, at, ledger)?;
+    let mut parts: Vec<Value> = said.texts().map(|text| json!({"text": text})).collect();
+    let all = at.field("tool_calls");
+    let calls = asked::calls(message, at, &["extra_content"], ledger)?;
+    for (index, call) in calls.into_iter().enumerate() {
+        let args = call.input(&all.item(index))?;
+        let mut part = json!({"functionCall": {"id": call.id, "name": call.name, "args": args}});
         // Where Google's own chat completions keep it; of calls made together the first one has it.
-        let signature = call["extra_content"]["google"]["thought_signature"].as_str();
-        let signature = signature.or((is_third && at == 0).then_some(UNSIGNED));
+        let signature = call.given["extra_content"]["google"]["thought_signature"].as_str();
+        let signature = signature.or((is_third && index == 0).then_some(UNSIGNED));
         if let Some(signature) = signature {
             part["thoughtSignature"] = json!(signature);
         }
@@ -254,15 +255,16 @@ fn spoken(
 fn result(
     message: &Value,
     before: &[Value],
-    inside: &At<'_>,
+    at: &At<'_>,
     ledger: &mut Ledger,
 ) -> Result<Value, Untranslatable> {
-    let id = &message["tool_call_id"];
+    let id = word(message, "tool_call_id", at)?;
     let calls = before.iter().rev().filter_map(|message| message["tool_calls"].as_array());
-    let call = calls.flatten().find(|call| id.is_string() && call["id"] == *id);
+    let call = calls.flatten().find(|call| call["id"] == id);
     let name = call.and_then(|call| call["function"]["name"].as_str());
-    let name = name.ok_or_else(|| field("tool_call_id"))?;
-    let output = text(&message["content"], inside, ledger)?;
+    let name = name.ok_or_else(|| wrong(&at.field("tool_call_id")))?;
+    let output = text(&message["content"], &at.field("content"), ledger)?;
+    ledger.unread(message, &["role", "content", "tool_call_id"], at);
     let response = json!({"output": output});
     Ok(json!({"functionResponse": {"id": id, "name": name, "response": response}}))
 }
@@ -272,24 +274,17 @@ fn tools(
     translated: &mut Value,
     ledger: &mut Ledger,
 ) -> Result<(), Untranslatable> {
-    let tools = body.get("tools").and_then(Value::as_array);
-    let declarations = tools.into_iter().flatten().map(|tool| {
-        if tool["type"] != "function" {
-            return Err(part(&kind(tool), &At::Top.field("tools")));
+    let declarations = asked::functions(body, &[], ledger)?.into_iter().map(|function| {
+        let mut declaration = json!({"name": function.name});
+        if let Some(description) = function.description {
+            declaration["description"] = json!(description);
         }
-        let function = &tool["function"];
-        let name = function["name"].as_str().ok_or_else(|| field("tools"))?;
-        let mut declaration = json!({"name": name});
-        for (field, other) in
-            [("description", "description"), ("parameters", "parametersJsonSchema")]
-        {
-            if !function[field].is_null() {
-                declaration[other] = function[field].clone();
-            }
+        if !function.parameters.is_null() {
+            declaration["parametersJsonSchema"] = function.parameters.clone();
         }
-        Ok(declaration)
+        declaration
     });
-    let declarations = declarations.collect::<Result<Vec<_>, _>>()?;
+    let declarations: Vec<Value> = declarations.collect();
     if declarations.is_empty() {
         return Ok(());
     }
@@ -297,18 +292,12 @@ fn tools(
     if body.get("parallel_tool_calls") == Some(&Value::Bool(false)) {
         ledger.parameter("parallel_tool_calls")?;
     }
-    let Some(choice) = body.get("tool_choice").filter(|choice| !choice.is_null()) else {
-        return Ok(());
-    };
-    let config = match choice.as_str() {
-        Some("auto") => json!({"mode": "AUTO"}),
-        Some("required") => json!({"mode": "ANY"}),
-        Some("none") => json!({"mode": "NONE"}),
-        _ => {
-            let name = choice["function"]["name"].as_str();
-            let name = name.ok_or_else(|| field("tool_choice"))?;
-            json!({"mode": "ANY", "allowedFunctionNames": [name]})
-        }
+    let Some(choice) = asked::choice(body, ledger)? else { return Ok(()) };
+    let config = match choice {
+        Choice::Auto => json!({"mode": "AUTO"}),
+        Choice::Required => json!({"mode": "ANY"}),
+        Choice::None => json!({"mode": "NONE"}),
+        Choice::Function(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
     };
     translated["toolConfig"] = json!({"functionCallingConfig": config});
     Ok(())

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::asked::{self, Choice, Part, inline, part, text, word};
 use super::ledger::{At, Ledger};
 use super::words::{Untranslatable, copy};
 
@@ -48,11 +49,8 @@ pub(super) fn request(
     }
     copy(body, "stream", &mut translated, "stream");
     copy(body, "top_p", &mut translated, "top_p");
-    match body.get("stop") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(stop)) => translated["stop_sequences"] = json!([stop]),
-        Some(stops @ Value::Array(_)) => translated["stop_sequences"] = stops.clone(),
-        Some(_) => return Err(wrong(&At::Top.field("stop"))),
+    if let Some(stops) = asked::stops(body)? {
+        translated["stop_sequences"] = stops;
     }
     if let Some(temperature) = body.get("temperature").and_then(Value::as_f64) {
         // The scales differ: OpenAI's ends at 2, Anthropic's at 1.
@@ -79,62 +77,41 @@ pub(super) fn request(
     Ok(translated)
 }
 
-fn wrong(at: &At<'_>) -> Untranslatable {
-    Untranslatable::Field(at.to_string())
-}
-
-fn word<'a>(object: &'a Value, name: &str, at: &At<'_>) -> Result<&'a str, Untranslatable> {
-    object[name].as_str().ok_or_else(|| wrong(&at.field(name)))
-}
-
-/// A part without a counterpart.
-pub(super) fn part(kind: &str, at: &At<'_>) -> Untranslatable {
-    let kind = kind.chars().take(64).collect();
-    Untranslatable::Part { kind, at: at.to_string() }
-}
-
-/// What a part calls itself.
-pub(super) fn kind(part: &Value) -> String {
-    part["type"].as_str().unwrap_or("none").to_owned()
-}
-
 /// What stands at the top on the other side, and the turns.
 fn messages(
     body: &Map<String, Value>,
     ledger: &mut Ledger,
 ) -> Result<(Vec<String>, Vec<Value>), Untranslatable> {
     let all = At::Top.field("messages");
-    let said = body.get("messages").and_then(Value::as_array).ok_or_else(|| wrong(&all))?;
     let mut system = Vec::new();
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
-    for (index, message) in said.iter().enumerate() {
+    for (index, message) in asked::messages(body)?.iter().enumerate() {
         let at = all.item(index);
         let (content, inside) = (&message["content"], at.field("content"));
-        let mut told: &[&str] = &["role", "content"];
         let (role, blocks) = match word(message, "role", &at)? {
             "system" | "developer" => {
                 system.push(text(content, &inside, ledger)?);
-                ledger.unread(message, told, &at);
+                ledger.unread(message, &["role", "content"], &at);
                 if !turns.is_empty() {
                     ledger.lose("system", &at);
                 }
                 continue;
             }
-            "user" => ("user", parts(content, &inside, ledger)?),
-            "assistant" => {
-                told = &["role", "content", "refusal", "tool_calls"];
-                ("assistant", spoken(message, &at, ledger)?)
+            "user" => {
+                let said = blocks(content, &inside, ledger)?;
+                ledger.unread(message, &["role", "content"], &at);
+                ("user", said)
             }
+            "assistant" => ("assistant", spoken(message, &at, ledger)?),
             "tool" => {
-                told = &["role", "content", "tool_call_id"];
                 let id = word(message, "tool_call_id", &at)?;
                 let content = text(content, &inside, ledger)?;
+                ledger.unread(message, &["role", "content", "tool_call_id"], &at);
                 let result = json!({"type": "tool_result", "tool_use_id": id, "content": content});
                 ("user", vec![result])
             }
             other => return Err(part(other, &at)),
         };
-        ledger.unread(message, told, &at);
         match turns.last_mut() {
             // Results of several tools belong into one turn.
             Some((last, before)) if *last == role => before.extend(blocks),
@@ -146,54 +123,14 @@ fn messages(
     Ok((system, turns.collect()))
 }
 
-/// The text of a message that is nothing but text.
-pub(super) fn text(
-    content: &Value,
-    at: &At<'_>,
-    ledger: &mut Ledger,
-) -> Result<String, Untranslatable> {
-    match content {
-        Value::String(text) => Ok(text.clone()),
-        Value::Null => Ok(String::new()),
-        Value::Array(parts) => {
-            let mut told = String::new();
-            for (index, one) in parts.iter().enumerate() {
-                let at = at.item(index);
-                // A refusal is text that has a name.
-                let name = if one["type"] == "refusal" { "refusal" } else { "text" };
-                told.push_str(one[name].as_str().ok_or_else(|| part(&kind(one), &at))?);
-                ledger.unread(one, &["type", name], &at);
-            }
-            Ok(told)
-        }
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(wrong(at)),
-    }
-}
-
 /// The blocks of what a user says.
-fn parts(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
-    let Value::Array(parts) = content else {
-        let text = text(content, at, ledger)?;
-        return Ok(if text.is_empty() { Vec::new() } else { vec![block(&text)] });
-    };
-    let mut blocks = Vec::with_capacity(parts.len());
-    for (index, one) in parts.iter().enumerate() {
-        let at = at.item(index);
-        match one["type"].as_str() {
-            Some("text") => {
-                blocks.push(block(word(one, "text", &at)?));
-                ledger.unread(one, &["type", "text"], &at);
-            }
-            Some("image_url") => {
-                let inside = at.field("image_url");
-                blocks.push(image(word(&one["image_url"], "url", &inside)?));
-                ledger.unread(one, &["type", "image_url"], &at);
-                ledger.unread(&one["image_url"], &["url"], &inside);
-            }
-            _ => return Err(part(&kind(one), &at)),
-        }
-    }
-    Ok(blocks)
+fn blocks(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
+    let parts = asked::parts(content, at, &[], ledger)?;
+    let blocks = parts.into_iter().map(|part| match part {
+        Part::Text(text) => block(text),
+        Part::Image { url, .. } => image(url),
+    });
+    Ok(blocks.collect())
 }
 
 fn block(text: &str) -> Value {
@@ -202,8 +139,7 @@ fn block(text: &str) -> Value {
 
 /// A picture: by its address, or inside a `data:` address.
 fn image(url: &str) -> Value {
-    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    let source = match data {
+    let source = match inline(url) {
         Some((media, data)) => json!({"type": "base64", "media_type": media, "data": data}),
         None => json!({"type": "url", "url": url}),
     };
@@ -212,34 +148,12 @@ fn image(url: &str) -> Value {
 
 /// The blocks of what the model said.
 fn spoken(message: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
-    for old in ["function_call", "audio"] {
-        if !message[old].is_null() {
-            return Err(part(old, &at.field(old)));
-        }
-    }
-    let said = text(&message["content"], &at.field("content"), ledger)?;
-    let refused = message["refusal"].as_str().unwrap_or_default();
-    let texts = [said.as_str(), refused].into_iter().filter(|text| !text.is_empty());
-    let mut blocks: Vec<Value> = texts.map(block).collect();
+    let said = asked::spoken(message, at, ledger)?;
+    let mut blocks: Vec<Value> = said.texts().map(block).collect();
     let calls = at.field("tool_calls");
-    for (index, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
-        let at = calls.item(index);
-        let function = &call["function"];
-        if function.is_null() {
-            return Err(part(&kind(call), &at));
-        }
-        let inside = at.field("function");
-        let arguments = function["arguments"].as_str().filter(|text| !text.trim().is_empty());
-        let input = arguments.map_or_else(|| Ok(json!({})), serde_json::from_str::<Value>);
-        blocks.push(json!({
-            "type": "tool_use",
-            "id": word(call, "id", &at)?,
-            "name": word(function, "name", &inside)?,
-            "input": input.map_err(|_| wrong(&inside.field("arguments")))?,
-        }));
-        // Streams number their calls, and clients send that back.
-        ledger.unread(call, &["id", "type", "function", "index"], &at);
-        ledger.unread(function, &["name", "arguments"], &inside);
+    for (index, call) in asked::calls(message, at, &[], ledger)?.into_iter().enumerate() {
+        let (id, name, input) = (call.id, call.name, call.input(&calls.item(index))?);
+        blocks.push(json!({"type": "tool_use", "id": id, "name": name, "input": input}));
     }
     Ok(blocks)
 }
@@ -249,32 +163,28 @@ fn tools(
     translated: &mut Value,
     ledger: &mut Ledger,
 ) -> Result<(), Untranslatable> {
-    let all = At::Top.field("tools");
-    let tools = body.get("tools").and_then(Value::as_array);
-    let mut told = Vec::new();
-    for (index, tool) in tools.into_iter().flatten().enumerate() {
-        let at = all.item(index);
-        if tool["type"] != "function" {
-            return Err(part(&kind(tool), &at));
-        }
-        let (function, inside) = (&tool["function"], at.field("function"));
-        let schema = match &function["parameters"] {
+    let tools = asked::functions(body, &[], ledger)?.into_iter().map(|function| {
+        let schema = match function.parameters {
             Value::Null => json!({"type": "object", "properties": {}}),
             schema => schema.clone(),
         };
-        let mut one = json!({"name": word(function, "name", &inside)?, "input_schema": schema});
-        if let Some(description) = function["description"].as_str() {
-            one["description"] = json!(description);
+        let mut tool = json!({"name": function.name, "input_schema": schema});
+        if let Some(description) = function.description {
+            tool["description"] = json!(description);
         }
-        told.push(one);
-        ledger.unread(tool, &["type", "function"], &at);
-        ledger.unread(function, &["name", "description", "parameters"], &inside);
-    }
-    if told.is_empty() {
+        tool
+    });
+    let tools: Vec<Value> = tools.collect();
+    if tools.is_empty() {
         return Ok(());
     }
-    translated["tools"] = json!(told);
-    let mut choice = choice(body)?;
+    translated["tools"] = json!(tools);
+    let mut choice = asked::choice(body, ledger)?.map(|choice| match choice {
+        Choice::Auto => json!({"type": "auto"}),
+        Choice::Required => json!({"type": "any"}),
+        Choice::None => json!({"type": "none"}),
+        Choice::Function(name) => json!({"type": "tool", "name": name}),
+    });
     if body.get("parallel_tool_calls") == Some(&Value::Bool(false)) {
         let choice = choice.get_or_insert_with(|| json!({"type": "auto"}));
         if choice["type"] != "none" {
@@ -285,22 +195,4 @@ fn tools(
         translated["tool_choice"] = choice;
     }
     Ok(())
-}
-
-/// Which tool shall be called.
-fn choice(body: &Map<String, Value>) -> Result<Option<Value>, Untranslatable> {
-    let at = At::Top.field("tool_choice");
-    Ok(match body.get("tool_choice") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(word)) => Some(match word.as_str() {
-            "auto" => json!({"type": "auto"}),
-            "required" => json!({"type": "any"}),
-            "none" => json!({"type": "none"}),
-            _ => return Err(wrong(&at)),
-        }),
-        Some(choice) => {
-            let name = word(&choice["function"], "name", &at.field("function"))?;
-            Some(json!({"type": "tool", "name": name}))
-        }
-    })
 }

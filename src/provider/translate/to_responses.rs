@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::asked::{self, Choice, Part, part, text, word};
 use super::ledger::{At, Ledger};
-use super::to_messages::{kind, part, text};
-use super::words::{Untranslatable, copy, field};
+use super::words::{Untranslatable, copy};
 
 const KNOWN: [&str; 24] = [
     "model",
@@ -75,9 +75,31 @@ pub(super) fn request(
     if let Some(effort) = body.get("reasoning_effort").filter(|effort| !effort.is_null()) {
         translated["reasoning"] = json!({"effort": effort});
     }
+    if let Some(options) = body.get("stream_options") {
+        // Usage is told unasked.
+        if !options["include_obfuscation"].is_null() {
+            let wish = options["include_obfuscation"].clone();
+            translated["stream_options"] = json!({"include_obfuscation": wish});
+        }
+        let told = ["include_usage", "include_obfuscation"];
+        ledger.unread(options, &told, &At::Top.field("stream_options"));
+    }
     copy_text(body, &mut translated);
-    tools(body, &mut translated)?;
+    tools(body, &mut translated, ledger)?;
     Ok(translated)
+}
+
+/// Takes out of a request of Anthropic's messages what chat completions have words for and responses
+/// don't, so that it is named as Anthropic names it.
+pub(super) fn of_messages(
+    body: &mut Map<String, Value>,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
+    let stops = body.remove("stop_sequences");
+    if stops.is_some_and(|stops| !stops.is_null() && stops != json!([])) {
+        ledger.parameter("stop_sequences")?;
+    }
+    Ok(())
 }
 
 /// What is asked of the text: its form and how long-winded it is.
@@ -96,122 +118,105 @@ fn copy_text(body: &Map<String, Value>, translated: &mut Value) {
 }
 
 fn input(body: &Map<String, Value>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {
-    let wrong = || field("messages");
-    let said = body.get("messages").and_then(Value::as_array).ok_or_else(wrong)?;
     let mut items = Vec::new();
     let all = At::Top.field("messages");
-    for (index, message) in said.iter().enumerate() {
-        let content = &message["content"];
+    for (index, message) in asked::messages(body)?.iter().enumerate() {
         let at = all.item(index);
-        let inside = at.field("content");
-        match message["role"].as_str().ok_or_else(wrong)? {
+        let (content, inside) = (&message["content"], at.field("content"));
+        let mut told: &[&str] = &["role", "content"];
+        match word(message, "role", &at)? {
             role @ ("system" | "developer") => {
                 items.push(json!({"role": role, "content": text(content, &inside, ledger)?}));
             }
             "user" => {
                 items.push(json!({"role": "user", "content": parts(content, &inside, ledger)?}))
             }
-            "assistant" => spoken(message, &mut items, &inside, ledger)?,
+            "assistant" => {
+                spoken(message, &mut items, &at, ledger)?;
+                continue;
+            }
             "tool" => {
-                let id = message["tool_call_id"].as_str();
-                let id = id.ok_or_else(|| field("tool_call_id"))?;
+                let id = word(message, "tool_call_id", &at)?;
                 let output = text(content, &inside, ledger)?;
                 items
                     .push(json!({"type": "function_call_output", "call_id": id, "output": output}));
+                told = &["role", "content", "tool_call_id"];
             }
             other => return Err(part(other, &at)),
         }
+        ledger.unread(message, told, &at);
     }
     Ok(items)
 }
 
 fn parts(content: &Value, at: &At<'_>, ledger: &mut Ledger) -> Result<Value, Untranslatable> {
-    let Value::Array(parts) = content else { return Ok(json!(text(content, at, ledger)?)) };
-    let mut told = Vec::with_capacity(parts.len());
-    for (index, one) in parts.iter().enumerate() {
-        let at = at.item(index);
-        match one["type"].as_str() {
-            Some("text") => {
-                let text = one["text"].as_str().ok_or_else(|| field("text"))?;
-                told.push(json!({"type": "input_text", "text": text}));
-                ledger.unread(one, &["type", "text"], &at);
-            }
-            Some("image_url") => {
-                let image = &one["image_url"];
-                let url = image["url"].as_str().ok_or_else(|| field("image_url"))?;
-                let detail = image["detail"].as_str().unwrap_or("auto");
-                told.push(json!({"type": "input_image", "image_url": url, "detail": detail}));
-                ledger.unread(one, &["type", "image_url"], &at);
-            }
-            _ => return Err(part(&kind(one), &at)),
-        }
+    if !content.is_array() {
+        return Ok(json!(text(content, at, ledger)?));
     }
-    Ok(Value::from(told))
+    let parts = asked::parts(content, at, &["detail"], ledger)?;
+    let parts = parts.into_iter().map(|part| match part {
+        Part::Text(text) => json!({"type": "input_text", "text": text}),
+        Part::Image { url, detail } => {
+            let detail = detail.as_str().unwrap_or("auto");
+            json!({"type": "input_image", "image_url": url, "detail": detail})
+        }
+    });
+    Ok(parts.collect())
 }
 
 /// What the model said before: its words, then its calls.
 fn spoken(
     message: &Value,
     items: &mut Vec<Value>,
-    inside: &At<'_>,
+    at: &At<'_>,
     ledger: &mut Ledger,
 ) -> Result<(), Untranslatable> {
-    let said = text(&message["content"], inside, ledger)?;
-    let refused = message["refusal"].as_str().unwrap_or_default();
+    let said = asked::spoken(message, at, ledger)?;
     let mut content = Vec::new();
-    if !said.is_empty() {
-        content.push(json!({"type": "output_text", "text": said}));
+    if !said.text.is_empty() {
+        content.push(json!({"type": "output_text", "text": said.text}));
     }
-    if !refused.is_empty() {
-        content.push(json!({"type": "refusal", "refusal": refused}));
+    if !said.refusal.is_empty() {
+        content.push(json!({"type": "refusal", "refusal": said.refusal}));
     }
     if !content.is_empty() {
         items.push(json!({"role": "assistant", "content": content}));
     }
-    for call in message["tool_calls"].as_array().into_iter().flatten() {
-        let wrong = || field("tool_calls");
-        let function = &call["function"];
-        items.push(json!({
-            "type": "function_call",
-            "call_id": call["id"].as_str().ok_or_else(wrong)?,
-            "name": function["name"].as_str().ok_or_else(wrong)?,
-            "arguments": function["arguments"].as_str().unwrap_or("{}"),
-        }));
+    for call in asked::calls(message, at, &[], ledger)? {
+        let (id, name, arguments) = (call.id, call.name, call.arguments);
+        let call =
+            json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments});
+        items.push(call);
     }
     Ok(())
 }
 
-fn tools(body: &Map<String, Value>, translated: &mut Value) -> Result<(), Untranslatable> {
-    let tools = body.get("tools").and_then(Value::as_array);
-    let functions = tools.into_iter().flatten().map(|tool| {
-        if tool["type"] != "function" {
-            return Err(part(&kind(tool), &At::Top.field("tools")));
-        }
-        let function = &tool["function"];
-        let name = function["name"].as_str().ok_or_else(|| field("tools"))?;
-        Ok(json!({
+fn tools(
+    body: &Map<String, Value>,
+    translated: &mut Value,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
+    let functions = asked::functions(body, &["strict"], ledger)?.into_iter().map(|function| {
+        json!({
             "type": "function",
-            "name": name,
-            "description": function["description"],
-            "parameters": function["parameters"],
-            "strict": function["strict"] == true,
-        }))
+            "name": function.name,
+            "description": function.description,
+            "parameters": function.parameters,
+            "strict": function.is_strict,
+        })
     });
-    let functions = functions.collect::<Result<Vec<_>, _>>()?;
+    let functions: Vec<Value> = functions.collect();
     if functions.is_empty() {
         return Ok(());
     }
     translated["tools"] = json!(functions);
-    let Some(choice) = body.get("tool_choice").filter(|choice| !choice.is_null()) else {
-        return Ok(());
-    };
-    translated["tool_choice"] = match choice {
-        Value::String(_) => choice.clone(),
-        _ => {
-            let name = choice["function"]["name"].as_str();
-            let name = name.ok_or_else(|| field("tool_choice"))?;
-            json!({"type": "function", "name": name})
-        }
-    };
+    if let Some(choice) = asked::choice(body, ledger)? {
+        translated["tool_choice"] = match choice {
+            Choice::Auto => json!("auto"),
+            Choice::Required => json!("required"),
+            Choice::None => json!("none"),
+            Choice::Function(name) => json!({"type": "function", "name": name}),
+        };
+    }
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use super::*;
 
-/// One document for each row of the list: `request`, `answer` or `error`, the row's name, and what is
-/// laid over a document in which nothing is lost.
-const OF_A_CLIENT_OF_OPENAI: &str = r#"
+/// One document for each row of the list: `request`, `answer` or `error`, or `refused` where a request
+/// is, the row's name, and what is laid over a document in which nothing is lost. Where a direction needs
+/// another document than the rest, it is named.
+const ASKED_OF_CHAT: &str = r#"
 request audio {"audio": {"voice": "ash", "format": "mp3"}}
 request frequency_penalty {"frequency_penalty": 0.5}
 request function_call {"function_call": "auto"}
@@ -14,31 +15,67 @@ request logprobs {"logprobs": true}
 request metadata {"metadata": {"run": "1"}}
 request modalities {"modalities": ["text"]}
 request n {"n": 2}
+request parallel_tool_calls {"parallel_tool_calls": false, "tools": [{"type": "function", "function": {"name": "f"}}]}
 request prediction {"prediction": {"type": "content", "content": "x"}}
 request presence_penalty {"presence_penalty": 0.5}
 request prompt_cache_key {"prompt_cache_key": "k"}
 request reasoning_effort {"reasoning_effort": "low"}
+request@chat_to_gemini reasoning_effort {"reasoning_effort": "utmost"}
 request response_format {"response_format": {"type": "json_object"}}
+request@chat_to_gemini response_format {"response_format": {"type": "grammar"}}
 request seed {"seed": 7}
+request safety_identifier {"safety_identifier": "s"}
 request service_tier {"service_tier": "flex"}
+request stop {"stop": "END"}
 request store {"store": false}
 request temperature {"temperature": 1.5}
 request top_logprobs {"top_logprobs": 2}
 request verbosity {"verbosity": "low"}
-request other {"web_search_options": {}}
+request web_search_options {"web_search_options": {}}
+request other {"of_tomorrow": 1}
 request max_tokens {"max_tokens": null}
 request system {"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}]}
 request name {"messages": [{"role": "user", "name": "ann", "content": "a"}]}
 request detail {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example/a", "detail": "low"}}]}]}
 request strict {"tools": [{"type": "function", "function": {"name": "f", "strict": true}}]}
 request reasoning_content {"messages": [{"role": "assistant", "content": "a", "reasoning_content": "b"}]}
-request other_fields {"stream_options": {"include_obfuscation": false}}
+request user {"user": "u"}
+request other_fields {"stream_options": {"of_tomorrow": 1}}
 refused input_audio {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}
 refused file {"messages": [{"role": "user", "content": [{"type": "file"}]}]}
 refused audio {"messages": [{"role": "assistant", "audio": {"id": "a"}}]}
 refused function_call {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]}
 refused function {"messages": [{"role": "function", "name": "f", "content": "1"}]}
 refused custom {"tools": [{"type": "custom", "custom": {"name": "f"}}]}
+"#;
+
+const ASKED_OF_MESSAGES: &str = r#"
+request container {"container": "c"}
+request context_management {"context_management": {}}
+request disable_parallel_tool_use {"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": true}}
+request mcp_servers {"mcp_servers": []}
+request output_config {"output_config": {"effort": "low"}}
+request service_tier {"service_tier": "auto"}
+request stop_sequences {"stop_sequences": ["END"]}
+request thinking {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+request@messages_to_gemini thinking {"thinking": {"type": "adaptive"}}
+request top_k {"top_k": 5}
+request other {"inference_geo": "eu"}
+request cache_control {"cache_control": {"type": "ephemeral"}}
+request citations {"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a", "citations": [{"type": "char_location"}]}]}]}
+request is_error {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "a", "is_error": true}]}]}
+request strict {"tools": [{"name": "f", "input_schema": {}, "strict": true}]}
+request thinking_blocks {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": "s"}, {"type": "text", "text": "b"}]}]}
+request user_id {"metadata": {"user_id": "u"}}
+request other_fields {"tools": [{"name": "f", "input_schema": {}, "defer_loading": true}]}
+refused document {"messages": [{"role": "user", "content": [{"type": "document"}]}]}
+refused search_result {"messages": [{"role": "user", "content": [{"type": "search_result"}]}]}
+refused image {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image"}]}]}]}
+refused server_tool_use {"messages": [{"role": "assistant", "content": [{"type": "server_tool_use"}]}]}
+refused web_search_20250305 {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+"#;
+
+const ANSWERED_BY_MESSAGES: &str = r#"
 answer stop_reason {"stop_reason": "pause_turn"}
 answer stop_sequence {"stop_sequence": "END"}
 answer signature {"content": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}
@@ -51,26 +88,7 @@ answer other_fields {"container": {"id": "c"}}
 error other_fields {"request_id": "req_1"}
 "#;
 
-const OF_A_CLIENT_OF_ANTHROPIC: &str = r#"
-request container {"container": "c"}
-request context_management {"context_management": {}}
-request mcp_servers {"mcp_servers": []}
-request output_config {"output_config": {"effort": "low"}}
-request service_tier {"service_tier": "auto"}
-request thinking {"thinking": {"type": "enabled", "budget_tokens": 1024}}
-request top_k {"top_k": 5}
-request other {"inference_geo": "eu"}
-request cache_control {"cache_control": {"type": "ephemeral"}}
-request citations {"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a", "citations": [{"type": "char_location"}]}]}]}
-request is_error {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "a", "is_error": true}]}]}
-request strict {"tools": [{"name": "f", "input_schema": {}, "strict": true}]}
-request thinking_blocks {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": "s"}, {"type": "text", "text": "b"}]}]}
-request other_fields {"tools": [{"name": "f", "input_schema": {}, "defer_loading": true}]}
-refused document {"messages": [{"role": "user", "content": [{"type": "document"}]}]}
-refused search_result {"messages": [{"role": "user", "content": [{"type": "search_result"}]}]}
-refused image {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image"}]}]}]}
-refused server_tool_use {"messages": [{"role": "assistant", "content": [{"type": "server_tool_use"}]}]}
-refused web_search_20250305 {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+const ANSWERED_BY_CHAT: &str = r#"
 answer finish_reason {"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "of_tomorrow"}]}
 answer choices {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}, {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"}]}
 answer logprobs {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop", "logprobs": {"content": []}}]}
@@ -84,8 +102,33 @@ error type {"error": {"type": "server_error", "message": "m"}}
 error other_fields {"error": {"param": "p", "message": "m"}}
 "#;
 
-/// What `bellwether convert` tells, and the list is of.
-const CONVERTED: [Direction; 2] = [Direction::ChatToMessages, Direction::MessagesToChat];
+const ANSWERED_BY_GEMINI: &str = r#"
+answer finishReason {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "RECITATION"}]}
+answer blockReason {"candidates": [], "promptFeedback": {"blockReason": "SAFETY"}}
+answer thoughtSignature {"candidates": [{"content": {"parts": [{"text": "a", "thoughtSignature": "s"}]}, "finishReason": "STOP"}]}
+answer other_parts {"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "AA"}}]}, "finishReason": "STOP"}]}
+answer citationMetadata {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP", "citationMetadata": {"citations": []}}]}
+answer groundingMetadata {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP", "groundingMetadata": {"webSearchQueries": ["b"]}}]}
+answer safetyRatings {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP", "safetyRatings": [{"category": "c"}]}]}
+answer candidates {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP", "index": 0}, {"content": {"parts": [{"text": "b"}]}, "finishReason": "SAFETY", "index": 1}]}
+answer thoughtsTokenCount {"usageMetadata": {"thoughtsTokenCount": 3}}
+answer other_fields {"createTime": "2026-01-01T00:00:00Z"}
+error status {"error": {"status": "INTERNAL"}}
+error other_fields {"error": {"details": [{"reason": "x"}]}}
+"#;
+
+const ANSWERED_BY_RESPONSES: &str = r#"
+answer incomplete_details {"status": "incomplete", "incomplete_details": {"reason": "of_tomorrow"}}
+answer annotations {"output": [{"type": "message", "content": [{"type": "output_text", "text": "a", "annotations": [{"type": "url_citation"}]}]}]}
+answer encrypted_content {"output": [{"type": "reasoning", "summary": [], "encrypted_content": "x"}]}
+answer other_items {"output": [{"type": "web_search_call", "id": "w", "status": "completed"}]}
+answer created_at {"created_at": 5}
+answer service_tier {"service_tier": "flex"}
+answer reasoning_tokens {"usage": {"output_tokens_details": {"reasoning_tokens": 1}}}
+answer other_fields {"metadata": {"a": "b"}}
+error type {"error": {"type": "server_error", "message": "m"}}
+error other_fields {"of_tomorrow": 1}
+"#;
 
 /// A document of each kind in which nothing is lost.
 fn plain(direction: Direction, within: Within) -> Value {
@@ -103,11 +146,23 @@ fn plain(direction: Direction, within: Within) -> Value {
                 "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }),
+        (Direction::ChatToGemini | Direction::MessagesToGemini, Within::Answer) => json!({
+            "candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]},
+                "finishReason": "STOP", "index": 0}],
+            "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1,
+                "totalTokenCount": 2},
+            "modelVersion": "m", "responseId": "a",
+        }),
+        (Direction::ChatToResponses | Direction::MessagesToResponses, Within::Answer) => json!({
+            "id": "a", "object": "response", "status": "completed", "model": "m",
+            "output": [{"type": "message", "role": "assistant",
+                "content": [{"type": "output_text", "text": "hi"}]}],
+            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+        }),
         (Direction::ChatToMessages, Within::Error) => {
             json!({"type": "error", "error": {"type": "api_error", "message": "m"}})
         }
-        (Direction::MessagesToChat, Within::Error) => json!({"error": {"message": "m"}}),
-        (other, _) => panic!("{other:?} is not converted"),
+        (_, Within::Error) => json!({"error": {"message": "m"}}),
     }
 }
 
@@ -130,53 +185,103 @@ fn told(direction: Direction, within: Within, document: &Value) -> Result<Transl
     }
 }
 
+/// A document of a row, as it stands in the lists above.
+struct Case<'a> {
+    line: &'a str,
+    kind: &'a str,
+    /// The only direction that it is for.
+    only: Option<&'a str>,
+    name: &'a str,
+    over: &'a str,
+}
+
+fn cases(lines: &str) -> Vec<Case<'_>> {
+    let cases = lines.lines().filter(|line| !line.is_empty()).map(|line| {
+        let mut words = line.splitn(3, ' ');
+        let kind = words.next().unwrap();
+        let (kind, only) = match kind.split_once('@') {
+            Some((kind, only)) => (kind, Some(only)),
+            None => (kind, None),
+        };
+        let (name, over) = (words.next().unwrap(), words.next().unwrap());
+        Case { line, kind, only, name, over }
+    });
+    cases.collect()
+}
+
+fn within(kind: &str) -> Within {
+    match kind {
+        "request" | "refused" => Within::Request,
+        "answer" => Within::Answer,
+        "error" => Within::Error,
+        other => panic!("{other}"),
+    }
+}
+
 #[test]
 fn every_row_of_the_list_is_what_becomes_of_a_document() {
+    use Direction::{
+        ChatToGemini, ChatToMessages, ChatToResponses, MessagesToChat, MessagesToGemini,
+        MessagesToResponses,
+    };
     let mut seen = Vec::new();
-    for (direction, lines) in [
-        (Direction::ChatToMessages, OF_A_CLIENT_OF_OPENAI),
-        (Direction::MessagesToChat, OF_A_CLIENT_OF_ANTHROPIC),
+    for (directions, lines) in [
+        (&[ChatToMessages, ChatToGemini, ChatToResponses] as &[_], ASKED_OF_CHAT),
+        (&[MessagesToChat, MessagesToGemini, MessagesToResponses], ASKED_OF_MESSAGES),
+        (&[ChatToMessages], ANSWERED_BY_MESSAGES),
+        (&[MessagesToChat], ANSWERED_BY_CHAT),
+        (&[ChatToGemini, MessagesToGemini], ANSWERED_BY_GEMINI),
+        (&[ChatToResponses, MessagesToResponses], ANSWERED_BY_RESPONSES),
     ] {
-        for within in [Within::Request, Within::Answer, Within::Error] {
-            let clean = told(direction, within, &plain(direction, within)).unwrap();
-            assert_eq!(clean.lost, [], "{direction:?} {within:?}");
-        }
-        for line in lines.trim().lines() {
-            let [kind, name, over] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else {
-                panic!("{line}")
-            };
-            let within = match kind {
-                "answer" => Within::Answer,
-                "error" => Within::Error,
-                _ => Within::Request,
-            };
-            let mut document = plain(direction, within);
-            lay(&serde_json::from_str(over).unwrap(), &mut document);
-            let is_refused = kind == "refused";
+        let cases = cases(lines);
+        for (direction, case) in
+            directions.iter().flat_map(|one| cases.iter().map(move |case| (*one, case)))
+        {
+            let Case { line, kind, only, name, over } = case;
+            let has_own = cases.iter().any(|other| {
+                (other.kind, other.name, other.only) == (kind, name, Some(direction.as_str()))
+            });
+            if only.map_or(has_own, |only| only != direction.as_str()) {
+                continue;
+            }
+            let (within, is_refused) = (within(kind), *kind == "refused");
             let row = LOSSES.iter().position(|loss| {
-                (loss.direction, loss.within, loss.name) == (direction, within, name)
+                loss.is_of(direction)
+                    && (loss.within, loss.name) == (within, name)
                     && (loss.fate == Fate::Refused) == is_refused
             });
-            seen.push(row.unwrap_or_else(|| panic!("no row for {line}")));
+            let mut document = plain(direction, within);
+            lay(&serde_json::from_str(over).unwrap(), &mut document);
             let told = told(direction, within, &document);
+            let Some(row) = row else {
+                // It is told, then.
+                let lost =
+                    told.unwrap_or_else(|error| panic!("{direction:?} {line}: {error}")).lost;
+                assert!(lost.is_empty(), "{direction:?} {line}: {lost:?}");
+                continue;
+            };
+            seen.push((row, direction));
             if is_refused {
                 let expected = format!("a part of type `{name}`");
                 assert!(told.as_ref().is_err_and(|error| error.contains(&expected)), "{line}");
                 continue;
             }
-            let row = &LOSSES[row.unwrap()];
-            let lost = told.unwrap().lost;
+            let row = &LOSSES[row];
+            let lost = told.unwrap_or_else(|error| panic!("{direction:?} {line}: {error}")).lost;
             let found: Vec<&Loss> = lost.iter().map(|lost| lost.loss).collect();
-            assert_eq!(found, [row], "{line}");
+            assert_eq!(found, [row], "{direction:?} {line}");
             if within == Within::Request {
                 let strict = asked(direction, &document, Strictness::Strict);
-                assert_eq!(strict.is_err(), row.fate == Fate::Strictness, "{line}");
+                let is_strict = row.fate == Fate::Strictness;
+                assert_eq!(strict.is_err(), is_strict, "{direction:?} {line}");
             }
         }
     }
+    let each = LOSSES.iter().enumerate();
+    let each = each.flat_map(|(row, loss)| loss.directions.iter().map(move |one| (row, *one)));
     seen.sort_unstable();
-    assert_eq!(seen, (0..LOSSES.len()).collect::<Vec<_>>(), "each row once");
-    for direction in CONVERTED {
+    assert_eq!(seen, each.collect::<Vec<_>>(), "each row once, in each of its directions");
+    for direction in Direction::ALL {
         let mut names: Vec<&str> = Loss::parameters(direction).collect();
         let count = names.len();
         names.sort_unstable();
@@ -189,7 +294,10 @@ fn every_row_of_the_list_is_what_becomes_of_a_document() {
 fn full(direction: Direction, within: Within) -> Value {
     let mut document = plain(direction, within);
     let over = match (direction, within) {
-        (Direction::ChatToMessages, Within::Request) => json!({
+        (
+            Direction::ChatToMessages | Direction::ChatToGemini | Direction::ChatToResponses,
+            Within::Request,
+        ) => json!({
             "messages": [
                 {"role": "system", "content": [{"type": "text", "text": "be brief"}]},
                 {"role": "developer", "content": "be kind", "name": "d"},
@@ -217,7 +325,12 @@ fn full(direction: Direction, within: Within) -> Value {
             "safety_identifier": "s", "seed": 7, "service_tier": "flex", "store": true,
             "top_logprobs": 3, "verbosity": "low", "web_search_options": {"search_context_size": "low"},
         }),
-        (Direction::MessagesToChat, Within::Request) => json!({
+        (
+            Direction::MessagesToChat
+            | Direction::MessagesToGemini
+            | Direction::MessagesToResponses,
+            Within::Request,
+        ) => json!({
             "messages": [
                 {"role": "user", "content": [
                     {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"},
@@ -288,10 +401,63 @@ fn full(direction: Direction, within: Within) -> Value {
         (Direction::ChatToMessages, Within::Error) => json!({
             "request_id": "r", "error": {"details": {"error_code": "x"}},
         }),
-        (Direction::MessagesToChat, Within::Error) => json!({
+        (Direction::ChatToGemini | Direction::MessagesToGemini, Within::Answer) => json!({
+            "candidates": [
+                {"index": 0, "finishReason": "OTHER", "finishMessage": "m", "tokenCount": 3,
+                    "avgLogprobs": 0.1, "logprobsResult": {"logProbabilitySum": 0.2},
+                    "citationMetadata": {"citations": [{"uri": "u"}]},
+                    "groundingMetadata": {"webSearchQueries": ["q"]},
+                    "safetyRatings": [{"category": "c", "probability": "LOW"}],
+                    "urlContextMetadata": {"urlMetadata": [{"retrievedUrl": "u"}]},
+                    "content": {"role": "model", "parts": [
+                        {"text": "hm", "thought": true, "thoughtSignature": "s"},
+                        {"text": "a", "partMetadata": {"a": "b"}},
+                        {"functionCall": {"id": "t", "name": "f", "args": {"a": 1},
+                            "willContinue": true}, "thoughtSignature": "s"},
+                        {"executableCode": {"language": "PYTHON", "code": "1"}},
+                    ]}},
+                {"index": 1, "finishReason": "STOP",
+                    "content": {"parts": [{"text": "b"}]}},
+            ],
+            "createTime": "2026-01-01T00:00:00Z", "modelStatus": {"modelStage": "STABLE"},
+            "promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": "m",
+                "safetyRatings": [{"category": "c"}]},
+            "usageMetadata": {"cachedContentTokenCount": 1, "candidatesTokenCount": 2,
+                "promptTokenCount": 9, "thoughtsTokenCount": 3, "toolUsePromptTokenCount": 4,
+                "totalTokenCount": 18, "promptTokensDetails": [{"modality": "TEXT"}],
+                "serviceTier": "s", "trafficType": "ON_DEMAND"},
+        }),
+        (Direction::ChatToResponses | Direction::MessagesToResponses, Within::Answer) => json!({
+            "created_at": 5, "completed_at": 6, "status": "incomplete",
+            "incomplete_details": {"reason": "x"}, "metadata": {"a": "b"}, "service_tier": "flex",
+            "conversation": {"id": "c"}, "billing": {"payer": "p"},
+            "output": [
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}],
+                    "content": [{"type": "reasoning_text", "text": "ha"}],
+                    "encrypted_content": "x"},
+                {"type": "web_search_call", "action": {"query": "q"}},
+                {"type": "message", "role": "assistant", "phase": "final_answer", "content": [
+                    {"type": "output_text", "text": "a", "annotations": [{"url": "u"}],
+                        "logprobs": [{"token": "a"}]}]},
+                {"type": "function_call", "call_id": "t", "name": "f", "arguments": "{\"a\":1}",
+                    "namespace": "n", "caller": "c"},
+            ],
+            "usage": {"input_tokens": 9, "output_tokens": 4,
+                "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2,
+                    "text_tokens": 6},
+                "output_tokens_details": {"reasoning_tokens": 1, "text_tokens": 3}},
+        }),
+        (Direction::MessagesToChat | Direction::MessagesToResponses, Within::Error) => json!({
             "error": {"type": "x", "param": "p", "code": "c"},
         }),
-        (other, _) => panic!("{other:?} is not converted"),
+        (Direction::ChatToResponses, Within::Error) => json!({
+            "error": {"type": "x", "param": "p", "code": "c"}, "request_id": "r",
+        }),
+        (Direction::ChatToGemini | Direction::MessagesToGemini, Within::Error) => json!({
+            "error": {"code": 429, "status": "OF_TOMORROW",
+                "details": [{"reason": "RATE_LIMIT_EXCEEDED"}]},
+            "of_tomorrow": 1,
+        }),
     };
     lay(&over, &mut document);
     document
@@ -319,12 +485,19 @@ fn leaves(value: &Value, at: &str, pointer: &str, found: &mut Vec<(String, Strin
 }
 
 /// What is told in another form, or follows from the rest.
-const UNDERSTOOD: [&str; 5] = ["type", "object", "index", "role", "total_tokens"];
+const UNDERSTOOD: [&str; 6] =
+    ["type", "object", "index", "role", "total_tokens", "totalTokenCount"];
+/// What a request to Google says without a word: the address says whether a stream is wanted, every
+/// answer is held to its schema, and the schema needs no name.
+const OF_GOOGLE: [&str; 3] =
+    ["/stream", "/response_format/json_schema/name", "/response_format/json_schema/strict"];
 
 #[test]
 fn nothing_vanishes_without_being_named() {
     let mut vanished = Vec::new();
-    for direction in CONVERTED {
+    for direction in Direction::ALL {
+        let is_of_google =
+            direction == Direction::ChatToGemini || direction == Direction::MessagesToGemini;
         for within in [Within::Request, Within::Answer, Within::Error] {
             let document = full(direction, within);
             let whole = told(direction, within, &document).unwrap();
@@ -335,7 +508,10 @@ fn nothing_vanishes_without_being_named() {
                 let name = pointer.rsplit('/').next().unwrap();
                 // Whoever asks names the model anew.
                 let is_replaced = within == Within::Request && pointer == "/model";
-                if UNDERSTOOD.contains(&name) || is_replaced {
+                let is_implied = is_of_google
+                    && within == Within::Request
+                    && OF_GOOGLE.contains(&pointer.as_str());
+                if UNDERSTOOD.contains(&name) || is_replaced || is_implied {
                     continue;
                 }
                 let mut without = document.clone();
