@@ -35,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What the router works by.
 pub(super) fn settings(config: &Config) -> Settings {
-    let targets = config.targets.iter().map(|target| (target.id.clone(), Arc::new(target.clone())));
+    let targets = config.targets.iter().map(|target| (target.id.clone(), Arc::clone(target)));
     Settings {
         routes: config.routes.clone(),
         targets: targets.collect::<BTreeMap<_, _>>(),
@@ -44,7 +44,7 @@ pub(super) fn settings(config: &Config) -> Settings {
 }
 
 /// The targets that the router may ask, by what for: for clients, and for copies that nobody waits for.
-pub(super) fn asked(config: &Config) -> [(Purpose, Vec<Target>); 2] {
+pub(super) fn asked(config: &Config) -> [(Purpose, Vec<Arc<Target>>); 2] {
     let (mut live, mut shadow) = (BTreeSet::new(), BTreeSet::new());
     for route in &config.routes {
         live.extend(&route.stable);
@@ -65,7 +65,7 @@ pub(super) fn asked(config: &Config) -> [(Purpose, Vec<Target>); 2] {
 }
 
 /// What is asked through the router is counted from zero.
-fn expect(asked: &[(Purpose, Vec<Target>)], telemetry: &Telemetry) {
+fn expect(asked: &[(Purpose, Vec<Arc<Target>>)], telemetry: &Telemetry) {
     asked.iter().for_each(|(purpose, targets)| telemetry.expect_spending(targets, *purpose));
 }
 
@@ -83,7 +83,7 @@ pub(super) enum Sharing {
 pub(super) struct Bound {
     listener: TcpListener,
     settings: Settings,
-    asked: [(Purpose, Vec<Target>); 2],
+    asked: [(Purpose, Vec<Arc<Target>>); 2],
     door: watch::Receiver<Arc<Door>>,
     claim: Option<Claim>,
 }

@@ -187,7 +187,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
     let external_url =
         config.global.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
     engine::Settings {
-        targets: config.targets.iter().cloned().map(Arc::new).collect(),
+        targets: config.targets.clone(),
         calendar: config.calendar.clone(),
         rules: loaded.rules.clone(),
         evaluation_interval: config.global.evaluation_interval,

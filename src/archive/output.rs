@@ -12,6 +12,8 @@ use crate::series::Written;
 
 /// Records that wait for a disk that can be written, in bytes: some two hours of a few targets.
 const WAITING_MAX: usize = 4 << 20;
+/// Room that is kept between two writes.
+const WAITING_KEPT: usize = 256 << 10;
 
 /// A log. A record follows from all before it, so that they are written in order and each of them
 /// or none from some point on; a write that failed half-way is made again from its start.
@@ -99,6 +101,8 @@ impl Output {
         file.write_all(&self.waiting)?;
         self.length += self.waiting.len() as u64;
         self.waiting.clear();
+        // The first record describes every series, and those after it take a hundredth of that.
+        self.waiting.shrink_to(WAITING_KEPT);
         self.waiting_samples = 0;
         self.is_synced = false;
         self.file = Some(file);

@@ -22,8 +22,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let loaded = load(&arguments.config.path)?;
-    let named = |target: &&crate::probe::Target| target.id.as_str() == arguments.target;
-    let Some(target) = loaded.config.targets.iter().find(named) else {
+    let mut targets = loaded.config.targets.iter();
+    let Some(target) = targets.find(|target| target.id.as_str() == arguments.target) else {
         let names = loaded.config.targets.iter().map(|target| format!("`{}`", target.id));
         let names: Vec<_> = names.collect();
         anyhow::bail!("no target is called `{}`; known: {}", arguments.target, names.join(", "));

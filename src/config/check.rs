@@ -3,10 +3,12 @@
 //! A schema with a keyword that the grader does not know would be obeyed in part and believed in
 //! full, so such keywords are refused.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use super::reader::{Reader, prefixed};
-use super::scalar::{choice, plain, raw, regex, text};
+use super::scalar::{choice, plain, raw, text};
 use crate::model::Mistake;
 use crate::probe::Check;
 use crate::yaml::{Node, Yaml};
@@ -45,7 +47,9 @@ pub(super) fn check(reader: &mut Reader, node: &Node, what: &str, owner: &str) -
         return reader.judge(what, "json", json(schema)).map(Check::Json);
     }
     let contains = reader.optional(&fields, "contains", text).map(Check::Contains);
-    contains.or_else(|| reader.optional(&fields, "regex", regex).map(Check::Regex))
+    let patterns = Rc::clone(&reader.patterns);
+    let regex = reader.optional(&fields, "regex", |node| patterns.regex(node));
+    contains.or(regex.map(Check::Regex))
 }
 
 fn schema_is_known(reader: &mut Reader, node: &Node, what: &str) -> Option<()> {

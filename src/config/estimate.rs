@@ -117,7 +117,7 @@ fn of_release(config: &Config, release: &Release, now: Timestamp) -> ReleaseEsti
     let (plan, probing) = (&release.settings.plan, release.settings.probing);
     let is_its =
         |target: &&Target| plan.candidate.contains(&target.id) || plan.stable.contains(&target.id);
-    let targets: Vec<&Target> = config.targets.iter().filter(is_its).collect();
+    let targets: Vec<&Target> = config.targets.iter().map(AsRef::as_ref).filter(is_its).collect();
     let fund = probing.budget_daily.map(|daily| Fund { release: plan.name.clone(), daily });
     let watched = attentions(&targets, probing.interval, fund.as_ref(), now);
     let closer = targets.iter().filter_map(|target| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::amount::duration;
 use super::reader::{Fields, Reader, prefixed};
-use super::scalar::{boolean, choice, number, raw, refuse, regex, text};
+use super::scalar::{boolean, choice, number, raw, refuse, text};
 use crate::model::Mistake;
 use crate::provider::{HeaderRule, Method, Page};
 use crate::yaml::Node;
@@ -91,7 +91,7 @@ fn headers(reader: &mut Reader, fields: &Fields<'_>) -> Vec<(String, HeaderRule)
         let rule = match boolean(value) {
             Ok(true) => Ok(HeaderRule::Present),
             Ok(false) => Ok(HeaderRule::Absent),
-            Err(_) => regex(value).map(HeaderRule::Matches),
+            Err(_) => reader.patterns.regex(value).map(HeaderRule::Matches),
         };
         let rule = reader.judge(&what, name, rule);
         rules.extend(rule.map(|rule| (name.to_ascii_lowercase(), rule)));

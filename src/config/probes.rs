@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::amount::{duration, money};
@@ -38,7 +39,7 @@ const KEYS: [&str; 15] = [
 
 /// The targets, and every name that was given to one.
 pub(super) struct Probes {
-    pub(super) right: Vec<Target>,
+    pub(super) right: Vec<Arc<Target>>,
     pub(super) names: Vec<String>,
 }
 
@@ -55,7 +56,7 @@ pub(super) fn probes(
     let mut found = Probes { right: Vec::new(), names: Vec::new() };
     for (index, node) in reader.items(root, "probes").into_iter().enumerate() {
         let target = probe(reader, node, index, global, providers, &mut found.names);
-        found.right.extend(target);
+        found.right.extend(target.map(Arc::new));
     }
     found
 }

@@ -4,8 +4,10 @@
 //! with the next field and the next entry, and everything is reported in one go.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use super::scalar::Patterns;
 use crate::model::{Mistake, Place, suggest};
 use crate::price::Table;
 use crate::template::Library;
@@ -20,6 +22,8 @@ pub(super) struct Reader {
     pub(super) library: Library,
     /// The prices in files.
     pub(super) prices: Arc<Table>,
+    /// The regular expressions that were read so far.
+    pub(super) patterns: Rc<Patterns>,
     directory: PathBuf,
     mistakes: Vec<Mistake>,
 }
@@ -60,7 +64,7 @@ impl Reader {
     pub(super) fn new(file: &str) -> Self {
         let directory = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
         let (library, prices) = (Library::standard(), Arc::default());
-        Self { library, prices, directory, mistakes: Vec::new() }
+        Self { library, prices, patterns: Rc::default(), directory, mistakes: Vec::new() }
     }
 
     /// All that was reported, in the order of the file.

@@ -3,8 +3,11 @@
 //! A message begins after the field's name, so that it reads "`interval` is …". Serde's YAML reader
 //! decides what a number or a boolean is; it sees one scalar at a time.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use regex::Regex;
 use serde::de::DeserializeOwned;
@@ -141,13 +144,27 @@ pub(super) fn choice<T: Clone>(node: &Node, words: &[(&str, T)]) -> Result<T, Mi
     })
 }
 
-/// A regular expression.
-pub(super) fn regex(node: &Node) -> Result<Regex, Mistake> {
-    Regex::new(raw(node, "a regular expression")?).map_err(|error| {
-        let text = error.to_string();
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        refuse(node, format!("which is not a regular expression: {reason}"))
-    })
+/// The regular expressions of a file. A thousand targets are checked alike more often than not, and a
+/// compiled expression takes ten kilobytes.
+#[derive(Default)]
+pub(super) struct Patterns(RefCell<HashMap<String, Arc<Regex>>>);
+
+impl Patterns {
+    /// A regular expression, compiled once.
+    pub(super) fn regex(&self, node: &Node) -> Result<Arc<Regex>, Mistake> {
+        let text = raw(node, "a regular expression")?;
+        if let Some(known) = self.0.borrow().get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let regex = Regex::new(text).map_err(|error| {
+            let said = error.to_string();
+            let reason = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            refuse(node, format!("which is not a regular expression: {reason}"))
+        })?;
+        let regex = Arc::new(regex);
+        self.0.borrow_mut().insert(text.to_owned(), Arc::clone(&regex));
+        Ok(regex)
+    }
 }
 
 /// A matcher as Alertmanager writes it.

@@ -25,7 +25,7 @@ pub struct Config {
     /// `providers: maintenance:`
     pub calendar: Calendar,
     /// `probes:` in the order written.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Arc<Target>>,
     /// `rule_files:`, not yet expanded.
     pub rule_files: Vec<Pattern>,
     /// `receivers:`

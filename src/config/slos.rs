@@ -226,7 +226,7 @@ fn by_name<'p>(reader: &mut Reader, fields: &Fields<'_>, probes: &'p Probes) -> 
         });
         let Some(name) = reader.judge(&fields.what, "targets", known) else { continue };
         let target = probes.right.iter().find(|target| target.id.as_str() == name);
-        chosen.extend(target.map(|target| (target, item.place.clone())));
+        chosen.extend(target.map(|target| (target.as_ref(), item.place.clone())));
     }
     chosen
 }
@@ -249,8 +249,8 @@ fn by_matchers<'p>(reader: &mut Reader, fields: &Fields<'_>, probes: &'p Probes)
         let labels = labels_of(target);
         matchers.iter().all(|matcher| matcher.matches_labels(&labels))
     };
-    let chosen: Chosen<'_> =
-        probes.right.iter().filter(is_chosen).map(|target| (target, node.place.clone())).collect();
+    let targets = probes.right.iter().map(AsRef::as_ref).filter(is_chosen);
+    let chosen: Chosen<'_> = targets.map(|target| (target, node.place.clone())).collect();
     let all_are_right = probes.right.len() == probes.names.len();
     let count = node.items().map_or(0, <[Node]>::len);
     if chosen.is_empty() && all_are_right && matchers.len() == count {

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_regex_matches_anywhere() {
-        let regex = Check::Regex(regex::Regex::new("(?i)^pong").unwrap());
+        let regex = Check::Regex(regex::Regex::new("(?i)^pong").unwrap().into());
         check(&regex, &[("Pong!", Ok(())), ("ping", Err(Shortfall::Match))]);
     }
 

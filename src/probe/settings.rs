@@ -1,6 +1,7 @@
 //! A target as the configuration describes it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -91,7 +92,7 @@ pub enum Check {
     /// It contains a text; `{nonce}` is replaced.
     Contains(String),
     /// It matches a regular expression.
-    Regex(Regex),
+    Regex(Arc<Regex>),
     /// It is JSON that satisfies a schema: `type`, `required`, `properties`, `items`, `enum`, `const`.
     Json(serde_json::Value),
     /// Anything that is not empty will do.

@@ -69,7 +69,7 @@ impl Prober {
     /// Starts to probe on a thread, and spends from these purses.
     pub fn spawn(
         thread: Thread,
-        targets: Vec<Target>,
+        targets: Vec<Arc<Target>>,
         purses: Purses,
         clock: Clock,
         telemetry: Telemetry,
@@ -91,14 +91,14 @@ impl Prober {
     }
 
     /// Probes these targets from now on, and no others.
-    pub fn reload(&self, targets: Vec<Target>) {
+    pub fn reload(&self, targets: Vec<Arc<Target>>) {
         let mut roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
         roster.leaving.retain(|task| !task.is_finished());
         let mut former = std::mem::take(&mut roster.running);
         for target in targets {
             let id = target.id.clone();
             let running = match former.remove(&id) {
-                Some(running) if *running.target == target => running,
+                Some(running) if running.target == target => running,
                 Some(changed) => {
                     roster.leaving.push(changed.dismiss());
                     self.start(target)
@@ -190,9 +190,8 @@ impl Prober {
         }
     }
 
-    fn start(&self, target: Target) -> Running {
+    fn start(&self, target: Arc<Target>) -> Running {
         let account = self.house.purses.account(&target.id);
-        let target = Arc::new(target);
         let (stop, stopping) = watch::channel(false);
         let rounds = Rounds::new(Arc::clone(&self.house), Arc::clone(&target), account, stopping);
         Running { target, stop, task: self.thread.runtime().spawn(rounds.keep()) }

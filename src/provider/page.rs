@@ -6,6 +6,7 @@
 //! never followed, so a page that moved shows its 3xx. A certificate that ends soon is told last:
 //! it is trouble to come, and everything else is trouble that is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -72,7 +73,7 @@ pub enum HeaderRule {
     /// It is not there.
     Absent,
     /// It is there and matches.
-    Matches(Regex),
+    Matches(Arc<Regex>),
 }
 
 /// Two regular expressions are equal when they are written alike.
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(found(&rule(HeaderRule::Present), &there), None);
         assert_eq!(found(&rule(HeaderRule::Present), &[]), is("is missing"));
         assert_eq!(found(&rule(HeaderRule::Absent), &there), is("is there"));
-        let matches = rule(HeaderRule::Matches(Regex::new("^max-age=[1-9]").unwrap()));
+        let matches = rule(HeaderRule::Matches(Arc::new(Regex::new("^max-age=[1-9]").unwrap())));
         assert_eq!(found(&matches, &there), None);
         assert_eq!(found(&matches, &[("x-a", "no")]), is("does not match"));
         assert_eq!(found(&matches, &[]), is("is missing"));

@@ -242,7 +242,9 @@ fn check(written: &Value) -> Result<Check, Mistake> {
             // The size bounds what a compiled expression may take.
             let regex = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
             let regex: Result<Regex, _> = regex;
-            regex.map(Check::Regex).map_err(|_| wrong(format!("`regex` `{text}` is none")))
+            regex
+                .map(|regex| Check::Regex(regex.into()))
+                .map_err(|_| wrong(format!("`regex` `{text}` is none")))
         }
         ("json", schema) => match validate_schema(schema) {
             Ok(()) => Ok(Check::Json(schema.clone())),

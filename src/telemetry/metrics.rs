@@ -4,6 +4,7 @@
 //! Label values come from the configuration or from a closed enum, so the number of series has a
 //! bound that can be computed before the start (see [`series_bound`]).
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 use super::evidence::EvidenceResult;
@@ -314,9 +315,10 @@ pub const STATUSES: [u16; 22] = [
 
 /// At most how many series a target has, `le` buckets included. What may never appear (most statuses,
 /// reported limits) counts in full.
-pub fn target_series(targets: &[Target], detail: Detail) -> usize {
-    let mut ttft: Vec<_> = targets.iter().filter_map(|target| target.thresholds.ttft).collect();
-    let mut total: Vec<_> = targets.iter().filter_map(|target| target.thresholds.total).collect();
+pub fn target_series(targets: &[impl Borrow<Target>], detail: Detail) -> usize {
+    let thresholds = || targets.iter().map(|target| target.borrow().thresholds);
+    let mut ttft: Vec<_> = thresholds().filter_map(|thresholds| thresholds.ttft).collect();
+    let mut total: Vec<_> = thresholds().filter_map(|thresholds| thresholds.total).collect();
     for thresholds in [&mut ttft, &mut total] {
         thresholds.sort_unstable();
         thresholds.dedup();
@@ -361,13 +363,13 @@ fn ladder(buckets: &[f64], thresholds: usize) -> usize {
 
 /// At most how many series a configuration leads to, what a scrape adds by itself included.
 pub fn series_bound(
-    (targets, detail): (&[Target], Detail),
+    (targets, detail): (&[impl Borrow<Target>], Detail),
     hooks: usize,
     rollbacks: usize,
     groups: usize,
 ) -> usize {
     let per_target = target_series(targets, detail);
-    let budgets: usize = targets.iter().map(budget_series).sum();
+    let budgets: usize = targets.iter().map(|target| budget_series(target.borrow())).sum();
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.
     // The router by itself: refusals, translations, the table's version, lost evidence, failures to store.

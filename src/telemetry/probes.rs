@@ -166,7 +166,7 @@ impl Probes {
     /// zero, removed ones vanish. Returns the families that were registered anew, and so start from
     /// nothing, because a threshold changed their buckets. At another level of detail all of them start
     /// from nothing.
-    pub(super) fn configure(&mut self, targets: &[Target], detail: Detail) -> Vec<&'static str> {
+    pub(super) fn configure(&mut self, targets: &[&Target], detail: Detail) -> Vec<&'static str> {
         if detail != self.detail {
             self.known.values().for_each(|identity| self.forget(identity));
             self.known.clear();
@@ -183,7 +183,7 @@ impl Probes {
         for identity in &gone {
             self.forget(identity);
         }
-        let renewed = self.renew(Ladders::of(targets.iter(), detail));
+        let renewed = self.renew(Ladders::of(targets.iter().copied(), detail));
         for target in targets {
             self.initialise(target, &identities[&target.id]);
         }

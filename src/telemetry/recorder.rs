@@ -1,5 +1,6 @@
 //! The handle through which everything is recorded.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -97,14 +98,19 @@ impl Telemetry {
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload), of which everything is told. Returns
     /// the families that start from nothing because a threshold changed their buckets.
-    pub fn configure(&self, targets: &[Target]) -> Vec<&'static str> {
+    pub fn configure<T: Borrow<Target>>(&self, targets: &[T]) -> Vec<&'static str> {
         self.configure_at(targets, Detail::Full)
     }
 
     /// The same at a level of detail.
-    pub fn configure_at(&self, targets: &[Target], detail: Detail) -> Vec<&'static str> {
-        self.process.spending.configure(targets);
-        self.write().configure(targets, detail)
+    pub fn configure_at(
+        &self,
+        targets: &[impl Borrow<Target>],
+        detail: Detail,
+    ) -> Vec<&'static str> {
+        let targets: Vec<&Target> = targets.iter().map(Borrow::borrow).collect();
+        self.process.spending.configure(&targets);
+        self.write().configure(&targets, detail)
     }
 
     /// Takes up the names of hooks, rollbacks and rule groups: new ones start at zero, the series of

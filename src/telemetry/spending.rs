@@ -5,6 +5,7 @@
 //! of one side by the prices of the other, token for token, when it is made: so tiers, services and
 //! amounts for a request are right, which they would not be in sums.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -122,7 +123,7 @@ impl Spending {
     }
 
     /// Takes up the targets that are probed.
-    pub(super) fn configure(&self, targets: &[Target]) {
+    pub(super) fn configure(&self, targets: &[&Target]) {
         self.expect(targets, Purpose::Probe);
         let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *limited);
@@ -175,7 +176,7 @@ impl Spending {
 
     /// From now on targets are asked for a purpose, and for no other reason: counting begins at
     /// zero, and what nobody asks any more is forgotten.
-    pub(super) fn expect(&self, targets: &[Target], purpose: Purpose) {
+    pub(super) fn expect(&self, targets: &[&Target], purpose: Purpose) {
         let named = targets
             .iter()
             .map(|target| (target.provider.system.clone(), target.model.clone(), purpose));
@@ -266,8 +267,9 @@ impl Telemetry {
     }
 
     /// These targets, and no others, may be asked for a purpose.
-    pub fn expect_spending(&self, targets: &[Target], purpose: Purpose) {
-        self.process.spending.expect(targets, purpose);
+    pub fn expect_spending(&self, targets: &[impl Borrow<Target>], purpose: Purpose) {
+        let targets: Vec<&Target> = targets.iter().map(Borrow::borrow).collect();
+        self.process.spending.expect(&targets, purpose);
     }
 
     /// The traffic of these is repriced from now on.

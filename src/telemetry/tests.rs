@@ -487,7 +487,7 @@ fn the_cadence_follows_a_reload() {
     assert_eq!(value(&telemetry, interval, &[A]), Some(1.0));
     telemetry.configure(&[Target { interval: 250 * MS, ..target }]);
     assert_eq!(value(&telemetry, interval, &[A]), Some(0.25));
-    telemetry.configure(&[]);
+    telemetry.configure::<Target>(&[]);
     assert_eq!(value(&telemetry, interval, &[]), None);
 }
 
@@ -530,7 +530,7 @@ fn planned_maintenance_is_counted_apart_and_in_no_other_result() {
     assert_eq!(value(&telemetry, "bellwether_probe_maintenance", &[A]), Some(0.0));
     telemetry.probe_maintenance(&target, true);
     assert_eq!(value(&telemetry, "bellwether_probe_maintenance", &[A]), Some(1.0));
-    telemetry.configure(&[]);
+    telemetry.configure::<Target>(&[]);
     assert_eq!(value(&telemetry, "bellwether_probe_maintenance", &[A]), None);
     let runs = value(&telemetry, "bellwether_probe_maintenance_runs_total", &["slo=\"bad\""]);
     assert_eq!(runs, None);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Arguments;
@@ -68,7 +69,7 @@ struct Asked {
 
 pub(super) fn plan(
     arguments: &Arguments,
-    targets: &[Target],
+    targets: &[Arc<Target>],
     now: Timestamp,
 ) -> Result<Plan, Refused> {
     let Asked { stable, candidate, judge } = asked(arguments, targets)?;
@@ -126,7 +127,7 @@ pub(super) fn plan(
 }
 
 /// The targets by their names; every wrong name is told.
-fn asked(arguments: &Arguments, targets: &[Target]) -> Result<Asked, Refused> {
+fn asked(arguments: &Arguments, targets: &[Arc<Target>]) -> Result<Asked, Refused> {
     let of = |name: &String| target(targets, name);
     let judge = arguments.judge.as_ref().map(of).transpose();
     match (of(&arguments.stable), of(&arguments.candidate), judge) {
@@ -138,13 +139,13 @@ fn asked(arguments: &Arguments, targets: &[Target]) -> Result<Asked, Refused> {
     }
 }
 
-fn target(targets: &[Target], name: &str) -> Result<Target, String> {
+fn target(targets: &[Arc<Target>], name: &str) -> Result<Target, String> {
     let found = targets.iter().find(|target| target.id.as_str() == name);
     match found {
         Some(target) if target.page.is_some() => {
             Err(format!("target `{name}` is a page and answers no question"))
         }
-        Some(target) => Ok(target.clone()),
+        Some(target) => Ok(Target::clone(target)),
         None => {
             let names: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
             let near = suggest::nearest(name, names.iter().copied());

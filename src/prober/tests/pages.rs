@@ -48,7 +48,8 @@ async fn a_page_says_back_the_nonce_it_is_sent() {
 async fn each_fault_of_a_page_has_its_type() {
     use ErrorType as E;
     let http = |status| Fault::Http { status, retry_after: None };
-    let check = Check::Regex(regex::Regex::new(r#""said":"ok ok.*"status":"ok"}$"#).unwrap());
+    let check =
+        Check::Regex(Arc::new(regex::Regex::new(r#""said":"ok ok.*"status":"ok"}$"#).unwrap()));
     for (fault, expected) in [
         (http(401), E::Http401),
         (http(404), E::Http404),
@@ -83,7 +84,7 @@ async fn a_page_is_held_against_its_own_statuses_and_headers() {
         headers: headers.iter().map(|(name, rule)| ((*name).to_owned(), rule.clone())).collect(),
         ..Page::default()
     };
-    let json = || HeaderRule::Matches(regex::Regex::new("^application/json").unwrap());
+    let json = || HeaderRule::Matches(Arc::new(regex::Regex::new("^application/json").unwrap()));
     for (asked, expected) in [
         (due(&[(503, 503)], &[("content-type", json())]), ErrorType::None),
         (due(&[(500, 599)], &[("x-absent", HeaderRule::Absent)]), ErrorType::None),

@@ -26,11 +26,19 @@ fn bench(targets: Vec<Target>, capacity: usize) -> Bench {
     let (attentions, watched) = watch::channel(Arc::default());
     let thread = Thread::callers();
     let ends = Ends { outcomes: sender, health: health_sender, attentions: watched };
-    let prober = Prober::spawn(thread, targets, purses, clock, telemetry, ends);
+    let prober = Prober::spawn(thread, shared(targets), purses, clock, telemetry, ends);
     Bench { prober, outcomes, health, attentions }
 }
 
+fn shared(targets: Vec<Target>) -> Vec<Arc<Target>> {
+    targets.into_iter().map(Arc::new).collect()
+}
+
 impl Bench {
+    fn reload(&self, targets: Vec<Target>) {
+        self.prober.reload(shared(targets));
+    }
+
     fn tally(&self, name: &str) -> Tally {
         self.prober.tallies().get(&TargetId::new(name)).copied().unwrap_or_default()
     }
@@ -165,7 +173,7 @@ async fn a_spent_budget_skips_and_is_never_overdrawn() {
     assert!(spent > Money::ZERO && spent <= limit, "{spent}");
     // A reload with other settings does not give the money back.
     let changed = Target { interval: 19 * MS, budget, ..super::target(&simulator.base_url()) };
-    bench.prober.reload(vec![changed]);
+    bench.reload(vec![changed]);
     bench.until("t", |now| now.budget_skipped >= tally.budget_skipped + 3).await;
     assert_eq!(bench.tally("t").fired, tally.fired);
     simulator.stop().await;
@@ -229,7 +237,7 @@ async fn what_a_release_sets_aside_of_the_houses_day_is_given_to_nobody_else() {
     let fund = Fund { release: "r".to_owned(), daily: Money::from_nanos(300_000) };
     bench.attentions.send_replace(Arc::new(attention("t", 10 * MS, Some(fund))));
     let other = bench.until("other", |tally| tally.budget_skipped >= 3).await;
-    bench.prober.reload(vec![asked("other"), asked("t")]);
+    bench.reload(vec![asked("other"), asked("t")]);
     let its = bench.until("t", |tally| tally.budget_skipped >= 3).await;
     assert!(its.fired > 0, "{other:?} {its:?}");
     let mut spent = [Money::ZERO; 2];
@@ -249,7 +257,7 @@ async fn a_reload_touches_only_what_changed() {
     let mut bench = bench(vec![kept.clone(), changed.clone(), gone], 64);
     let mut outcomes = bench.gather(5_000 * MS).await;
     let changed = Target { tokens_max: 33, ..changed };
-    bench.prober.reload(vec![kept, changed, fresh]);
+    bench.reload(vec![kept, changed, fresh]);
     outcomes.extend(bench.gather(5_000 * MS).await);
     let dues = |name: &str| -> Vec<(u64, Timestamp, bool)> {
         let own = outcomes.iter().filter(|outcome| outcome.target.as_str() == name);
@@ -279,7 +287,7 @@ async fn a_reload_leaves_probes_and_connections_of_equal_targets_alone() {
     let mut bench = bench(vec![target.clone()], 64);
     let first = bench.next().await;
     assert!(first.phases.connect.is_some(), "{first:?}");
-    bench.prober.reload(vec![target.clone()]);
+    bench.reload(vec![target.clone()]);
     for _ in 0..3 {
         let later = bench.next().await;
         assert_eq!(later.phases.connect, None, "{later:?}");
@@ -289,10 +297,10 @@ async fn a_reload_leaves_probes_and_connections_of_equal_targets_alone() {
     until(|| simulator.stats().by_fault.contains_key("no_headers")).await;
     // What was answered before is still in the channel.
     while bench.outcomes.try_recv().is_ok() {}
-    bench.prober.reload(vec![target]);
+    bench.reload(vec![target]);
     assert_eq!(bench.gather(50 * MS).await, []);
     // Gone with the next reload: now they are cancelled.
-    bench.prober.reload(Vec::new());
+    bench.reload(Vec::new());
     assert_eq!(bench.next().await.error_type, ErrorType::Cancelled);
     simulator.stop().await;
 }
@@ -343,7 +351,7 @@ async fn three_hosts_that_are_gone_together_are_excused() {
         assert_eq!(outcome.class, SloClass::Bad);
     }
     assert!(!bench.health.borrow().is_vantage_suspect);
-    bench.prober.reload([two, vec![target("c", "127.0.0.3")]].concat());
+    bench.reload([two, vec![target("c", "127.0.0.3")]].concat());
     bench.health.wait_for(|health| health.is_vantage_suspect).await.unwrap();
     bench.until("c", |tally| tally.fired > 2).await;
     let outcomes = bench.stop().await;
