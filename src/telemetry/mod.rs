@@ -11,6 +11,7 @@ mod evidence;
 mod exposition;
 mod heartbeats;
 mod instruments;
+mod known;
 mod logs;
 pub mod metrics;
 mod mirrors;

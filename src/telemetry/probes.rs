@@ -11,42 +11,17 @@ use std::time::Duration;
 use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
 
 use super::instruments::{counter, fraction_counter, gauge, histogram};
+use super::known::{Identity, Known};
 use super::metrics::{self, ANY_ERROR, Family, STATUSES, STREAM_FAILURES, TIMING_FAILURES};
 use crate::model::TargetId;
 use crate::probe::{Anomaly, Delivery, Detail, LimitKind, Outcome, Phases, SkipReason, Target};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
 
-const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
+pub(super) const THRESHOLD_KINDS: [&str; 2] = ["ttft", "total"];
 pub(super) const TOKEN_TYPES: [&str; 5] =
     ["input", "output", "cache_read", "cache_write", "reasoning"];
-const PHASES: [&str; 6] = ["dns", "connect", "tls", "headers", "first_content", "stream"];
-
-/// The label values of a target, in the order of [`metrics::TARGET_LABELS`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Identity([String; 5]);
-
-impl Identity {
-    fn of(target: &Target) -> Self {
-        Self(Self::values(target).map(str::to_owned))
-    }
-
-    fn is_of(&self, target: &Target) -> bool {
-        self.0.each_ref().map(String::as_str) == Self::values(target)
-    }
-
-    fn values(target: &Target) -> [&str; 5] {
-        let stream = match target.delivery {
-            Delivery::Streamed => "true",
-            Delivery::Whole => "false",
-        };
-        let provider = &target.provider;
-        [target.id.as_str(), &provider.system, &target.model, provider.dialect.api(), stream]
-    }
-
-    fn and<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
-        self.0.iter().map(String::as_str).chain(more.iter().copied()).collect()
-    }
-}
+pub(super) const PHASES: [&str; 6] =
+    ["dns", "connect", "tls", "headers", "first_content", "stream"];
 
 /// The histograms whose buckets follow the configured thresholds.
 #[derive(Debug)]
@@ -82,7 +57,7 @@ pub(super) struct Probes {
     registry: Registry,
     detail: Detail,
     ladders: Ladders,
-    known: BTreeMap<TargetId, Identity>,
+    known: BTreeMap<TargetId, Known>,
     interval: GaugeVec,
     due: IntCounterVec,
     fired: IntCounterVec,
@@ -168,26 +143,22 @@ impl Probes {
     /// from nothing.
     pub(super) fn configure(&mut self, targets: &[&Target], detail: Detail) -> Vec<&'static str> {
         if detail != self.detail {
-            self.known.values().for_each(|identity| self.forget(identity));
+            self.known.values().for_each(|known| self.forget(&known.identity));
             self.known.clear();
             self.detail = detail;
         }
         let identities: BTreeMap<_, _> =
             targets.iter().map(|target| (target.id.clone(), Identity::of(target))).collect();
-        let gone: Vec<_> = self
-            .known
-            .iter()
+        let mut gone = self.known.iter().map(|(id, known)| (id, &known.identity));
+        gone.by_ref()
             .filter(|(id, identity)| identities.get(*id) != Some(*identity))
-            .map(|(_, identity)| identity.clone())
-            .collect();
-        for identity in &gone {
-            self.forget(identity);
-        }
+            .for_each(|(_, identity)| self.forget(identity));
         let renewed = self.renew(Ladders::of(targets.iter().copied(), detail));
         for target in targets {
             self.initialise(target, &identities[&target.id]);
         }
-        self.known = identities;
+        let known = identities.into_iter().map(|(id, identity)| (id, Known::new(identity)));
+        self.known = known.collect();
         renewed
     }
 
@@ -366,21 +337,25 @@ impl Probes {
         }
     }
 
-    /// The label values of a target as it is configured now. One that a reload took away or changed
-    /// counts nowhere any more: its last probes are no results of its successor.
+    /// A target as it is configured now. One that a reload took away or changed counts nowhere any
+    /// more: its last probes are no results of its successor.
+    fn known(&self, target: &Target) -> Option<&Known> {
+        self.known.get(&target.id).filter(|known| known.identity.is_of(target))
+    }
+
     fn identity(&self, target: &Target) -> Option<&Identity> {
-        self.known.get(&target.id).filter(|identity| identity.is_of(target))
+        self.known(target).map(|known| &known.identity)
     }
 
     pub(super) fn due(&self, target: &Target, count: u64) {
-        if let Some(identity) = self.identity(target) {
-            self.due.with_label_values(&identity.and(&[])).inc_by(count);
+        if let Some(known) = self.known(target) {
+            known.bare(&known.due, &self.due).inc_by(count);
         }
     }
 
     pub(super) fn asked_every(&self, target: &Target, interval: Duration) {
-        if let Some(identity) = self.identity(target) {
-            self.interval.with_label_values(&identity.and(&[])).set(interval.as_secs_f64());
+        if let Some(known) = self.known(target) {
+            known.bare(&known.interval, &self.interval).set(interval.as_secs_f64());
         }
     }
 
@@ -391,11 +366,10 @@ impl Probes {
     }
 
     pub(super) fn sent(&self, target: &Target, lateness: Duration) {
-        if let Some(identity) = self.identity(target) {
-            let labels = identity.and(&[]);
-            self.fired.with_label_values(&labels).inc();
+        if let Some(known) = self.known(target) {
+            known.bare(&known.fired, &self.fired).inc();
             if self.keeps(&metrics::PROBE_LAG) {
-                self.lag.with_label_values(&labels).observe(lateness.as_secs_f64());
+                known.bare(&known.lag, &self.lag).observe(lateness.as_secs_f64());
             }
         }
     }
@@ -407,51 +381,65 @@ impl Probes {
     }
 
     pub(super) fn slowed(&self, target: &Target, is_slowed: bool) {
-        if let Some(identity) = self.identity(target) {
+        if let Some(known) = self.known(target) {
             let value = f64::from(u8::from(is_slowed));
-            self.slowed.with_label_values(&identity.and(&[])).set(value);
+            known.bare(&known.slowed, &self.slowed).set(value);
         }
     }
 
     pub(super) fn in_flight(&self, target: &Target, count: u32) {
-        if let Some(identity) = self.identity(target) {
-            self.in_flight.with_label_values(&identity.and(&[])).set(f64::from(count));
+        if let Some(known) = self.known(target) {
+            known.bare(&known.in_flight, &self.in_flight).set(f64::from(count));
         }
     }
 
     pub(super) fn maintenance(&self, target: &Target, is_planned: bool) {
-        if let Some(identity) = self.identity(target) {
+        if let Some(known) = self.known(target) {
             let value = f64::from(u8::from(is_planned));
-            self.maintenance.with_label_values(&identity.and(&[])).set(value);
+            known.bare(&known.maintenance, &self.maintenance).set(value);
         }
     }
 
     pub(super) fn finished(&self, target: &Target, outcome: &Outcome) {
-        let Some(identity) = self.identity(target) else { return };
+        let Some(known) = self.known(target) else { return };
+        let identity = &known.identity;
         if outcome.is_planned {
-            return self.finished_in_maintenance(target, identity, outcome);
+            return self.finished_in_maintenance(target, known, outcome);
         }
-        let labels = identity.and(&[]);
-        let error = self.named(outcome.error_type);
-        self.runs.with_label_values(&identity.and(&[error, outcome.class.as_str()])).inc();
-        self.last_run.with_label_values(&labels).set(outcome.finished.seconds());
-        if outcome.class == SloClass::Good {
-            self.last_success.with_label_values(&labels).set(outcome.finished.seconds());
+        match (outcome.error_type, outcome.class) {
+            (ErrorType::None, SloClass::Good) => {
+                let labels = [self.named(ErrorType::None), SloClass::Good.as_str()];
+                known.with(&known.good, &self.runs, &labels).inc();
+            }
+            (error, class) => {
+                let labels = identity.and(&[self.named(error), class.as_str()]);
+                self.runs.with_label_values(&labels).inc();
+            }
         }
+        self.note_end(known, outcome.class, outcome);
         if !outcome.is_conclusive {
-            self.inconclusive.with_label_values(&labels).inc();
+            self.inconclusive.with_label_values(&identity.and(&[])).inc();
         }
-        self.count_details(identity, outcome);
+        self.count_details(known, outcome);
         if let Some(expires) = outcome.certificate_expires {
-            self.certificate.with_label_values(&labels).set(expires.seconds());
+            self.certificate.with_label_values(&identity.and(&[])).set(expires.seconds());
         }
-        self.count_money(identity, outcome);
+        self.count_money(known, outcome);
         self.note_limits(identity, outcome);
-        self.observe_latency(target, identity, outcome);
+        self.observe_latency(target, known, outcome);
+    }
+
+    /// When the last probe ended, and the last good one.
+    fn note_end(&self, known: &Known, class: SloClass, outcome: &Outcome) {
+        known.bare(&known.last_run, &self.last_run).set(outcome.finished.seconds());
+        if class == SloClass::Good {
+            known.bare(&known.last_success, &self.last_success).set(outcome.finished.seconds());
+        }
     }
 
     /// Counts in families by parts.
-    fn count_details(&self, identity: &Identity, outcome: &Outcome) {
+    fn count_details(&self, known: &Known, outcome: &Outcome) {
+        let identity = &known.identity;
         if let Some(phase) = outcome.broke
             && self.keeps(&metrics::PROBE_STREAM_FAILURES)
         {
@@ -464,9 +452,13 @@ impl Probes {
         if let Some(status) = outcome.status
             && self.keeps(&metrics::PROBE_HTTP_RESPONSES)
         {
-            let known = STATUSES.contains(&status).then(|| status.to_string());
-            let code = known.as_deref().unwrap_or("other");
-            self.responses.with_label_values(&identity.and(&[code])).inc();
+            if status == 200 {
+                known.with(&known.answered, &self.responses, &["200"]).inc();
+            } else {
+                let listed = STATUSES.contains(&status).then(|| status.to_string());
+                let code = listed.as_deref().unwrap_or("other");
+                self.responses.with_label_values(&identity.and(&[code])).inc();
+            }
         }
         if let Some(kind) = outcome.rate_limits.refused_by
             && self.keeps(&metrics::PROBE_REFUSED)
@@ -476,31 +468,27 @@ impl Probes {
     }
 
     /// What was spent counts as ever; nothing that says how the provider does.
-    fn finished_in_maintenance(&self, target: &Target, identity: &Identity, outcome: &Outcome) {
-        let labels = identity.and(&[]);
-        let class = target.class(outcome.error_type);
+    fn finished_in_maintenance(&self, target: &Target, known: &Known, outcome: &Outcome) {
+        let (identity, class) = (&known.identity, target.class(outcome.error_type));
         self.maintenance_runs.with_label_values(&identity.and(&[class.as_str()])).inc();
-        self.last_run.with_label_values(&labels).set(outcome.finished.seconds());
-        if class == SloClass::Good {
-            self.last_success.with_label_values(&labels).set(outcome.finished.seconds());
-        }
-        self.count_money(identity, outcome);
+        self.note_end(known, class, outcome);
+        self.count_money(known, outcome);
         self.note_limits(identity, outcome);
     }
 
-    fn count_money(&self, identity: &Identity, outcome: &Outcome) {
+    fn count_money(&self, known: &Known, outcome: &Outcome) {
         if let Some(usage) = outcome.usage
             && self.keeps(&metrics::PROBE_TOKENS)
         {
             let counts =
                 [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning];
-            for (kind, count) in TOKEN_TYPES.into_iter().zip(counts) {
-                self.tokens.with_label_values(&identity.and(&[kind])).inc_by(count);
+            for ((held, kind), count) in known.tokens.iter().zip(TOKEN_TYPES).zip(counts) {
+                known.with(held, &self.tokens, &[kind]).inc_by(count);
             }
         }
         match outcome.cost {
-            Some(cost) => self.cost.with_label_values(&identity.and(&[])).inc_by(cost.usd()),
-            None => self.unpriced.with_label_values(&identity.and(&[])).inc(),
+            Some(cost) => known.bare(&known.cost, &self.cost).inc_by(cost.usd()),
+            None => known.bare(&known.unpriced, &self.unpriced).inc(),
         }
     }
 
@@ -521,47 +509,46 @@ impl Probes {
         }
     }
 
-    fn observe_latency(&self, target: &Target, identity: &Identity, outcome: &Outcome) {
+    fn observe_latency(&self, target: &Target, known: &Known, outcome: &Outcome) {
         if outcome.is_cold || !outcome.is_conclusive || outcome.class == SloClass::Excluded {
             return;
         }
         let is_good = outcome.class == SloClass::Good;
         let held = [
-            ("ttft", target.thresholds.ttft, outcome.ttft),
-            ("total", target.thresholds.total, Some(outcome.total)),
+            (target.thresholds.ttft, outcome.ttft),
+            (target.thresholds.total, Some(outcome.total)),
         ];
-        for (kind, threshold, measured) in held {
+        let kinds = known.observed.iter().zip(THRESHOLD_KINDS);
+        for ((observed, kind), (threshold, measured)) in kinds.zip(held) {
             let Some(threshold) = threshold else { continue };
-            let labels = identity.and(&[kind]);
-            self.observed.with_label_values(&labels).inc();
+            known.with(observed, &self.observed, &[kind]).inc();
             if !is_good || measured.is_some_and(|measured| measured > threshold) {
-                self.exceeded.with_label_values(&labels).inc();
+                self.exceeded.with_label_values(&known.identity.and(&[kind])).inc();
             }
         }
         if !is_good {
             return;
         }
-        let labels = identity.and(&[]);
-        self.duration.with_label_values(&labels).observe(outcome.total.as_secs_f64());
-        for (family, vec, measured) in [
-            (&metrics::PROBE_TTFT, &self.ttft, outcome.ttft),
-            (&metrics::PROBE_TTFO, &self.ttfo, outcome.ttfo),
-            (&metrics::PROBE_TPOT, &self.tpot, outcome.time_per_output_token),
+        known.bare(&known.duration, &self.duration).observe(outcome.total.as_secs_f64());
+        for (family, held, vec, measured) in [
+            (&metrics::PROBE_TTFT, &known.ttft, &self.ttft, outcome.ttft),
+            (&metrics::PROBE_TTFO, &known.ttfo, &self.ttfo, outcome.ttfo),
+            (&metrics::PROBE_TPOT, &known.tpot, &self.tpot, outcome.time_per_output_token),
         ] {
             if let Some(measured) = measured.filter(|_| self.keeps(family)) {
-                vec.with_label_values(&labels).observe(measured.as_secs_f64());
+                known.bare(held, vec).observe(measured.as_secs_f64());
             }
         }
         if self.keeps(&metrics::PROBE_GAP) && !outcome.gaps.is_empty() {
-            let family = self.gap.with_label_values(&labels);
+            let family = known.bare(&known.gap, &self.gap);
             outcome.gaps.iter().for_each(|gap| family.observe(gap.as_secs_f64()));
         }
         if self.keeps(&metrics::PROBE_PHASE) {
-            self.observe_phases(identity, &outcome.phases);
+            self.observe_phases(known, &outcome.phases);
         }
     }
 
-    fn observe_phases(&self, identity: &Identity, phases: &Phases) {
+    fn observe_phases(&self, known: &Known, phases: &Phases) {
         let taken = [
             phases.dns,
             phases.connect,
@@ -570,10 +557,9 @@ impl Probes {
             phases.first_content,
             phases.stream,
         ];
-        for (phase, took) in PHASES.into_iter().zip(taken) {
+        for ((held, phase), took) in known.phases.iter().zip(PHASES).zip(taken) {
             if let Some(took) = took {
-                let labels = identity.and(&[phase]);
-                self.phase.with_label_values(&labels).observe(took.as_secs_f64());
+                known.with(held, &self.phase, &[phase]).observe(took.as_secs_f64());
             }
         }
     }
