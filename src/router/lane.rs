@@ -1,6 +1,6 @@
 //! The way to one target: its client, its address and its key.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -11,7 +11,7 @@ use super::workers::Seat;
 use crate::probe::Target;
 use crate::threads::Threads;
 use crate::upstream::{
-    self, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError, carrier,
+    self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError,
 };
 
 /// A rotated key is taken up within this time; to read it for each request would cost more than the
@@ -22,8 +22,9 @@ const KEY_AGE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Lane {
     pub target: Arc<Target>,
-    /// One for each thread.
-    carriers: Result<Vec<Carrier>, CarrierError>,
+    blueprint: Result<Blueprint, CarrierError>,
+    /// One for each thread, built when it first goes there.
+    carriers: Vec<OnceLock<Carrier>>,
     /// The base URL, if it is one: read once.
     base: Option<Uri>,
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
@@ -50,17 +51,17 @@ impl Lane {
         let provider = &target.provider;
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
-        let carriers = Seat::all(threads)
-            .map(|_| carrier(&provider.http, &options, &provider.base_url))
-            .collect();
+        let blueprint = Blueprint::new(&provider.http, &options, &provider.base_url);
+        let carriers = Seat::all(threads).map(|_| OnceLock::new()).collect();
         let base = provider.base_url.parse().ok();
-        Self { target, carriers, base, keys: Mutex::default() }
+        Self { target, blueprint, carriers, base, keys: Mutex::default() }
     }
 
     /// The thread's client.
     pub fn carrier(&self, seat: Seat) -> Result<&Carrier, LaneError<'_>> {
-        let carriers = self.carriers.as_ref().map_err(LaneError::Carrier)?;
-        carriers.get(seat.index()).ok_or(LaneError::Seat)
+        let blueprint = self.blueprint.as_ref().map_err(LaneError::Carrier)?;
+        let carrier = self.carriers.get(seat.index()).ok_or(LaneError::Seat)?;
+        Ok(carrier.get_or_init(|| blueprint.build()))
     }
 
     /// An address below the base URL, with what the client asks for besides.

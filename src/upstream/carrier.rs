@@ -65,43 +65,80 @@ impl Carrier {
     }
 }
 
-/// Builds a carrier to what lies at `base_url`.
-pub fn carrier(
-    settings: &HttpSettings,
-    options: &ClientOptions,
-    base_url: &str,
-) -> Result<Carrier, CarrierError> {
-    let mut tls = tls::config(&settings.tls)?;
-    // The connector says what is spoken, and a resumed handshake saves users a round trip.
-    tls.alpn_protocols.clear();
-    tls.resumption = rustls::client::Resumption::in_memory_sessions(64);
-    let mut direct = HttpConnector::new_with_resolver(Resolver);
-    direct.enforce_http(false);
-    direct.set_nodelay(true);
-    direct.set_keepalive(Some(Duration::from_secs(30)));
-    let wait = options.connect_timeout;
-    let Some(proxy) = proxy(settings, options.reach, base_url)? else {
-        return Ok(Carrier(Way::Direct(requests(direct, wait, tls))));
-    };
-    let address = proxy.uri().clone();
-    match address.scheme_str() {
-        Some("http") => {
-            let mut tunnel = Tunnel::new(address, direct);
-            if let Some(auth) = proxy.basic_auth() {
-                let mut auth: HeaderValue = auth.clone();
-                auth.set_sensitive(true);
-                tunnel = tunnel.with_auth(auth);
+/// What every carrier to one provider is built from: certificates are read, and proxies looked up, once.
+#[derive(Debug)]
+pub struct Blueprint {
+    // Sessions are shared by all that are built from it.
+    tls: ClientConfig,
+    connect_timeout: Duration,
+    proxy: Option<Proxy>,
+}
+
+#[derive(Debug)]
+enum Proxy {
+    Tunnel { address: Uri, auth: Option<HeaderValue> },
+    Socks { address: Uri, is_local_dns: bool, auth: Option<(String, String)> },
+}
+
+impl Blueprint {
+    /// Of carriers to what lies at `base_url`.
+    pub fn new(
+        settings: &HttpSettings,
+        options: &ClientOptions,
+        base_url: &str,
+    ) -> Result<Self, CarrierError> {
+        let mut tls = tls::config(&settings.tls)?;
+        // The connector says what is spoken, and a resumed handshake saves users a round trip.
+        tls.alpn_protocols.clear();
+        tls.resumption = rustls::client::Resumption::in_memory_sessions(64);
+        let found = proxy(settings, options.reach, base_url)?;
+        let proxy = found.map(|found| Proxy::of(&found)).transpose()?;
+        Ok(Self { tls, connect_timeout: options.connect_timeout, proxy })
+    }
+
+    /// A carrier with connections of its own.
+    pub fn build(&self) -> Carrier {
+        let mut direct = HttpConnector::new_with_resolver(Resolver);
+        direct.enforce_http(false);
+        direct.set_nodelay(true);
+        direct.set_keepalive(Some(Duration::from_secs(30)));
+        let (wait, tls) = (self.connect_timeout, self.tls.clone());
+        Carrier(match &self.proxy {
+            None => Way::Direct(requests(direct, wait, tls)),
+            Some(Proxy::Tunnel { address, auth }) => {
+                let mut tunnel = Tunnel::new(address.clone(), direct);
+                if let Some(auth) = auth {
+                    tunnel = tunnel.with_auth(auth.clone());
+                }
+                Way::Tunnel(requests(tunnel, wait, tls))
             }
-            Ok(Carrier(Way::Tunnel(requests(tunnel, wait, tls))))
-        }
-        Some(scheme @ ("socks5" | "socks5h")) => {
-            let mut socks = SocksV5::new(address.clone(), direct).local_dns(scheme == "socks5");
-            if let Some((user, password)) = proxy.raw_auth() {
-                socks = socks.with_auth(user.to_owned(), password.to_owned());
+            Some(Proxy::Socks { address, is_local_dns, auth }) => {
+                let mut socks = SocksV5::new(address.clone(), direct).local_dns(*is_local_dns);
+                if let Some((user, password)) = auth {
+                    socks = socks.with_auth(user.clone(), password.clone());
+                }
+                Way::Socks(requests(socks, wait, tls))
             }
-            Ok(Carrier(Way::Socks(requests(socks, wait, tls))))
+        })
+    }
+}
+
+impl Proxy {
+    fn of(found: &Intercept) -> Result<Self, CarrierError> {
+        let address = found.uri().clone();
+        match address.scheme_str() {
+            Some("http") => {
+                let mut auth = found.basic_auth().cloned();
+                auth.iter_mut().for_each(|auth| auth.set_sensitive(true));
+                Ok(Self::Tunnel { address, auth })
+            }
+            Some(scheme @ ("socks5" | "socks5h")) => {
+                let is_local_dns = scheme == "socks5";
+                let auth = found.raw_auth().map(|(user, password)| (user.into(), password.into()));
+                Ok(Self::Socks { address, is_local_dns, auth })
+            }
+            scheme => Err(CarrierError::ProxyScheme(scheme.unwrap_or_default().to_owned())),
         }
-        scheme => Err(CarrierError::ProxyScheme(scheme.unwrap_or_default().to_owned())),
     }
 }
 

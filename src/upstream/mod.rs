@@ -13,7 +13,7 @@ mod secret;
 mod stamps;
 mod tls;
 
-pub use carrier::{Carrier, CarrierError, carrier};
+pub use carrier::{Blueprint, Carrier, CarrierError};
 pub use certificate::certificate_expires;
 pub use client::{AddressCheck, ClientError, ClientOptions, Idle, Reach, client, guarded_client};
 pub use failure::{Stage, classify, describe};
