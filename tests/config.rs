@@ -208,7 +208,7 @@ fn a_full_file_becomes_what_it_says() {
     assert_eq!(config.global.external_labels.to_string(), r#"{region="eu", team="ml"}"#);
     assert_eq!(config.global.external_url.as_deref(), Some("https://bellwether.example"));
     assert_eq!(config.storage.size_max, 512 << 20);
-    assert_eq!(config.storage.series_max, 20_000);
+    assert_eq!(config.storage.series_max, Some(20_000));
 
     let [openai, claude, local] = &config.providers[..] else { panic!("three providers") };
     assert_eq!(openai.base_url, "https://api.openai.com");

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::load::Loaded;
-use super::wiring::{Names, configure_actions};
+use super::wiring::{Names, configure_actions, store_settings};
 use crate::model::{Labels, MatchOp, Matcher, Sample, Timestamp};
 use crate::rules::{Context, Defaults, Group};
 use crate::series::{self, Store};
@@ -42,11 +42,8 @@ impl Loaded {
         let specs = self.files().flat_map(|file| &file.groups);
         let mut groups: Vec<Group> =
             specs.map(|spec| Group::new(spec.clone(), &defaults)).collect();
-        let mut store = Store::new(series::Settings {
-            retention: self.config.storage.retention,
-            size_max_bytes: self.config.storage.size_max,
-            series_max: self.config.storage.series_max.saturating_add(samples.len()),
-        });
+        let settings = store_settings(self);
+        let mut store = Store::new(series::Settings { series_max: usize::MAX, ..settings });
         let mut at = Timestamp::from_millis(0);
         for _ in 0..ROUNDS {
             at = at + ROUND;

@@ -145,7 +145,7 @@ impl App {
             }
             Configuration::Built(loaded) => (None, *loaded),
         };
-        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        loaded.remarks().for_each(|remark| tracing::warn!("{remark}"));
         check_secrets(&loaded)?;
         let doorkeeper = Doorkeeper::start(Listener::Web, options.web).await?;
         let porter = Doorkeeper::start(Listener::Router, options.router_web).await?;
@@ -487,7 +487,7 @@ impl App {
         check_secrets(&loaded)?;
         plans::check_running(&self.shown.borrow().releases, &loaded.config, self.clock.now())?;
         let (door, routers) = (self.doorkeeper.read().await?, self.porter.read().await?);
-        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        loaded.remarks().for_each(|remark| tracing::warn!("{remark}"));
         // Only one thing can fail from here on, so it comes first: a reload is taken up whole.
         let renewal = self.renewals.reserve().await.context("the service is stopping")?;
         for family in
@@ -504,7 +504,7 @@ impl App {
         self.current.send_replace(Arc::new(loaded.config.clone()));
         self.executor.reload(plans::planned(&loaded.config, &[], self.clock.now())).await;
         self.datasources.reload(wiring::datasources(&loaded.config));
-        self.archive.watch(rules::watches(&loaded.rules));
+        self.archive.keep(wiring::store_settings(&loaded), rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());
         self.prober.limit(loaded.config.global.probe_budget);

@@ -27,6 +27,9 @@ use crate::slo;
 use crate::telemetry::{Sampler, Telemetry, metrics};
 use crate::threads::Threads;
 
+/// How many series there may be at least, where nobody said so.
+const SERIES_LEAST: usize = 50_000;
+
 /// A group that takes this long is evaluated beside the loop: as long as an early look may wait anyway.
 const BESIDE: Duration = Duration::from_millis(50);
 
@@ -78,6 +81,23 @@ impl Loaded {
     /// What the engine works by, for a service that listens at an address.
     pub fn engine_settings(&self, address: SocketAddr) -> engine::Settings {
         engine_settings(self, address)
+    }
+
+    /// What is odd about it, and no mistake.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(ToString::to_string).chain(self.series_shortage())
+    }
+
+    /// What is to be said where fewer series may be stored than there will be.
+    fn series_shortage(&self) -> Option<String> {
+        let (given, bound) = (self.config.storage.series_max?, self.series_bound());
+        (given < bound).then(|| {
+            format!(
+                "storage: `series_max` is {given}, and the configuration leads to as many as {bound} series: \
+                 those that come last are not stored, and rules miss them; raise it or leave it out, or \
+                 tell less of each target by `global: {{metrics: lean}}`"
+            )
+        })
     }
 
     /// At most how many series the configuration leads to.
@@ -201,7 +221,7 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         rollbacks: config.rollbacks.clone(),
         releases: config.releases.iter().map(|release| release.settings.clone()).collect(),
         slos: config.slos.iter().cloned().map(Arc::new).collect(),
-        store: store_settings(config),
+        store: store_settings(loaded),
     }
 }
 
@@ -211,11 +231,15 @@ pub(super) fn alertmanagers(config: &Config) -> Arc<[String]> {
     config.alertmanagers.iter().map(|alertmanager| alertmanager.url.clone() + path).collect()
 }
 
-fn store_settings(config: &Config) -> series::Settings {
+/// How much is kept. Where nobody said how many series there may be, it is what the configuration leads
+/// to and half as much again, for what rules record: a bound is for what nobody foresaw.
+pub(super) fn store_settings(loaded: &Loaded) -> series::Settings {
+    let storage = &loaded.config.storage;
+    let foreseen = || SERIES_LEAST.max(loaded.series_bound().saturating_mul(3) / 2);
     series::Settings {
-        retention: config.storage.retention,
-        size_max_bytes: config.storage.size_max,
-        series_max: config.storage.series_max,
+        retention: storage.retention,
+        size_max_bytes: storage.size_max,
+        series_max: storage.series_max.unwrap_or_else(foreseen),
     }
 }
 
@@ -226,7 +250,7 @@ pub(super) fn archive(
     clock: Clock,
     telemetry: Telemetry,
 ) -> JoinHandle<Result<(Archive, series::Store), ArchiveError>> {
-    let settings = store_settings(&loaded.config);
+    let settings = store_settings(loaded);
     let (watches, now) = (rules::watches(&loaded.rules), clock.now());
     tokio::task::spawn_blocking(move || Archive::open(&storage, settings, watches, now, telemetry))
 }

@@ -336,6 +336,23 @@ async fn samples_older_than_the_retention_leave_the_disk() {
 }
 
 #[tokio::test]
+async fn a_retention_that_a_reload_brings_holds_from_then_on() {
+    let directory = Directory::new();
+    directory.run(START, 2000).await;
+    let now = START + 5_400_000;
+    let (archive, mut store) = directory.open(now);
+    store.note_writes();
+    write(&archive, &mut store, now).await;
+    let settings = Settings { retention: Duration::from_secs(3600), ..SETTINGS };
+    archive.keep(settings, Vec::new());
+    // The next tidying is half an hour on.
+    write(&archive, &mut store, now + 1_900_000).await;
+    archive.close(Duration::from_secs(60)).await;
+    let names = directory.names();
+    assert!(!names.contains(&"00000001.chunks".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
 async fn the_oldest_samples_leave_when_room_is_short() {
     let directory = Directory::new();
     let settings = Settings { size_max_bytes: 60_000, ..SETTINGS };

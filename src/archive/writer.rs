@@ -38,9 +38,16 @@ const RETRY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Archive {
     batches: mpsc::Sender<Batch>,
-    watches: watch::Sender<Vec<Watch>>,
+    wishes: watch::Sender<Wishes>,
     ended: oneshot::Receiver<()>,
     report: Report,
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug)]
+struct Wishes {
+    settings: Settings,
+    watches: Vec<Watch>,
 }
 
 impl Archive {
@@ -62,11 +69,10 @@ impl Archive {
             Some(tail) => Output::resume(files.clone(), tail),
             None => Output::new(files.clone(), next),
         };
-        let (watches, watched) = watch::channel(watches);
+        let (wishes, wished) = watch::channel(Wishes { settings, watches });
         let writer = Writer {
             files,
-            settings,
-            watched,
+            wished,
             telemetry,
             output,
             next,
@@ -86,7 +92,7 @@ impl Archive {
         };
         let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(run);
         thread.map_err(ArchiveError::Thread)?;
-        Ok((Self { batches, watches, ended, report }, store))
+        Ok((Self { batches, wishes, ended, report }, store))
     }
 
     /// Where batches go. The archive ends when the last of these is gone.
@@ -94,9 +100,9 @@ impl Archive {
         self.batches.clone()
     }
 
-    /// From now on keeps digests of these series.
-    pub fn watch(&self, watches: Vec<Watch>) {
-        self.watches.send_replace(watches);
+    /// From now on keeps so much, and digests of these series.
+    pub fn keep(&self, settings: Settings, watches: Vec<Watch>) {
+        self.wishes.send_replace(Wishes { settings, watches });
     }
 
     /// What the start found.
@@ -115,8 +121,7 @@ impl Archive {
 
 struct Writer {
     files: Files,
-    settings: Settings,
-    watched: watch::Receiver<Vec<Watch>>,
+    wished: watch::Receiver<Wishes>,
     telemetry: Telemetry,
     output: Output,
     /// The number of the next log.
@@ -147,6 +152,11 @@ impl Writer {
         }
     }
 
+    /// How many bytes all files may take.
+    fn size_max(&self) -> u64 {
+        self.wished.borrow().settings.size_max_bytes
+    }
+
     fn take(&mut self, batch: &[Written]) {
         let Some(now) = batch.iter().map(|written| written.sample.at).max() else { return };
         if self.is_log_over(now) {
@@ -175,7 +185,7 @@ impl Writer {
     /// A log with records that wait is not over: they follow from those before them.
     fn is_log_over(&self, now: Timestamp) -> bool {
         let is_old = self.output.started().is_some_and(|start| now.since(start) >= LOG_SPAN);
-        let bytes_max = LOG_BYTES_MAX.min(self.settings.size_max_bytes / 4);
+        let bytes_max = LOG_BYTES_MAX.min(self.size_max() / 4);
         self.output.waiting_samples() == 0 && (is_old || self.output.length() >= bytes_max)
     }
 
@@ -255,7 +265,7 @@ impl Writer {
         for path in self.files.sweep(false)? {
             tracing::warn!(path = %path.display(), "a damaged file that was set aside is removed: newer ones are kept");
         }
-        while self.size()? > self.settings.size_max_bytes {
+        while self.size()? > self.size_max() {
             let swept = self.files.sweep(true)?;
             for path in &swept {
                 tracing::warn!(path = %path.display(), "a damaged file that was set aside is removed: room is short");
@@ -276,9 +286,9 @@ impl Writer {
     /// Puts digests in place of the chunks that are too old, and removes digests that no window
     /// reaches.
     fn retire(&mut self, now: Timestamp) -> io::Result<()> {
-        let watches = self.watched.borrow().clone();
+        let Wishes { settings, watches } = self.wished.borrow().clone();
         let reach = watches.iter().map(|watch| watch.reach).max().unwrap_or_default();
-        let (kept_from, reached_from) = (now - self.settings.retention, now - reach);
+        let (kept_from, reached_from) = (now - settings.retention, now - reach);
         let ends: Vec<(Name, Timestamp)> = self.ends.iter().map(|(n, end)| (*n, *end)).collect();
         for (name, end) in ends {
             let is_over = match name.kind {

@@ -35,8 +35,8 @@ pub(super) struct WebArguments {
 
 pub(super) fn config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     let Some(loaded) = loaded(&arguments.path)? else { return Ok(ExitCode::FAILURE) };
-    for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+    for remark in loaded.remarks() {
+        eprintln!("warning: {remark}");
     }
     let mut unread = 0;
     if arguments.with_secrets {

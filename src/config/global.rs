@@ -46,7 +46,7 @@ impl Default for Global {
 impl Default for Storage {
     fn default() -> Self {
         let retention = Duration::from_secs(86_400);
-        Self { retention, size_max: 1 << 30, series_max: 50_000 }
+        Self { retention, size_max: 1 << 30, series_max: None }
     }
 }
 
@@ -165,8 +165,6 @@ pub(super) fn storage(reader: &mut Reader, root: &Fields<'_>) -> Storage {
             .optional(&fields, "retention", |node| duration(node, RETENTION))
             .unwrap_or(default.retention),
         size_max: reader.optional(&fields, "size_max", size_max).unwrap_or(default.size_max),
-        series_max: reader
-            .optional(&fields, "series_max", |node| number(node, 1..=10_000_000))
-            .unwrap_or(default.series_max),
+        series_max: reader.optional(&fields, "series_max", |node| number(node, 1..=10_000_000)),
     }
 }

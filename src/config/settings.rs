@@ -89,8 +89,8 @@ pub struct Storage {
     pub retention: Duration,
     /// How many bytes they may take on disk; 1 GB by default.
     pub size_max: u64,
-    /// How many series there may be; 50,000 by default.
-    pub series_max: usize,
+    /// How many series there may be; where absent, as many as the configuration leads to and some more.
+    pub series_max: Option<usize>,
 }
 
 /// An entry of `rule_files:`: a path, perhaps with `*`, `?` or `[…]`.

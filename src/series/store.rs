@@ -230,6 +230,11 @@ impl Store {
         }
     }
 
+    /// From now on keeps so much. What is there already goes as it ages.
+    pub fn limit(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     pub(super) fn is_too_large(&self) -> bool {
         self.bytes() as u64 > self.settings.size_max_bytes
     }

@@ -34,6 +34,26 @@ async fn the_demo_ends_as_each_scenario_is_to_end() {
 }
 
 #[tokio::test]
+async fn fewer_series_than_there_will_be_are_remarked_upon() {
+    let scratch = Scratch::new("commands-series");
+    let config = |storage: &str| {
+        format!(
+            "{storage}providers: [{{name: p, dialect: openai_chat, base_url: 'http://127.0.0.1:9', \
+             auth: none}}]\nprobes: [{{provider: p, model: m, budget_daily: unlimited}}]\n"
+        )
+    };
+    let few = scratch.write("few.yml", &config("storage: {series_max: 100}\n"));
+    let checked = Program::run(&[], &["check", "config", &few]).await;
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    let warning =
+        "warning: storage: `series_max` is 100, and the configuration leads to as many as ";
+    assert!(checked.err.starts_with(warning), "{}", checked.err);
+    let enough = scratch.write("enough.yml", &config(""));
+    let checked = Program::run(&[], &["check", "config", &enough]).await;
+    assert_eq!((checked.code, checked.err.as_str()), (0, ""));
+}
+
+#[tokio::test]
 async fn what_init_writes_passes_the_check_and_runs() {
     let simulator = Simulator::start().await;
     simulator.script("key: sk-first-steps").await;

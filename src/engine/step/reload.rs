@@ -27,6 +27,7 @@ impl Engine {
         }
         self.groups = groups;
         self.reloads += 1;
+        self.store.limit(settings.store.clone());
         self.store.watch(rules::watches(&settings.rules));
         let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
         rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));

@@ -36,6 +36,19 @@ fn an_unchanged_group_keeps_its_slots_and_its_pending_alerts() {
 }
 
 #[test]
+fn room_for_more_series_is_taken_up() {
+    let mut tight = settings(&[("rules.yml", HELD)]);
+    tight.store.series_max = 1;
+    let mut bench = Bench::new(tight.clone());
+    bench.sample(1000, &[("candidate", 1.0), ("stable", 1.0)]);
+    assert_eq!(bench.content("errors").len(), 1);
+    tight.store.series_max = 2;
+    bench.handle(Event::Reload(Box::new(tight)), 2000);
+    bench.sample(3000, &[("candidate", 1.0), ("stable", 1.0)]);
+    assert_eq!(bench.content("errors").len(), 2);
+}
+
+#[test]
 fn a_group_that_is_gone_ends_its_series() {
     let mut bench = Bench::new(settings(&[("rules.yml", HELD), ("more.yml", RULES)]));
     let first = bench.engine.next_due().unwrap().millis();
