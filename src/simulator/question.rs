@@ -116,8 +116,16 @@ fn prompt(dialect: Dialect, body: &Value) -> Result<(String, usize), Unclear> {
         Dialect::Gemini => ("contents", "parts"),
         Dialect::Http => return Ok((String::new(), 0)),
     };
+    // Where what the system says does not stand among the turns.
+    let system = match dialect {
+        Dialect::AnthropicMessages => &body["system"],
+        Dialect::OpenaiResponses => &body["instructions"],
+        Dialect::Gemini => &body["systemInstruction"]["parts"],
+        Dialect::OpenaiChat | Dialect::AzureOpenai | Dialect::Http => &Value::Null,
+    };
+    let system = text(system).len();
     if let (Dialect::OpenaiResponses, Some(input)) = (dialect, body["input"].as_str()) {
-        return Ok((input.to_owned(), input.len()));
+        return Ok((input.to_owned(), system + input.len()));
     }
     let turns = body[list].as_array().ok_or(Unclear::Field(list))?;
     // Google takes a turn without a role for the user's.
@@ -125,7 +133,8 @@ fn prompt(dialect: Dialect, body: &Value) -> Result<(String, usize), Unclear> {
         turn["role"] == "user" || (dialect == Dialect::Gemini && turn["role"].is_null())
     };
     let asked = turns.iter().rev().find(is_user).ok_or(Unclear::Field(list))?;
-    Ok((text(&asked[said]), turns.iter().map(|turn| text(&turn[said]).len()).sum()))
+    let whole: usize = turns.iter().map(|turn| text(&turn[said]).len()).sum();
+    Ok((text(&asked[said]), system + whole))
 }
 
 fn limit(body: &Value, field: &'static str) -> Result<Option<u32>, Unclear> {
@@ -201,6 +210,39 @@ mod tests {
         ] {
             let found = Question::read(&Asked::of(dialect), body.as_bytes());
             assert_eq!(found, Err(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_the_system_says_is_counted_wherever_it_stands() {
+        let (said, system) = (r#"{"role":"user","content":"hi"}"#, "x".repeat(38));
+        for (asked, body) in [
+            (
+                Asked::of(Dialect::OpenaiChat),
+                format!(
+                    r#"{{"model":"m","messages":[{{"role":"system","content":"{system}"}},{said}]}}"#
+                ),
+            ),
+            (
+                Asked::of(Dialect::AnthropicMessages),
+                format!(
+                    r#"{{"model":"m","max_tokens":1,"system":"{system}","messages":[{said}]}}"#
+                ),
+            ),
+            (
+                Asked::of(Dialect::OpenaiResponses),
+                format!(r#"{{"model":"m","instructions":"{system}","input":"hi"}}"#),
+            ),
+            (
+                Asked { model: Some("m".to_owned()), ..Asked::of(Dialect::Gemini) },
+                format!(
+                    r#"{{"systemInstruction":{{"parts":[{{"text":"{system}"}}]}},"contents":[{{"parts":[{{"text":"hi"}}]}}]}}"#
+                ),
+            ),
+        ] {
+            let question = Question::read(&asked, body.as_bytes()).unwrap();
+            // 40 letters and one token.
+            assert_eq!(question.prompt_tokens, 11, "{body}");
         }
     }
 

@@ -54,7 +54,12 @@ pub(super) fn route(path: &str, query: &str) -> Option<Route> {
             ..Asked::of(Dialect::AzureOpenai)
         }));
     }
-    let (model, action) = path.strip_prefix("/v1beta/models/")?.rsplit_once(':')?;
+    let (named, action) = path.strip_prefix("/v1beta/")?.rsplit_once(':')?;
+    // Tuned models have a collection of their own, which is part of their name.
+    let model = match named.split_once('/')? {
+        ("models", model) => model,
+        _ => named,
+    };
     let is_sse = query.split('&').any(|pair| pair == "alt=sse");
     let is_streamed = match action {
         "generateContent" => false,
@@ -106,6 +111,8 @@ mod tests {
         assert_eq!(asked(gemini, ""), None);
         let whole = "/v1beta/models/g:generateContent";
         assert_eq!(asked(whole, ""), Some((m("g"), Some(false), false)));
+        let tuned = "/v1beta/tunedModels/t-1:generateContent";
+        assert_eq!(asked(tuned, ""), Some((m("tunedModels/t-1"), Some(false), false)));
         let azure = "/openai/deployments/d/chat/completions";
         assert_eq!(asked(azure, "api-version=2024-10-21"), Some((m("d"), None, false)));
         assert_eq!(asked(azure, ""), Some((m("d"), None, true)));
