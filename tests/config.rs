@@ -808,7 +808,7 @@ fn routes_become_what_they_say() {
     assert_eq!(sonnet.credentials, Credentials::Ours);
     let strictness = (chat.strictness, sonnet.strictness);
     assert_eq!(strictness, (Strictness::Strict, Strictness::Lenient));
-    let usual = [KeySource::MetadataUserId, KeySource::User, KeySource::ApiKey];
+    let usual = [KeySource::MetadataUserId, KeySource::User];
     assert_eq!(sonnet.keys, usual);
     let (copied, all) = (sonnet.mirror.as_ref().unwrap(), chat.mirror.as_ref().unwrap());
     assert_eq!(copied.to.as_ref().map(|to| to.as_str()), Some("openai/fast"));

@@ -160,7 +160,8 @@ pub(super) fn refuse_pages(
 /// What tells clients apart; what the interfaces have for it, where nothing is written.
 fn keys(reader: &mut Reader, fields: &Fields<'_>) -> Vec<KeySource> {
     if !fields.has("key") {
-        return vec![KeySource::MetadataUserId, KeySource::User, KeySource::ApiKey];
+        // No key: a service has one for all of its users, who would move all at once.
+        return vec![KeySource::MetadataUserId, KeySource::User];
     }
     reader.filled(fields, "key", "write what tells clients apart, such as `[user, api_key]`");
     reader.list(fields, "key", |node| {

@@ -117,7 +117,23 @@ impl Account {
         self.held.go_on();
         let route = &self.desk.route.id;
         self.hall.telemetry.request_attempted(route, self.arm, observed.error_type);
-        self.note(observed.error_type);
+        self.note(observed);
+    }
+
+    /// One line for an attempt that is followed by another; the last one is in the request's.
+    pub fn log_attempt(&self, observed: &Observed) {
+        tracing::info!(
+            request.id = self.id,
+            route = %self.desk.route.id,
+            arm = %self.arm,
+            target = self.lane.as_ref().map_or("", |lane| lane.target.id.as_str()),
+            status = observed.status.unwrap_or_default(),
+            error_type = observed.error_type.as_str(),
+            detail = observed.detail,
+            provider.request_id = observed.request_id.as_deref().unwrap_or_default(),
+            attempt = self.attempts_in_all,
+            "attempt failed"
+        );
     }
 
     /// The candidate is given up for stable; that it failed is evidence.
@@ -134,13 +150,12 @@ impl Account {
         self.enter(Arm::Stable);
     }
 
-    /// The breaker learns of an attempt, if the arm is to blame for it or to be praised.
-    fn note(&self, error_type: ErrorType) {
+    /// The breakers learn of an attempt, if the arm or the target is to blame for it or to be praised.
+    fn note(&self, observed: &Observed) {
+        let error_type = observed.error_type;
+        self.note_target(observed);
         let is_failure = match error_type.attribution() {
-            Attribution::Provider | Attribution::Ambiguous => {
-                error_type.class() == SloClass::Bad
-                    && !matches!(error_type, ErrorType::Refusal | ErrorType::ContentFiltered)
-            }
+            Attribution::Provider | Attribution::Ambiguous => is_bad(error_type),
             Attribution::Nobody => false,
             // It says nothing of the arm.
             Attribution::Own => return,
@@ -167,11 +182,41 @@ impl Account {
         }
     }
 
+    /// What the target's standing learns: limits of our own key are its failures too, since another
+    /// target has another key.
+    fn note_target(&self, observed: &Observed) {
+        let Some(lane) = &self.lane else { return };
+        let (error_type, now) = (observed.error_type, self.hall.clock.now());
+        let is_failure = is_bad(error_type) || routing::is_of_the_target(error_type);
+        if !is_failure && error_type.attribution() == Attribution::Own {
+            return;
+        }
+        let mut standing = lane.standing();
+        let was_broken = standing.is_broken();
+        match (is_failure, observed.retry_after) {
+            (true, Some(wait)) => standing.told(now, wait),
+            (true, None) => standing.failed(now),
+            (false, _) => standing.succeeded(),
+        }
+        let is_broken = standing.is_broken();
+        drop(standing);
+        if was_broken != is_broken {
+            let target = &lane.target.id;
+            self.hall.telemetry.target_ejected(target, is_broken);
+            if is_broken {
+                let why = error_type.as_str();
+                tracing::warn!(%target, error_type = why, "a target failed too often in a row: others of its arm are asked first");
+            } else {
+                tracing::info!(%target, "a target answers again");
+            }
+        }
+    }
+
     /// An answer has ended, well or not; it was an attempt that has not been counted yet.
     pub fn settle(mut self, observed: &Observed) {
         let route = &self.desk.route.id;
         self.hall.telemetry.request_attempted(route, self.arm, observed.error_type);
-        self.note(observed.error_type);
+        self.note(observed);
         self.close(observed, observed.status);
     }
 
@@ -278,6 +323,13 @@ impl Account {
             line!(debug);
         }
     }
+}
+
+/// Whether an attempt of which this came speaks against whom it was made at.
+fn is_bad(error_type: ErrorType) -> bool {
+    matches!(error_type.attribution(), Attribution::Provider | Attribution::Ambiguous)
+        && error_type.class() == SloClass::Bad
+        && !matches!(error_type, ErrorType::Refusal | ErrorType::ContentFiltered)
 }
 
 impl Drop for Account {

@@ -106,6 +106,7 @@ impl Trip<'_> {
                 account.mirrored = mirror::offer(self.hall, self.crew, self.order, self.arms);
             }
             account.attempt(lane);
+            lane.standing().asked(account.hall.clock.now());
             let (clock, seat) = (&self.hall.clock, self.hall.seat);
             let asked = attempt(self.order, &prepared, lane, seat, clock, account.sent);
             let failed = match asked.await {
@@ -121,7 +122,11 @@ impl Trip<'_> {
             {
                 self.hall.telemetry.answer_untold(told.direction);
             }
-            match self.next(&account, &failed, at + 1 < lanes.len()) {
+            let next = self.next(&account, &failed, lanes.get(at + 1));
+            if next != Next::GiveUp {
+                account.log_attempt(&failed.observed);
+            }
+            match next {
                 Next::GiveUp => return self.give_up(account, *failed),
                 Next::Again { place: Place::Stable, .. } => {
                     account.fail_over(&failed.observed);
@@ -145,19 +150,25 @@ impl Trip<'_> {
     fn lanes(&self, arm: Arm) -> Vec<Arc<Lane>> {
         let mut lanes = self.crew.lanes(&self.order.desk.route, self.arms, arm, self.spread);
         lanes.retain(|lane| way(self.order.surface, lane.target.provider.dialect) != Way::Never);
+        if lanes.len() > 1 {
+            // The others first, and all as they are where each of them is ejected.
+            let now = self.hall.clock.now();
+            lanes.sort_by_key(|lane| lane.standing().is_ejected(now));
+        }
         lanes
     }
 
     /// What follows a failure. Within an arm the budget has a word; to go to stable costs nothing of
-    /// it, since it multiplies nothing.
-    fn next(&self, account: &Account, failed: &Failed, has_another: bool) -> Next {
+    /// it, since it multiplies nothing, and neither does the first step from a target to one that is
+    /// well: whoever fails often is ejected and asked no more.
+    fn next(&self, account: &Account, failed: &Failed, another: Option<&Arc<Lane>>) -> Next {
         let route = &self.order.desk.route;
         let failure = Failure {
             error_type: failed.observed.error_type,
             retry_after: failed.observed.retry_after,
             arm: account.arm,
             attempts: account.attempts_in_all,
-            has_another,
+            has_another: another.is_some(),
         };
         let next = retry(&route.retries, &failure, rand::random());
         let Next::Again { place, wait } = next else { return next };
@@ -168,7 +179,13 @@ impl Trip<'_> {
         if account.arrived.elapsed() + pause >= route.timeouts.total {
             return Next::GiveUp;
         }
-        if place != Place::Stable && !self.order.desk.state().budget.take() {
+        let is_well = |lane: &Arc<Lane>| !lane.standing().is_ejected(self.hall.clock.now());
+        let is_free = match place {
+            Place::Stable => true,
+            Place::Another => account.attempts == 1 && another.is_some_and(is_well),
+            Place::Same => false,
+        };
+        if !is_free && !self.order.desk.state().budget.take() {
             // A candidate without retries left still has stable beside it.
             let may_leave = account.arm == Arm::Candidate;
             let to_stable = Next::Again { place: Place::Stable, wait: Wait::Not };

@@ -1,6 +1,6 @@
 //! The way to one target: its client, its address and its key.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::workers::Seat;
 use crate::probe::Target;
+use crate::routing::Standing;
 use crate::threads::Threads;
 use crate::upstream::{
     self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError,
@@ -30,6 +31,8 @@ pub(super) struct Lane {
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
     // somebody who reads would cost each request a turn of the scheduler.
     keys: Mutex<Option<(Instant, Arc<HeaderMap>)>>,
+    // Held for a look or a few stores.
+    standing: Mutex<Standing>,
 }
 
 /// Why a request could not even be written: the operator's mistake.
@@ -54,7 +57,19 @@ impl Lane {
         let blueprint = Blueprint::new(&provider.http, &options, &provider.base_url);
         let carriers = Seat::all(threads).map(|_| OnceLock::new()).collect();
         let base = provider.base_url.parse().ok();
-        Self { target, blueprint, carriers, base, keys: Mutex::default() }
+        Self {
+            target,
+            blueprint,
+            carriers,
+            base,
+            keys: Mutex::default(),
+            standing: Mutex::default(),
+        }
+    }
+
+    /// How the target did lately, on whatever route.
+    pub fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread's client.

@@ -36,6 +36,11 @@ impl Breaker {
         Ok(())
     }
 
+    /// Whether nobody asks at present.
+    pub fn is_resting(&self, now: Timestamp) -> bool {
+        self.opened_until.is_some_and(|until| now < until)
+    }
+
     /// The arm answered well, or the request was to blame.
     pub fn succeeded(&mut self) {
         *self = Self::default();

@@ -2,8 +2,8 @@
 //!
 //! Pure: the router carries it out. A [`Table`] says which targets are stable and which candidate, and
 //! what share of the requests the candidate takes; [`assign`] picks the arm of one request; [`retry`]
-//! says whether a failed attempt is followed by another, and where; [`Breaker`] and [`Budget`] keep a
-//! broken arm and a storm of retries from making things worse; [`Served`] is what a release learns,
+//! says whether a failed attempt is followed by another, and where; [`Breaker`], [`Standing`] and [`Budget`]
+//! keep a broken arm, a broken target and a storm of retries from making things worse; [`Served`] is what a release learns,
 //! and [`Batch`] how it learns it from routers that only follow;
 //! [`Mirror`] says what is copied to a target that is tried out, and [`likeness`] how its answers compare.
 
@@ -18,6 +18,7 @@ mod surface;
 mod breaker;
 mod budget;
 mod retry;
+mod standing;
 
 mod refusal;
 mod report;
@@ -34,11 +35,12 @@ pub use mirror::{Mirror, Uncopied, may_copy, tokens_max};
 pub use peek::{Named, NotReadable, Peek, peek};
 pub use refusal::Refusal;
 pub use report::{AGE_MAX, BATCH_MAX, Batch, Receipt, Told};
-pub use retry::{Failure, Next, Place, Wait, retry};
+pub use retry::{Failure, Next, Place, Wait, is_of_the_target, retry};
 pub use served::{Served, class};
 pub use settings::{
     Admission, Credentials, KeySource, Pin, Retries, Route, Settings, TIMEOUTS, Tell,
 };
 pub use share::{Share, ShareError};
+pub use standing::Standing;
 pub use surface::{Surface, Way, decoder, path, way};
 pub use table::{Arms, Split, Table, TableError};

@@ -112,6 +112,11 @@ fn kind(error_type: ErrorType) -> Kind {
     }
 }
 
+/// Whether another target need not fail in the same way.
+pub fn is_of_the_target(error_type: ErrorType) -> bool {
+    kind(error_type) != Kind::Final
+}
+
 /// Decides after a failure; `drawn` is uniform between 0 and 1.
 pub fn retry(retries: &Retries, failure: &Failure, drawn: f64) -> Next {
     let kind = kind(failure.error_type);
@@ -120,6 +125,8 @@ pub fn retry(retries: &Retries, failure: &Failure, drawn: f64) -> Next {
     }
     let at_once = |place| Next::Again { place, wait: Wait::Not };
     match failure.arm {
+        // The last attempt of a request that was meant for the candidate is stable's.
+        Arm::Candidate if failure.attempts == retries.max => return at_once(Place::Stable),
         _ if failure.has_another => return at_once(Place::Another),
         Arm::Candidate => return at_once(Place::Stable),
         Arm::Stable if kind == Kind::Elsewhere => return Next::GiveUp,
@@ -180,6 +187,20 @@ mod tests {
         assert_eq!(retry(&retries, &denied, 0.9), Next::GiveUp);
         let denied = Failure { arm: Arm::Candidate, ..denied };
         assert_eq!(retry(&retries, &denied, 0.9), again(Place::Stable, Wait::Not));
+    }
+
+    #[test]
+    fn the_last_attempt_is_stables_however_many_targets_the_candidate_has() {
+        let retries = Retries { max: 2, ..Retries::default() };
+        let at = |attempts| Failure {
+            arm: Arm::Candidate,
+            attempts,
+            has_another: true,
+            ..failure(ErrorType::Connect)
+        };
+        assert_eq!(retry(&retries, &at(1), 0.0), again(Place::Another, Wait::Not));
+        assert_eq!(retry(&retries, &at(2), 0.0), again(Place::Stable, Wait::Not));
+        assert_eq!(retry(&retries, &at(3), 0.0), Next::GiveUp);
     }
 
     #[test]

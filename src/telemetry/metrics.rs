@@ -185,6 +185,7 @@ families! {
     ROUTER_OVERHEAD = process("bellwether_router_overhead_seconds", Histogram, ["route"], "How long a request was held by the router itself, waits for client and provider left out.");
     ROUTER_IN_FLIGHT = process("bellwether_router_in_flight", Gauge, ["route", "arm"], "Requests under way.");
     ROUTER_CIRCUIT = process("bellwether_router_circuit_open", Gauge, ["route", "arm"], "Whether an arm failed so often in a row that one request at a time tries it: 1, or 0.");
+    ROUTER_TARGET_EJECTED = process("bellwether_router_target_ejected", Gauge, ["target"], "Whether a target failed so often in a row that others of its arm are asked first: 1, or 0.");
     ROUTER_STREAM_FAILURES = process("bellwether_router_stream_failures_total", Counter, ["route", "arm", "phase"], "Streams that broke, before or after their first content.");
     ROUTER_DISCONNECTS = process("bellwether_router_client_disconnects_total", Counter, ["route"], "Clients that went away before their answer was whole: no fault of an arm.");
     ROUTER_TOKENS = process("bellwether_router_tokens_total", Counter, ["route", "arm", "type"], "Tokens that requests used, as the provider counted them.");
@@ -439,7 +440,8 @@ pub fn router_series(settings: &Settings) -> usize {
         + (TTFT_BUCKETS.len() + 3)
         + 5
         + 5;
-    settings.routes.len() * per_route + copying * per_mirror
+    let ejected = if settings.routes.is_empty() { 0 } else { settings.targets.len() };
+    settings.routes.len() * per_route + copying * per_mirror + ejected
 }
 
 /// What an error type can count as for a request, whichever target an arm names.

@@ -15,7 +15,7 @@ use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
 use super::probes::{Ladders, TOKEN_TYPES};
 use super::recorder::Telemetry;
 use super::usual::{Usual, UsualOfArm};
-use crate::model::RouteId;
+use crate::model::{RouteId, TargetId};
 use crate::probe::Detail;
 use crate::provider::translate::{Direction, Loss, Lost};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
@@ -83,6 +83,7 @@ pub(super) struct Routes {
     overhead: HistogramVec,
     in_flight: GaugeVec,
     circuit: GaugeVec,
+    ejected: GaugeVec,
     stream_failures: IntCounterVec,
     disconnects: IntCounterVec,
     tokens: IntCounterVec,
@@ -104,6 +105,8 @@ struct Latency {
     duration: HistogramVec,
     ttft: HistogramVec,
     known: BTreeMap<RouteId, Usual>,
+    /// Whatever an arm may name.
+    targets: BTreeSet<TargetId>,
     classes: BTreeSet<(ErrorType, SloClass)>,
 }
 
@@ -119,6 +122,7 @@ impl Routes {
             ttft: histogram(registry, &metrics::ROUTER_TTFT, &ladders.ttft),
             ladders,
             known: BTreeMap::new(),
+            targets: BTreeSet::new(),
             classes: BTreeSet::new(),
         };
         let single = |family| gauge(registry, family).with_label_values(&NO_LABELS);
@@ -136,6 +140,7 @@ impl Routes {
             overhead: histogram(registry, &metrics::ROUTER_OVERHEAD, metrics::OVERHEAD_BUCKETS),
             in_flight: gauge(registry, &metrics::ROUTER_IN_FLIGHT),
             circuit: gauge(registry, &metrics::ROUTER_CIRCUIT),
+            ejected: gauge(registry, &metrics::ROUTER_TARGET_EJECTED),
             stream_failures: counter(registry, &metrics::ROUTER_STREAM_FAILURES),
             disconnects: counter(registry, &metrics::ROUTER_DISCONNECTS),
             tokens: counter(registry, &metrics::ROUTER_TOKENS),
@@ -179,6 +184,17 @@ impl Routes {
         let old_classes = std::mem::replace(&mut latency.classes, classes.clone());
         let all: BTreeSet<_> = old_classes.union(&classes).copied().collect();
         before.difference(&known).for_each(|route| self.forget(&latency, route, &all));
+        let targets = match settings.routes.is_empty() {
+            true => BTreeSet::new(),
+            false => settings.targets.keys().cloned().collect(),
+        };
+        for gone in latency.targets.difference(&targets) {
+            let _was_there = self.ejected.remove_label_values(&[gone.as_str()]).is_ok();
+        }
+        for target in &targets {
+            self.ejected.with_label_values(&[target.as_str()]);
+        }
+        latency.targets = targets;
         let renewed = self.renew(&mut latency, settings);
         known.iter().for_each(|route| self.initialise(&latency, route));
         let usual = known.into_iter().map(|route| {
@@ -471,6 +487,14 @@ impl Telemetry {
         if self.routes.is_known(route) {
             let labels = [route.as_str(), arm.as_str()];
             self.routes.circuit.with_label_values(&labels).set(f64::from(u8::from(is_open)));
+        }
+    }
+
+    /// Whether others are asked before a target.
+    pub fn target_ejected(&self, target: &TargetId, is_ejected: bool) {
+        if self.routes.latency().targets.contains(target) {
+            let value = f64::from(u8::from(is_ejected));
+            self.routes.ejected.with_label_values(&[target.as_str()]).set(value);
         }
     }
 

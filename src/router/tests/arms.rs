@@ -105,6 +105,59 @@ async fn an_arm_that_fails_in_a_row_is_not_waited_for() {
     assert_eq!(diverted, 15.0 - asked as f64);
 }
 
+/// An arm of two targets, of which the first fails in this way.
+async fn of_two(fault: Fault) -> Stage {
+    let mut route = route();
+    route.stable = vec![TargetId::new("old"), TargetId::new("new")];
+    // No budget: what is asked of the other target is free.
+    route.retries = Retries { budget_percent: 0, ..Retries::default() };
+    Stage::new(failing(fault), Behavior::default(), route, Dialect::OpenaiChat).await
+}
+
+#[tokio::test]
+async fn a_broken_target_is_passed_over_while_its_arm_has_another() {
+    let mut stage = of_two(Fault::Http { status: 500, retry_after: None }).await;
+    for user in 0..100 {
+        assert_eq!(arm_of(&stage, &format!("user-{user}")).await, "stable");
+    }
+    // Half of the users are its own. Ten failures eject it; a trial a second later may have come.
+    let asked = stage.old.stats().requests;
+    assert!((10..=13).contains(&asked), "{asked}");
+    assert_eq!(stage.new.stats().requests, 100);
+    let is_ejected = |target| stage.value("bellwether_router_target_ejected", &[target]);
+    assert_eq!(is_ejected("target=\"old\""), 1.0);
+    assert_eq!(stage.value("bellwether_router_circuit_open", &["arm=\"stable\""]), 0.0);
+    // What served is what counts.
+    assert_eq!(stage.told().await.target, TargetId::new("new"));
+}
+
+#[tokio::test]
+async fn a_target_that_asks_to_be_left_alone_is_asked_once() {
+    let stage = of_two(Fault::Http { status: 429, retry_after: Some(60_000 * MS) }).await;
+    for user in 0..30 {
+        assert_eq!(arm_of(&stage, &format!("user-{user}")).await, "stable");
+    }
+    assert_eq!((stage.old.stats().requests, stage.new.stats().requests), (1, 30));
+}
+
+#[tokio::test]
+async fn where_all_targets_are_ejected_the_arm_decides() {
+    let mut route = route();
+    route.stable = vec![TargetId::new("old"), TargetId::new("new")];
+    route.retries = Retries { budget_percent: 0, ..Retries::default() };
+    let fault = || failing(Fault::Http { status: 500, retry_after: None });
+    let stage = Stage::new(fault(), fault(), route, Dialect::OpenaiChat).await;
+    let mut statuses = BTreeMap::new();
+    for user in 0..40 {
+        let heard = heard(stage.post(Dialect::OpenaiChat, &from(&user.to_string()))).await;
+        *statuses.entry(heard.status).or_insert(0) += 1;
+    }
+    // Each request failed twice until ten in a row had broken the arm; the rest waits for nobody.
+    assert!(statuses[&500] <= 15 && statuses[&503] >= 25, "{statuses:?}");
+    let asked = stage.old.stats().requests + stage.new.stats().requests;
+    assert!(asked <= 30, "an outage is not multiplied: {asked}");
+}
+
 #[tokio::test]
 async fn a_broken_stable_is_said_to_be_broken() {
     let fault = failing(Fault::Http { status: 500, retry_after: None });
