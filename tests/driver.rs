@@ -156,6 +156,7 @@ fn settings() -> engine::Settings {
             size_max_bytes: 1 << 30,
             series_max: 10_000,
         },
+        series_room: None,
     }
 }
 

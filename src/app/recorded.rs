@@ -42,7 +42,7 @@ impl Loaded {
         let specs = self.files().flat_map(|file| &file.groups);
         let mut groups: Vec<Group> =
             specs.map(|spec| Group::new(spec.clone(), &defaults)).collect();
-        let settings = store_settings(self);
+        let settings = store_settings(&self.config);
         let mut store = Store::new(series::Settings { series_max: usize::MAX, ..settings });
         let mut at = Timestamp::from_millis(0);
         for _ in 0..ROUNDS {

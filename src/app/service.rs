@@ -124,6 +124,7 @@ pub struct App {
     config_text: watch::Sender<Arc<str>>,
     alertmanagers: watch::Sender<Arc<[String]>>,
     evaluation_interval: watch::Sender<Duration>,
+    retention: watch::Sender<Duration>,
     tokens: watch::Sender<Arc<[Token]>>,
     doorkeeper: Doorkeeper,
     /// The router's.
@@ -224,6 +225,7 @@ impl App {
         let (alertmanagers, told_alertmanagers) =
             watch::channel(wiring::alertmanagers(&loaded.config));
         let (evaluation_interval, steps) = watch::channel(loaded.config.global.evaluation_interval);
+        let (retention, shown_retention) = watch::channel(loaded.config.storage.retention);
         let (ready, is_ready) = watch::channel(false);
 
         let endpoints = wiring::endpoints(&loaded.config);
@@ -353,7 +355,7 @@ impl App {
             telemetry: telemetry.clone(),
             clock,
             flags: Arc::from(flags),
-            retention: loaded.config.storage.retention,
+            retention: shown_retention,
         };
         let server = Server::spawn(listener, views)?;
         let heir = routes.as_mut().and_then(|routes| {
@@ -401,6 +403,7 @@ impl App {
             config_text,
             alertmanagers,
             evaluation_interval,
+            retention,
             tokens,
             doorkeeper,
             porter,
@@ -504,7 +507,7 @@ impl App {
         self.current.send_replace(Arc::new(loaded.config.clone()));
         self.executor.reload(plans::planned(&loaded.config, &[], self.clock.now())).await;
         self.datasources.reload(wiring::datasources(&loaded.config));
-        self.archive.keep(wiring::store_settings(&loaded), rules::watches(&loaded.rules));
+        self.archive.keep(wiring::store_settings(&loaded.config), rules::watches(&loaded.rules));
         renewal.send(wiring::driver_settings(&loaded, self.address()));
         self.prober.plan(loaded.config.calendar.clone());
         self.prober.limit(loaded.config.global.probe_budget);
@@ -517,6 +520,7 @@ impl App {
         self.config_text.send_replace(Arc::from(loaded.text.as_str()));
         self.alertmanagers.send_replace(wiring::alertmanagers(&loaded.config));
         self.evaluation_interval.send_replace(loaded.config.global.evaluation_interval);
+        self.retention.send_replace(loaded.config.storage.retention);
         self.tokens.send_replace(Arc::from(loaded.config.tokens.as_slice()));
         self.doorkeeper.replace(door);
         self.porter.replace(routers);

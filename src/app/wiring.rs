@@ -221,7 +221,8 @@ fn engine_settings(loaded: &Loaded, address: SocketAddr) -> engine::Settings {
         rollbacks: config.rollbacks.clone(),
         releases: config.releases.iter().map(|release| release.settings.clone()).collect(),
         slos: config.slos.iter().cloned().map(Arc::new).collect(),
-        store: store_settings(loaded),
+        store: store_settings(config),
+        series_room: series_room(loaded),
     }
 }
 
@@ -231,15 +232,21 @@ pub(super) fn alertmanagers(config: &Config) -> Arc<[String]> {
     config.alertmanagers.iter().map(|alertmanager| alertmanager.url.clone() + path).collect()
 }
 
-/// How much is kept. Where nobody said how many series there may be, it is what the configuration leads
-/// to and half as much again, for what rules record: a bound is for what nobody foresaw.
-pub(super) fn store_settings(loaded: &Loaded) -> series::Settings {
-    let storage = &loaded.config.storage;
-    let foreseen = || SERIES_LEAST.max(loaded.series_bound().saturating_mul(3) / 2);
+/// How many series there may be beside those that are there, where nobody bounded them all: what the
+/// configuration leads to and half as many again, for what rules record. A bound is for what nobody
+/// foresaw, and series of targets that are gone stay for the retention.
+fn series_room(loaded: &Loaded) -> Option<usize> {
+    let is_free = loaded.config.storage.series_max.is_none();
+    is_free.then(|| SERIES_LEAST.max(loaded.series_bound().saturating_mul(3) / 2))
+}
+
+/// How much is kept.
+pub(super) fn store_settings(config: &Config) -> series::Settings {
     series::Settings {
-        retention: storage.retention,
-        size_max_bytes: storage.size_max,
-        series_max: storage.series_max.unwrap_or_else(foreseen),
+        retention: config.storage.retention,
+        size_max_bytes: config.storage.size_max,
+        // Where nobody said so, there is room for what is foreseen beside what is there.
+        series_max: config.storage.series_max.unwrap_or(usize::MAX),
     }
 }
 
@@ -250,7 +257,7 @@ pub(super) fn archive(
     clock: Clock,
     telemetry: Telemetry,
 ) -> JoinHandle<Result<(Archive, series::Store), ArchiveError>> {
-    let settings = store_settings(loaded);
+    let settings = store_settings(&loaded.config);
     let (watches, now) = (rules::watches(&loaded.rules), clock.now());
     tokio::task::spawn_blocking(move || Archive::open(&storage, settings, watches, now, telemetry))
 }

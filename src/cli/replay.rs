@@ -222,6 +222,7 @@ fn plain(rules: Vec<RuleFile>) -> engine::Settings {
             size_max_bytes: 1 << 30,
             series_max: 1_000_000,
         },
+        series_room: None,
     }
 }
 

@@ -43,4 +43,7 @@ pub struct Settings {
     pub slos: Vec<Arc<Slo>>,
     /// The sample store's limits; fixed at the start.
     pub store: crate::series::Settings,
+    /// How many series there may be beside those that are there at a start and at a reload; where absent,
+    /// the store's own bound holds for all of them.
+    pub series_room: Option<usize>,
 }

@@ -99,11 +99,11 @@ impl Engine {
         rollbacks.restore(now, records);
         let mut store = Store::new(settings.store.clone());
         store.watch(rules::watches(&settings.rules));
+        make_room(&mut store, &settings);
         let targets = settings
             .targets
             .iter()
             .map(|target| (target.id.clone(), TargetStatus::new(Arc::clone(target))));
-        let store = Store::new(settings.store.clone());
         Self {
             slos: read_slos(&settings, &store, now),
             context: context(&settings),
@@ -140,6 +140,7 @@ impl Engine {
         self.store = store;
         self.store.note_writes();
         self.store.watch(rules::watches(&self.settings.rules));
+        make_room(&mut self.store, &self.settings);
         self.scrape = history::hand_out(&self.store, &mut self.groups, now);
         self.slos = read_slos(&self.settings, &self.store, now);
     }
@@ -558,6 +559,13 @@ fn is_carried_out(action: &Action) -> bool {
         | Action::Split(_)
         | Action::Shift(_)
         | Action::Tell(_) => false,
+    }
+}
+
+/// Makes room for the series that are foreseen.
+fn make_room(store: &mut Store, settings: &Settings) {
+    if let Some(room) = settings.series_room {
+        store.make_room_for(room);
     }
 }
 

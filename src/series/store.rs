@@ -235,6 +235,11 @@ impl Store {
         self.settings = settings;
     }
 
+    /// From now on there may be so many series beside those that are there.
+    pub fn make_room_for(&mut self, series: usize) {
+        self.settings.series_max = self.series.len().saturating_add(series);
+    }
+
     pub(super) fn is_too_large(&self) -> bool {
         self.bytes() as u64 > self.settings.size_max_bytes
     }

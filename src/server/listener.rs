@@ -77,7 +77,7 @@ pub struct Views {
     /// Flags as the process was started with, by name.
     pub flags: Arc<[(&'static str, String)]>,
     /// How long samples are kept.
-    pub retention: Duration,
+    pub retention: watch::Receiver<Duration>,
 }
 
 /// As many connections as are open at once; more wait until one of them ends.

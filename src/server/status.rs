@@ -38,7 +38,7 @@ pub(super) fn routes(views: &Views, queries: Queries) -> Router {
         telemetry: views.telemetry.clone(),
         clock: views.clock,
         start: views.clock.now(),
-        retention: views.retention,
+        retention: *views.retention.borrow(),
         directory: std::env::current_dir().unwrap_or_default().display().to_string(),
         host: host(),
     };

@@ -118,7 +118,7 @@ impl House {
             telemetry: Telemetry::new(),
             clock,
             flags: Arc::from([("web.listen-address", "127.0.0.1:0".to_owned())]),
-            retention: 24 * 3600 * SECOND,
+            retention: watch::channel(24 * 3600 * SECOND).1,
         };
         let server = Server::spawn(listener, views).unwrap();
         let base = format!("http://{}", server.address());

@@ -149,8 +149,8 @@ impl Probes {
         }
         let identities: BTreeMap<_, _> =
             targets.iter().map(|target| (target.id.clone(), Identity::of(target))).collect();
-        let mut gone = self.known.iter().map(|(id, known)| (id, &known.identity));
-        gone.by_ref()
+        let known = self.known.iter().map(|(id, known)| (id, &known.identity));
+        known
             .filter(|(id, identity)| identities.get(*id) != Some(*identity))
             .for_each(|(_, identity)| self.forget(identity));
         let renewed = self.renew(Ladders::of(targets.iter().copied(), detail));

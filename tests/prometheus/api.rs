@@ -404,7 +404,7 @@ async fn ours(samples: &Samples) -> (Server, String) {
         telemetry: Telemetry::new(),
         clock,
         flags: Arc::from([]),
-        retention: Duration::MAX,
+        retention: watch::channel(Duration::MAX).1,
     };
     let server = Server::spawn(listener, views).unwrap();
     let base = format!("http://{}", server.address());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::releases::Releases;
 use super::super::snapshot::TargetStatus;
 use super::super::{Action, Settings, groups, memory};
-use super::{Engine, RESEND_DELAY, context, dispatcher, read_slos, recent};
+use super::{Engine, RESEND_DELAY, context, dispatcher, make_room, read_slos, recent};
 use crate::model::Timestamp;
 use crate::notice::Resend;
 use crate::release::Rollbacks;
@@ -28,6 +28,7 @@ impl Engine {
         self.groups = groups;
         self.reloads += 1;
         self.store.limit(settings.store.clone());
+        make_room(&mut self.store, &settings);
         self.store.watch(rules::watches(&settings.rules));
         let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
         rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));

@@ -152,6 +152,7 @@ pub(super) fn settings(rules: &[(&str, &str)]) -> Settings {
             size_max_bytes: 1 << 30,
             series_max: 1000,
         },
+        series_room: None,
     }
 }
 

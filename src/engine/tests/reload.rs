@@ -49,6 +49,21 @@ fn room_for_more_series_is_taken_up() {
 }
 
 #[test]
+fn series_of_targets_that_are_gone_take_no_room_from_those_that_come() {
+    let mut free = settings(&[("rules.yml", HELD)]);
+    (free.store.series_max, free.series_room) = (usize::MAX, Some(2));
+    let mut bench = Bench::new(free.clone());
+    bench.sample(1000, &[("candidate", 1.0), ("stable", 1.0), ("runaway", 1.0)]);
+    assert_eq!(bench.content("errors").len(), 2);
+    bench.handle(Event::Reload(Box::new(free)), 2000);
+    bench.sample(3000, &[("other", 1.0), ("another", 1.0), ("runaway", 1.0)]);
+    let held = bench.content("errors");
+    let is_held = |target: &str| held.iter().any(|line| line.starts_with(&format!("{target} ")));
+    assert!(is_held("candidate") && is_held("other") && is_held("another"), "{held:?}");
+    assert_eq!(held.len(), 4, "there is a bound still: {held:?}");
+}
+
+#[test]
 fn a_group_that_is_gone_ends_its_series() {
     let mut bench = Bench::new(settings(&[("rules.yml", HELD), ("more.yml", RULES)]));
     let first = bench.engine.next_due().unwrap().millis();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::asked::wrong;
 use super::ledger::{At, Ledger};
 use super::losses::Within;
 use super::words::{finish_reason, read, said, stop_reason, usage_of_chat, usage_of_messages};
@@ -38,10 +39,6 @@ pub fn answer(direction: Direction, body: &[u8], now: i64) -> Result<Translated,
         translated = of_chat(&translated, &mut named)?;
     }
     Ok(Translated::new(&translated, ledger))
-}
-
-fn wrong(at: &At<'_>) -> Untranslatable {
-    Untranslatable::Field(at.to_string())
 }
 
 fn text<'a>(value: &'a Value, at: &At<'_>) -> Result<&'a str, Untranslatable> {

@@ -73,7 +73,7 @@ pub(super) enum Part<'a> {
     },
 }
 
-/// What a user says; nothing where the text is empty.
+/// What a user says; nothing where a text that stands alone is empty.
 pub(super) fn parts<'a>(
     content: &'a Value,
     at: &At<'_>,

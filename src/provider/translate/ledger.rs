@@ -77,12 +77,16 @@ impl Ledger {
 
     /// A parameter of a request has no counterpart: refused or left out, as its row says.
     pub fn parameter(&mut self, name: &str) -> Result<(), Untranslatable> {
+        self.parameter_at(name, &At::Top.field(name))
+    }
+
+    /// The same for one that stands inside of another.
+    pub fn parameter_at(&mut self, name: &str, at: &At<'_>) -> Result<(), Untranslatable> {
         let row = Loss::find(self.direction, self.within, name, OTHER);
-        let at = At::Top.field(name);
         if row.fate == Fate::Strictness && self.strictness == Strictness::Strict {
             return Err(Untranslatable::Parameter(at.to_string()));
         }
-        self.note(row, &at);
+        self.note(row, at);
         Ok(())
     }
 

@@ -6,7 +6,8 @@
 //! these, so that each is known in one place.
 //! [`request`], [`answer`] and [`refusal`] tell whole documents, [`Stream`] tells an answer event by
 //! event. What the other side has no words for is in the list [`LOSSES`], and each document says which
-//! of them it lost and where ([`Lost`]): nothing vanishes in silence. Nothing is supplied that was not
+//! of them it lost and where ([`Lost`]): nothing vanishes in silence, but for details of an error that
+//! comes inside a stream. Nothing is supplied that was not
 //! said, but for the limit that Anthropic insists on: a finish reason that is missing stays missing, a
 //! stream that ends without its end ends so on this side, and an error inside a stream is told as one.
 

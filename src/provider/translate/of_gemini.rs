@@ -117,14 +117,14 @@ impl OfGemini {
             self.is_over = true;
             return told(Said::Chunk(error(&body["error"])));
         }
-        unread(body, &mut self.ledger);
+        unread_candidates(body, &mut self.ledger);
         for (held, name) in [(&mut self.id, "responseId"), (&mut self.model, "modelVersion")] {
             if body[name].is_string() {
                 *held = body[name].clone();
             }
         }
         if !body["usageMetadata"].is_null() {
-            self.usage = Some(usage(&body["usageMetadata"]));
+            self.usage = Some(body["usageMetadata"].clone());
         }
         if is_blocked(body) && !self.has_finish {
             self.begin(0, told);
@@ -171,9 +171,10 @@ impl OfGemini {
             return;
         }
         self.is_over = true;
-        if let Some(usage) = self.usage.take() {
+        if let Some(counted) = self.usage.take() {
+            unread_usage(&counted, &mut self.ledger);
             let mut chunk = self.around(json!([]));
-            chunk["usage"] = usage;
+            chunk["usage"] = usage(&counted);
             told(Said::Usage(chunk));
         }
         told(Said::Done);
@@ -253,17 +254,13 @@ impl Parts {
     }
 }
 
-/// Names what is not told of an answer, or of a chunk of one.
+/// Names what is not told of an answer.
 fn unread(body: &Value, ledger: &mut Ledger) {
-    const TOLD: [&str; 5] =
-        ["candidates", "modelVersion", "promptFeedback", "responseId", "usageMetadata"];
-    ledger.unread(body, &TOLD, &At::Top);
-    if is_blocked(body) {
-        ledger.lose("blockReason", &At::Top.field("promptFeedback").field("blockReason"));
-    }
-    let feedback = At::Top.field("promptFeedback");
-    ledger.unread(&body["promptFeedback"], &["blockReason"], &feedback);
-    let is_for_messages = ledger.direction().is_for_messages();
+    unread_candidates(body, ledger);
+    unread_usage(&body["usageMetadata"], ledger);
+}
+
+fn unread_usage(usage: &Value, ledger: &mut Ledger) {
     let mut told = vec![
         "cachedContentTokenCount",
         "candidatesTokenCount",
@@ -271,10 +268,23 @@ fn unread(body: &Value, ledger: &mut Ledger) {
         "toolUsePromptTokenCount",
         "totalTokenCount",
     ];
-    if !is_for_messages {
+    if !ledger.direction().is_for_messages() || usage["thoughtsTokenCount"] == 0 {
         told.push("thoughtsTokenCount");
     }
-    ledger.unread(&body["usageMetadata"], &told, &At::Top.field("usageMetadata"));
+    ledger.unread(usage, &told, &At::Top.field("usageMetadata"));
+}
+
+/// The same of a chunk, which repeats the usage so far.
+fn unread_candidates(body: &Value, ledger: &mut Ledger) {
+    const TOLD: [&str; 5] =
+        ["candidates", "modelVersion", "promptFeedback", "responseId", "usageMetadata"];
+    ledger.unread(body, &TOLD, &At::Top);
+    let feedback = At::Top.field("promptFeedback");
+    if is_blocked(body) {
+        ledger.lose("blockReason", &feedback.field("blockReason"));
+    }
+    ledger.unread(&body["promptFeedback"], &["blockReason"], &feedback);
+    let is_for_messages = ledger.direction().is_for_messages();
     let all = At::Top.field("candidates");
     for (place, candidate) in body["candidates"].as_array().into_iter().flatten().enumerate() {
         let at = all.item(place);
@@ -306,7 +316,9 @@ fn unread_part(part: &Value, at: &At<'_>, ledger: &mut Ledger) {
         ledger.unread(&part["functionCall"], &["args", "id", "name"], &at.field("functionCall"));
     } else if part["text"].is_string() {
         ledger.unread(part, &["text", "thought"], at);
-    } else if part["thoughtSignature"].is_string() {
+    } else if part["thoughtSignature"].is_string()
+        && part.as_object().is_some_and(|part| part.len() == 1)
+    {
         // It may come alone, after the last of the text.
         ledger.unread(part, &[], at);
     } else if part.as_object().is_none_or(|part| !part.is_empty()) {

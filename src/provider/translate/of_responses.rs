@@ -171,12 +171,7 @@ impl OfResponses {
 
     fn fail(&mut self, error: &Value, told: &mut dyn FnMut(Said)) {
         self.is_over = true;
-        let message = error["message"].as_str().unwrap_or("the provider failed without a reason");
-        let code = error["code"].as_str().unwrap_or("server_error");
-        let kind = if code.starts_with("rate_limit") { "requests" } else { "server_error" };
-        let error =
-            json!({"message": message, "type": kind, "param": error["param"], "code": code});
-        told(Said::Chunk(json!({"error": error})));
+        told(Said::Chunk(failure(error)));
     }
 
     fn begin(&mut self, told: &mut dyn FnMut(Said)) {
@@ -200,6 +195,15 @@ impl OfResponses {
             "choices": choices,
         })
     }
+}
+
+/// An error inside a stream, or of a response that failed, as chat completions have it: those say no
+/// type.
+pub(super) fn failure(error: &Value) -> Value {
+    let message = error["message"].as_str().unwrap_or("the provider failed without a reason");
+    let code = error["code"].as_str().unwrap_or("server_error");
+    let kind = if code.starts_with("rate_limit") { "requests" } else { "server_error" };
+    json!({"error": {"message": message, "type": kind, "param": error["param"], "code": code}})
 }
 
 /// Why a response ended. One that says no status says no end.
@@ -233,7 +237,7 @@ fn usage(usage: &Value) -> Value {
 }
 
 /// What a response says of itself, and then what it repeats of its request, which whoever asked knows.
-const TOLD: [&str; 31] = [
+const TOLD: [&str; 34] = [
     "created_at",
     "error",
     "id",
@@ -245,10 +249,13 @@ const TOLD: [&str; 31] = [
     "status",
     "usage",
     "background",
+    "frequency_penalty",
     "instructions",
     "max_output_tokens",
     "max_tool_calls",
+    "metadata",
     "parallel_tool_calls",
+    "presence_penalty",
     "previous_response_id",
     "prompt",
     "prompt_cache_key",
@@ -278,12 +285,8 @@ fn unread(body: &Value, ledger: &mut Ledger) {
                 ledger.lose(name, &At::Top.field(name));
             }
         }
-        ledger.unread(
-            &body["usage"]["output_tokens_details"],
-            &[],
-            &usage.field("output_tokens_details"),
-        );
     }
+    let reasoning: &[&str] = if is_for_messages { &[] } else { &["reasoning_tokens"] };
     const USAGE: [&str; 5] = [
         "input_tokens",
         "input_tokens_details",
@@ -294,7 +297,7 @@ fn unread(body: &Value, ledger: &mut Ledger) {
     ledger.unread(&body["usage"], &USAGE, &usage);
     for (name, told) in [
         ("input_tokens_details", &["cached_tokens", "cache_write_tokens"] as &[_]),
-        ("output_tokens_details", &["reasoning_tokens"]),
+        ("output_tokens_details", reasoning),
     ] {
         ledger.unread(&body["usage"][name], told, &usage.field(name));
     }

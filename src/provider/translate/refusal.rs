@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::ledger::{At, Ledger};
 use super::losses::Within;
-use super::{Direction, Translated, of_gemini};
+use super::{Direction, Translated, of_gemini, of_responses};
 
 /// The status that stands for another on the other side: 529 is Anthropic's alone.
 pub fn status(direction: Direction, status: u16, body: &[u8]) -> u16 {
@@ -42,12 +42,19 @@ fn chat(direction: Direction, status: u16, body: &[u8], ledger: &mut Ledger) -> 
             ledger.unread(&body["error"], &["type", "message"], &error);
             of_messages(&body["error"])
         }
+        Direction::MessagesToResponses if body["object"] == "response" => {
+            of_responses::failure(&body["error"])
+        }
         Direction::MessagesToChat | Direction::MessagesToResponses => {
             ledger.unread(&body, &["error", "request_id"], &At::Top);
             ledger.unread(&body["error"], &["message"], &error);
             body
         }
         // It is theirs already, if it is one.
+        // A response that failed repeats its request, as any does.
+        Direction::ChatToResponses if body["error"].is_object() && body["object"] == "response" => {
+            of_responses::failure(&body["error"])
+        }
         Direction::ChatToResponses if body["error"].is_object() => {
             ledger.unread(&body, &["error"], &At::Top);
             json!({"error": body["error"]})

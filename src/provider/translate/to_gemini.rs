@@ -32,6 +32,8 @@ const KNOWN: [&str; 19] = [
     "response_format",
     "reasoning_effort",
 ];
+/// Anthropic's wish for one call at a time.
+const ALONE: &str = "disable_parallel_tool_use";
 /// What Google's documentation gives for calls whose signature is not known, as those of another model
 /// are: models from Gemini 3 on refuse one without.
 const UNSIGNED: &str = "skip_thought_signature_validator";
@@ -86,10 +88,12 @@ pub(super) fn of_messages(
     {
         ledger.lose("user_id", &At::Top.field("metadata").field("user_id"));
     }
+    let has_tools = body.get("tools").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
     if let Some(choice) = body.get_mut("tool_choice").and_then(Value::as_object_mut)
-        && choice.remove("disable_parallel_tool_use") == Some(Value::Bool(true))
+        && choice.remove(ALONE) == Some(Value::Bool(true))
+        && has_tools
     {
-        ledger.parameter("disable_parallel_tool_use")?;
+        ledger.parameter_at(ALONE, &At::Top.field("tool_choice").field(ALONE))?;
     }
     Ok(own)
 }
@@ -126,6 +130,8 @@ fn config(
         config["candidateCount"] = json!(count);
     }
     if let Some(format) = body.get("response_format").filter(|format| !format.is_null()) {
+        let at = At::Top.field("response_format");
+        ledger.unread(format, &["type", "json_schema"], &at);
         match format["type"].as_str() {
             Some("text") => {}
             Some("json_object") => config["responseMimeType"] = json!("application/json"),
@@ -135,7 +141,6 @@ fn config(
                 if !form["schema"].is_null() {
                     config["responseJsonSchema"] = form["schema"].clone();
                 }
-                let at = At::Top.field("response_format");
                 ledger.unread(form, &["name", "schema", "strict"], &at.field("json_schema"));
             }
             _ => ledger.parameter("response_format")?,

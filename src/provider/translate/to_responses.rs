@@ -84,7 +84,7 @@ pub(super) fn request(
         let told = ["include_usage", "include_obfuscation"];
         ledger.unread(options, &told, &At::Top.field("stream_options"));
     }
-    copy_text(body, &mut translated);
+    copy_text(body, &mut translated, ledger);
     tools(body, &mut translated, ledger)?;
     Ok(translated)
 }
@@ -103,9 +103,10 @@ pub(super) fn of_messages(
 }
 
 /// What is asked of the text: its form and how long-winded it is.
-fn copy_text(body: &Map<String, Value>, translated: &mut Value) {
+fn copy_text(body: &Map<String, Value>, translated: &mut Value, ledger: &mut Ledger) {
     if let Some(format) = body.get("response_format").filter(|format| !format.is_null()) {
         let mut told = json!({"type": format["type"]});
+        ledger.unread(format, &["type", "json_schema"], &At::Top.field("response_format"));
         // What stands inside there stands beside the type here.
         for (name, value) in format["json_schema"].as_object().into_iter().flatten() {
             told[name] = value.clone();

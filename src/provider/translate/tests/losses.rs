@@ -125,7 +125,7 @@ answer other_items {"output": [{"type": "web_search_call", "id": "w", "status": 
 answer created_at {"created_at": 5}
 answer service_tier {"service_tier": "flex"}
 answer reasoning_tokens {"usage": {"output_tokens_details": {"reasoning_tokens": 1}}}
-answer other_fields {"metadata": {"a": "b"}}
+answer other_fields {"conversation": {"id": "c"}}
 error type {"error": {"type": "server_error", "message": "m"}}
 error other_fields {"of_tomorrow": 1}
 "#;
@@ -429,7 +429,7 @@ fn full(direction: Direction, within: Within) -> Value {
         }),
         (Direction::ChatToResponses | Direction::MessagesToResponses, Within::Answer) => json!({
             "created_at": 5, "completed_at": 6, "status": "incomplete",
-            "incomplete_details": {"reason": "x"}, "metadata": {"a": "b"}, "service_tier": "flex",
+            "incomplete_details": {"reason": "x"}, "service_tier": "flex",
             "conversation": {"id": "c"}, "billing": {"payer": "p"},
             "output": [
                 {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}],
@@ -519,9 +519,13 @@ fn nothing_vanishes_without_being_named() {
                 let is_told = told(direction, within, &without)
                     .map_or(true, |without| without.body != whole.body);
                 // Places are kept for the first of a kind; its name stands for the others.
+                // Those that are left out of a list are named by it, and the others are told.
+                let is_list = |name: &str| ["candidates", "choices"].contains(&name);
                 let is_named = whole.lost.iter().any(|lost| {
-                    at.starts_with(&lost.at)
-                        || at.split(['.', '[']).any(|part| part == lost.loss.name)
+                    let within = at.strip_prefix(&lost.at);
+                    within.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                        || !is_list(lost.loss.name)
+                            && at.split(['.', '[']).any(|part| part == lost.loss.name)
                         || lost.at.ends_with(&format!(".{name}"))
                 });
                 if !is_told && !is_named {
