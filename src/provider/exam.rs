@@ -199,6 +199,16 @@ impl Exam {
         self.reading.content > 0
     }
 
+    /// Whether more came in one piece than is read. That is no answer to a short question; for others
+    /// it says that what was seen is not all.
+    pub fn is_too_large(&self) -> bool {
+        match &self.mode {
+            Mode::Waiting => false,
+            Mode::Stream(_) => self.reading.has_oversize,
+            Mode::Body { is_over, .. } => *is_over,
+        }
+    }
+
     /// Grades what was seen. An exchange that neither ended nor broke counts as ended.
     pub fn finish(mut self) -> Grade {
         self.end();

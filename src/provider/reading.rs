@@ -40,6 +40,8 @@ pub(super) struct Reading {
     pub(super) usage: Option<Usage>,
     /// Whether the usage is the answer's whole usage.
     pub(super) is_usage_final: bool,
+    /// Whether an event was larger than is read.
+    pub(super) has_oversize: bool,
     pub(super) model: Option<String>,
     /// The answer's own id, where the dialect has no header for one.
     pub(super) answer_id: Option<String>,
@@ -88,6 +90,7 @@ impl Reading {
             sequence: None,
             usage: None,
             is_usage_final: false,
+            has_oversize: false,
             model: None,
             answer_id: None,
             anomalies: Vec::new(),
@@ -111,6 +114,7 @@ impl Reading {
         let step = match frame {
             Frame::Comment => Step::KEEPALIVE,
             Frame::Oversize => {
+                self.has_oversize = true;
                 self.flawed(ErrorType::MalformedJson, || "an event is over 1 MiB".to_owned());
                 Step::default()
             }

@@ -218,12 +218,21 @@ impl Observer {
                 let seen = decoder.write_all(bytes).and_then(|()| decoder.flush());
                 (decoder.get_mut(), seen)
             }
-            Eye::Blind(_) => return,
+            Eye::Blind(_) => {
+                // Whatever it says, it has not stalled.
+                self.last_content = Some(now);
+                return;
+            }
         };
+        let is_too_large = sink.exam.is_too_large();
         let progress = std::mem::take(&mut sink.progress);
         if progress.content > 0 {
             self.first_content.get_or_insert(now);
             self.last_content = Some(now);
+        }
+        if is_too_large {
+            // A picture is larger than any answer that is read: clients get it, and nobody is blamed.
+            return self.go_blind(&io::ErrorKind::FileTooLarge.into());
         }
         self.is_over |= progress.is_over;
         self.has_finish |= progress.has_finish;
@@ -356,4 +365,53 @@ fn fresh() -> Exam {
         wants_usage: false,
     };
     Exam::new(Dialect::OpenaiChat, expectation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observer(is_streamed: bool, media: &str) -> Observer {
+        let asked = Asked {
+            dialect: Dialect::OpenaiResponses,
+            decoder: Some(Dialect::OpenaiResponses),
+            is_streamed,
+            model: "m",
+            sent: Instant::now(),
+        };
+        let media = http::HeaderValue::from_str(media).unwrap();
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
+        Observer::new(asked, 200, &headers, &Clock::start())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_larger_than_is_read_is_nobodys_failure() {
+        let picture = "A".repeat(1 << 20);
+        let timeouts = crate::routing::TIMEOUTS;
+        let event = format!(
+            "event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":\
+             {{\"status\":\"completed\",\"output\":[{{\"type\":\"image_generation_call\",\
+             \"result\":\"{picture}\"}}]}}}}\n\n"
+        );
+        let mut streamed = observer(true, "text/event-stream");
+        let began = Instant::now();
+        streamed
+            .bytes(b"event: response.created\ndata: {\"type\":\"response.created\"}\n\n", began);
+        for piece in event.as_bytes().chunks(64 << 10) {
+            streamed.bytes(piece, Instant::now());
+        }
+        tokio::time::advance(timeouts.idle).await;
+        streamed.bytes(b": \n\n", Instant::now());
+        let rest = streamed.deadline(&timeouts, began) - Instant::now();
+        assert_eq!(rest, timeouts.idle, "it has not stalled");
+        assert!(streamed.end(Instant::now()), "it is not cut");
+        assert_eq!(streamed.finish().error_type, ErrorType::None);
+
+        let mut whole = observer(false, "application/json");
+        for _ in 0..9 {
+            whole.bytes(picture.as_bytes(), Instant::now());
+        }
+        assert!(!whole.is_over() && whole.end(Instant::now()));
+        assert_eq!(whole.finish().error_type, ErrorType::None);
+    }
 }
