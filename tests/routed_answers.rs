@@ -1,6 +1,8 @@
 //! The corpus of answers through the router: what a provider sends, what the client gets of it, and
 //! what counts as evidence.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be had is a failed test")]
+
 #[path = "provider/fixture.rs"]
 mod fixture;
 

@@ -131,6 +131,29 @@ const known = {
       tokens: answer.usage.output_tokens,
     };
   },
+  async responses_plain(model) {
+    const asked = chat.responses.create({ model, input: ask, max_output_tokens: 16 });
+    const { data, response } = await asked.withResponse();
+    return {
+      text: data.output_text,
+      finish: data.status,
+      tokens: data.usage.output_tokens,
+      arm: response.headers.get("x-bellwether-arm"),
+    };
+  },
+  async responses_stream(model) {
+    const stream = chat.responses.stream({ model, input: ask, max_output_tokens: 16 });
+    const answer = await stream.finalResponse();
+    return {
+      text: answer.output_text,
+      finish: answer.status,
+      tokens: answer.usage.output_tokens,
+    };
+  },
+  async openai_embeddings(model) {
+    const answer = await chat.embeddings.create({ model, input: ["a", "b"] });
+    return { sizes: answer.data.map((one) => one.embedding.length) };
+  },
   async openai_models() {
     const ids = [];
     for await (const model of chat.models.list()) ids.push(model.id);

@@ -52,6 +52,34 @@ def openai_stream(model):
     return {"text": text, "finish": finish, "tokens": usage and usage.completion_tokens}
 
 
+def responses_plain(model):
+    raw = chat.responses.with_raw_response.create(model=model, input=ask, max_output_tokens=16)
+    answer = raw.parse()
+    return {
+        "text": answer.output_text,
+        "finish": answer.status,
+        "tokens": answer.usage.output_tokens,
+        "arm": raw.headers.get("x-bellwether-arm"),
+    }
+
+
+def responses_stream(model):
+    with chat.responses.stream(model=model, input=ask, max_output_tokens=16) as stream:
+        for _ in stream:
+            pass
+        answer = stream.get_final_response()
+    return {
+        "text": answer.output_text,
+        "finish": answer.status,
+        "tokens": answer.usage.output_tokens,
+    }
+
+
+def openai_embeddings(model):
+    answer = chat.embeddings.create(model=model, input=["a", "b"])
+    return {"sizes": [len(one.embedding) for one in answer.data]}
+
+
 def openai_models(_):
     return {"ids": sorted(model.id for model in chat.models.list())}
 

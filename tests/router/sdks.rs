@@ -37,12 +37,15 @@ impl Stage {
             "providers:\n\
              - {{name: o, dialect: openai_chat, base_url: '{base}', auth: none}}\n\
              - {{name: a, dialect: anthropic_messages, base_url: '{base}', auth: none}}\n\
+             - {{name: r, dialect: openai_responses, base_url: '{base}', auth: none}}\n\
              probes:\n\
              - {{name: chat, provider: o, model: sim-o, interval: 1h, budget_daily: unlimited}}\n\
              - {{name: claude, provider: a, model: sim-a, interval: 1h, budget_daily: unlimited}}\n\
+             - {{name: agent, provider: r, model: sim-r, interval: 1h, budget_daily: unlimited}}\n\
              routes:\n\
              - {{name: gpt, stable: [chat], retries: {{max: 0}}}}\n\
              - {{name: claude, stable: [claude], retries: {{max: 0}}}}\n\
+             - {{name: agent, stable: [agent], retries: {{max: 0}}}}\n\
              router: {{auth: {auth}}}\n"
         );
         Self::of(directory, provider, &config)
@@ -65,7 +68,7 @@ impl Stage {
         for (section, text) in [("probes", "provider"), ("routes", "stable")] {
             config.push_str(&format!("{section}:\n"));
             for (name, _) in DIALECTS {
-                for model in ["mock-tools", "mock-thoughts"] {
+                for model in ["mock-tools", "mock-thoughts", "mock-vectors"] {
                     config.push_str(&match text {
                         "provider" => format!(
                             "- {{name: {name}-{model}, provider: {name}, model: {model}, \
@@ -144,8 +147,8 @@ impl Drop for Stage {
 }
 
 const KEY: &str = "sk-anything";
-/// Each client, streamed and not, with each of the two providers.
-const COMBINATIONS: [(&str, &str); 8] = [
+/// Each client, streamed and not, with each of the two providers, and responses with their own.
+const COMBINATIONS: [(&str, &str); 10] = [
     ("openai_plain", "gpt"),
     ("openai_plain", "claude"),
     ("openai_stream", "gpt"),
@@ -154,6 +157,8 @@ const COMBINATIONS: [(&str, &str); 8] = [
     ("anthropic_plain", "claude"),
     ("anthropic_stream", "gpt"),
     ("anthropic_stream", "claude"),
+    ("responses_plain", "agent"),
+    ("responses_stream", "agent"),
 ];
 const DIALECTS: [(&str, &str); 5] = [
     ("chat", "openai_chat"),
@@ -171,7 +176,11 @@ fn official_clients_are_answered_by_providers_of_either_dialect() {
         for ((case, model), said) in COMBINATIONS.iter().zip(said) {
             let what = format!("{language:?} {case} {model}: {said}");
             assert!(said["text"].as_str().is_some_and(|text| text.starts_with("7f3a")), "{what}");
-            let finish = if case.starts_with("openai") { "stop" } else { "end_turn" };
+            let finish = match case.split('_').next() {
+                Some("openai") => "stop",
+                Some("anthropic") => "end_turn",
+                _ => "completed",
+            };
             assert_eq!((&said["finish"], &said["tokens"]), (&json!(finish), &json!(6)), "{what}");
             if case.ends_with("plain") {
                 assert_eq!(said["arm"], "stable", "{what}");
@@ -179,7 +188,7 @@ fn official_clients_are_answered_by_providers_of_either_dialect() {
         }
         let models = [("openai_models", ""), ("anthropic_models", "")];
         for said in stage.ask(language, KEY, &models) {
-            assert_eq!(said["ids"], json!(["claude", "gpt"]));
+            assert_eq!(said["ids"], json!(["agent", "claude", "gpt"]));
         }
     }
 }
@@ -201,7 +210,7 @@ fn what_goes_wrong_comes_out_as_the_clients_own_exception() {
         for language in LANGUAGES {
             let said = stage.ask(language, KEY, &COMBINATIONS);
             for ((case, model), said) in COMBINATIONS.iter().zip(said) {
-                let expected = if case.starts_with("openai") { openai } else { anthropic };
+                let expected = if case.starts_with("anthropic") { anthropic } else { openai };
                 assert_eq!(said["error"], expected, "{status} {language:?} {case} {model}: {said}");
             }
         }
@@ -221,10 +230,12 @@ fn a_stream_that_fails_midway_raises() {
             for ((case, model), said) in streams.iter().zip(said) {
                 let what = format!("{fault} {language:?} {case} {model}: {said}");
                 let error = said["error"].as_str().unwrap_or_else(|| panic!("{what}"));
-                let known = match (fault, case.starts_with("openai")) {
+                let known = match (fault, case.starts_with("anthropic")) {
                     ("truncated", _) => continue,
-                    (_, true) => ["APIError", "APIError", "APIError"],
-                    (_, false) => ["APIStatusError", "OverloadedError", "APIError"],
+                    // What the clients make of a response that failed is no exception of theirs.
+                    _ if case.starts_with("responses") => continue,
+                    (_, false) => ["APIError", "APIError", "APIError"],
+                    (_, true) => ["APIStatusError", "OverloadedError", "APIError"],
                 };
                 assert!(known.contains(&error), "{what}");
             }
@@ -260,6 +271,20 @@ fn tools_pictures_and_system_prompts_pass_in_every_dialect() {
             };
             assert_eq!(said["last"], json!([result, end]), "{what}");
         }
+    }
+}
+
+#[test]
+fn embeddings_pass() {
+    let stage = Stage::aimock();
+    let cases =
+        [("openai_embeddings", "chat-mock-vectors"), ("openai_embeddings", "gemini-mock-vectors")];
+    for language in LANGUAGES {
+        let said = stage.ask(language, KEY, &cases);
+        let sizes = said[0]["sizes"].as_array().unwrap_or_else(|| panic!("{said:?}"));
+        assert!(sizes.len() == 2 && sizes[0].as_u64().is_some_and(|size| size > 100), "{said:?}");
+        // There are no words for them.
+        assert_eq!(said[1]["error"], "NotFoundError", "{said:?}");
     }
 }
 
