@@ -802,6 +802,7 @@ fn routes_become_what_they_say() {
     assert_eq!(timeouts.map(|wait| wait.as_secs()), [5, 20, 60]);
     assert_eq!(chat.timeouts.total, Duration::from_secs(300));
     assert_eq!((chat.body_bytes_max, sonnet.body_bytes_max), (8 << 20, 32 << 20));
+    assert_eq!((chat.in_flight_max, sonnet.in_flight_max), (Some(64), None));
     assert_eq!(chat.tells, [Tell::Arm, Tell::Target].into());
     // A route without `models` is asked for by its name.
     assert_eq!((&sonnet.models[0][..], sonnet.tells.len()), ("claude-sonnet", 0));

@@ -124,6 +124,7 @@ fn route(fixture: &Fixture) -> Route {
         pins: Vec::new(),
         retries: Retries { max: 0, ..Retries::default() },
         timeouts: TIMEOUTS,
+        in_flight_max: None,
         body_bytes_max: 1 << 20,
         tells: BTreeSet::new(),
         credentials: Credentials::Ours,

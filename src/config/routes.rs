@@ -20,7 +20,7 @@ use crate::provider::translate::Strictness;
 use crate::routing::{Credentials, KeySource, Pin, Retries, Route, TIMEOUTS, Tell};
 use crate::yaml::Node;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "models",
     "stable",
@@ -28,6 +28,7 @@ const KEYS: [&str; 13] = [
     "override",
     "pins",
     "retries",
+    "max_in_flight",
     "timeouts",
     "max_body_bytes",
     "headers",
@@ -94,6 +95,8 @@ fn route(
     let pins = pins(reader, fields, clients);
     let retries = retries(reader, fields);
     let timeouts = timeouts(reader, fields, TIMEOUTS);
+    let in_flight_max =
+        reader.optional(fields, "max_in_flight", |node| number(node, 1..=1_000_000));
     let body_bytes_max = reader.optional(fields, "max_body_bytes", size).unwrap_or(BODY_BYTES_MAX);
     let words = [("arm", Tell::Arm), ("request_id", Tell::RequestId), ("target", Tell::Target)];
     let tells: BTreeSet<Tell> = if fields.has("headers") {
@@ -131,6 +134,7 @@ fn route(
         pins,
         retries,
         timeouts,
+        in_flight_max,
         body_bytes_max,
         tells,
         credentials,

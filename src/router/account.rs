@@ -40,6 +40,8 @@ pub(super) struct Account {
     pub attempts_in_all: u32,
     /// Whoever holds a copy's answer against this one.
     pub mirrored: Option<oneshot::Sender<(Observed, SloClass)>>,
+    /// On the arm, where the route bounds what is under way there.
+    pub room: Option<OwnedSemaphorePermit>,
     is_under_way: bool,
     is_settled: bool,
     _place: Option<OwnedSemaphorePermit>,
@@ -85,6 +87,7 @@ impl Account {
             attempts: 0,
             attempts_in_all: 0,
             mirrored: None,
+            room: None,
             is_under_way: false,
             is_settled: false,
             _place: place,
@@ -100,6 +103,7 @@ impl Account {
             self.hall.telemetry.request_under_way(route, self.arm, -1);
         }
         self.hall.telemetry.request_under_way(route, arm, 1);
+        self.room = None;
         (self.arm, self.attempts, self.is_under_way) = (arm, 0, true);
     }
 

@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::account::{Account, Opening};
 use super::attempt::{Failed, attempt};
-use super::crew::{Crew, Hall};
-use super::intake::{ARM, Order};
+use super::crew::{Crew, Full, Hall};
+use super::intake::{ARM, Order, shed};
 use super::lane::Lane;
 use super::mirror;
 use super::passing::{Passing, boxed};
@@ -76,17 +76,20 @@ struct Trip<'a> {
 
 impl Trip<'_> {
     async fn make(&self, mut account: Account) -> Response {
-        if account.arm == Arm::Candidate && self.admit(Arm::Candidate).is_err() {
+        if account.arm == Arm::Candidate && !self.enter_candidate(&mut account) {
             account.divert();
         }
         let mut lanes = self.lanes(account.arm);
         let mut at = 0;
         loop {
-            if account.arm == Arm::Stable
-                && account.attempts == 0
-                && let Err(wait) = self.admit(Arm::Stable)
-            {
-                return self.refuse(account, &Refusal::Broken(wait));
+            if account.arm == Arm::Stable && account.attempts == 0 {
+                if let Err(wait) = self.admit(Arm::Stable) {
+                    return self.refuse(account, &Refusal::Broken(wait));
+                }
+                match self.order.desk.place(Arm::Stable) {
+                    Ok(room) => account.room = room,
+                    Err(Full) => return self.refuse(account, &shed()),
+                }
             }
             let Some(lane) = lanes.get(at) else {
                 return self.refuse(account, &Refusal::NoWay(self.order.surface.path()));
@@ -138,6 +141,13 @@ impl Trip<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the candidate is asked: it is not broken, and has room.
+    fn enter_candidate(&self, account: &mut Account) -> bool {
+        let Ok(room) = self.order.desk.place(Arm::Candidate) else { return false };
+        account.room = room;
+        self.admit(Arm::Candidate).is_ok()
     }
 
     /// Whether an arm is asked, and if not, for how long.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::lane::Lane;
 use super::mirror::{Copy, Mirroring};
@@ -66,6 +66,8 @@ pub(super) struct Desk {
     pub mirror: Option<Arc<Mirroring>>,
     // Both are held for a few additions: a message would cost each request a turn of the scheduler.
     state: Mutex<State>,
+    /// Stable's and the candidate's, where the route bounds what is under way on each.
+    rooms: Option<[Arc<Semaphore>; 2]>,
 }
 
 /// What is kept of a route between requests.
@@ -87,7 +89,19 @@ impl State {
 
 impl Desk {
     pub fn new(route: Arc<Route>, state: State, mirror: Option<Arc<Mirroring>>) -> Self {
-        Self { route, mirror, state: Mutex::new(state) }
+        let room = |most: u32| Arc::new(Semaphore::new(most as usize));
+        let rooms = route.in_flight_max.map(|most| [room(most), room(most)]);
+        Self { route, mirror, state: Mutex::new(state), rooms }
+    }
+
+    /// A place on an arm, or that there is none.
+    pub fn place(&self, arm: Arm) -> Result<Option<OwnedSemaphorePermit>, Full> {
+        let Some([stable, candidate]) = &self.rooms else { return Ok(None) };
+        let room = match arm {
+            Arm::Stable => stable,
+            Arm::Candidate => candidate,
+        };
+        Arc::clone(room).try_acquire_owned().map(Some).map_err(|_| Full)
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -107,7 +121,13 @@ impl Crew {
             let known = before.and_then(|before| before.desk_of(route));
             let state = known.map(|desk| *desk.state()).unwrap_or_default();
             let mirror = Mirroring::of(route, known.and_then(|desk| desk.mirror.as_ref()));
-            let desk = Arc::new(Desk::new(Arc::clone(route), state, mirror));
+            let mut desk = Desk::new(Arc::clone(route), state, mirror);
+            if let Some(known) =
+                known.filter(|known| known.route.in_flight_max == route.in_flight_max)
+            {
+                desk.rooms.clone_from(&known.rooms);
+            }
+            let desk = Arc::new(desk);
             for model in &route.models {
                 desks.insert(model.clone(), Arc::clone(&desk));
             }
@@ -169,6 +189,10 @@ impl Crew {
         found.map(|key| Some(key.name.as_str())).ok_or(Unknown)
     }
 }
+
+/// An arm on which as many requests are under way as may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full;
 
 /// A key that is missing or that nobody has.
 #[derive(Clone, Copy, Debug)]

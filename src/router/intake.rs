@@ -135,7 +135,8 @@ pub(super) async fn take(arriving: Arriving<'_>, body: Body) -> Result<Order, Re
     })
 }
 
-fn shed() -> Refusal {
+/// Too much is under way.
+pub(super) fn shed() -> Refusal {
     // Chance keeps those who were turned away together from coming back together.
     Refusal::Shed(Duration::from_secs(1 + u64::from(rand::random::<u8>() % 3)))
 }

@@ -87,6 +87,7 @@ fn route() -> Route {
         pins: Vec::new(),
         retries: Retries { max: 0, ..Retries::default() },
         timeouts: patience(),
+        in_flight_max: None,
         body_bytes_max: 1 << 20,
         tells: [Tell::Arm, Tell::RequestId, Tell::Target].into(),
         credentials: Credentials::Ours,

@@ -178,6 +178,7 @@ pub(super) mod tests {
             pins: Vec::new(),
             retries: Retries::default(),
             timeouts: TIMEOUTS,
+            in_flight_max: None,
             body_bytes_max: 1 << 20,
             tells: [Tell::Arm].into(),
             credentials: Credentials::Ours,

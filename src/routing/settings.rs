@@ -74,6 +74,8 @@ pub struct Route {
     pub retries: Retries,
     /// When an attempt is given up.
     pub timeouts: Timeouts,
+    /// How many requests may be under way on each arm; any number where absent.
+    pub in_flight_max: Option<u32>,
     /// The largest request.
     pub body_bytes_max: u64,
     /// What answers tell beside what the provider says.

@@ -105,6 +105,26 @@ async fn an_arm_that_fails_in_a_row_is_not_waited_for() {
     assert_eq!(diverted, 15.0 - asked as f64);
 }
 
+#[tokio::test]
+async fn what_the_candidate_has_no_room_for_goes_to_stable_and_no_further() {
+    let slow = || Behavior { ttft: 400 * MS, ..Behavior::default() };
+    let mut route = route();
+    route.in_flight_max = Some(1);
+    let stage = Stage::new(slow(), slow(), route, Dialect::OpenaiChat).await;
+    stage.split(10_000);
+    let ask = |user: &str| heard(stage.post(Dialect::OpenaiChat, &from(user)));
+    let all = tokio::join!(ask("a"), ask("b"), ask("c"));
+    let mut said: Vec<(u16, String)> = [all.0, all.1, all.2]
+        .iter()
+        .map(|heard| (heard.status, heard.header("x-bellwether-arm").to_owned()))
+        .collect();
+    said.sort_unstable();
+    let expected = [(200, "candidate"), (200, "stable"), (503, "stable")];
+    assert_eq!(said, expected.map(|(status, arm)| (status, arm.to_owned())));
+    // Their places are free again.
+    assert_eq!(arm_of(&stage, "d").await, "candidate");
+}
+
 /// An arm of two targets, of which the first fails in this way.
 async fn of_two(fault: Fault) -> Stage {
     let mut route = route();
