@@ -109,7 +109,9 @@ impl Trip<'_> {
                 account.mirrored = mirror::offer(self.hall, self.crew, self.order, self.arms);
             }
             account.attempt(lane);
-            lane.standing().asked(account.hall.clock.now());
+            if lanes.len() > 1 {
+                lane.standing().asked(account.hall.clock.now());
+            }
             let (clock, seat) = (&self.hall.clock, self.hall.seat);
             let asked = attempt(self.order, &prepared, lane, seat, clock, account.sent);
             let failed = match asked.await {
