@@ -205,7 +205,8 @@ impl Exam {
         match &self.mode {
             Mode::Waiting => false,
             Mode::Stream(_) => self.reading.has_oversize,
-            Mode::Body { is_over, .. } => *is_over,
+            // In place of a stream it is something else, whatever its size.
+            Mode::Body { is_over, .. } => *is_over && !self.expectation.is_streamed,
         }
     }
 

@@ -14,7 +14,7 @@ use super::lane::Lane;
 use super::observe::Observed;
 use crate::probe;
 use crate::provider::{Attribution, ErrorType, SloClass};
-use crate::routing::{self, Arm, Reason, Served, Surface};
+use crate::routing::{self, Arm, Credentials, Reason, Served, Surface};
 use crate::telemetry::{FailOver, Purpose};
 
 /// A request on its way.
@@ -34,6 +34,8 @@ pub(super) struct Account {
     /// Where it is now.
     pub arm: Arm,
     pub lane: Option<Arc<Lane>>,
+    /// Whether the arm has other targets than the one that is asked.
+    has_others: bool,
     pub sent: Instant,
     /// Attempts on this arm, and on all.
     pub attempts: u32,
@@ -83,6 +85,7 @@ impl Account {
             detour: None,
             arm: meant,
             lane: None,
+            has_others: false,
             sent: arrived,
             attempts: 0,
             attempts_in_all: 0,
@@ -108,8 +111,9 @@ impl Account {
     }
 
     /// An attempt begins.
-    pub fn attempt(&mut self, lane: &Arc<Lane>) {
+    pub fn attempt(&mut self, lane: &Arc<Lane>, has_others: bool) {
         self.lane = Some(Arc::clone(lane));
+        self.has_others = has_others;
         self.attempts += 1;
         self.attempts_in_all += 1;
         self.held.pause();
@@ -186,21 +190,26 @@ impl Account {
         }
     }
 
-    /// What the target's standing learns: limits of our own key are its failures too, since another
-    /// target has another key.
+    /// What the target's standing learns, where its arm has others: limits of our own key are its
+    /// failures too, since another target has another key. Those of a client's key are nobody else's.
     fn note_target(&self, observed: &Observed) {
-        let Some(lane) = &self.lane else { return };
+        let Some(lane) = self.lane.as_ref().filter(|_| self.has_others) else { return };
         let (error_type, now) = (observed.error_type, self.hall.clock.now());
         let is_failure = is_bad(error_type) || routing::is_of_the_target(error_type);
-        if !is_failure && error_type.attribution() == Attribution::Own {
+        let is_own = error_type.attribution() == Attribution::Own;
+        if is_own && (!is_failure || self.desk.route.credentials == Credentials::Clients) {
             return;
         }
         let mut standing = lane.standing();
         let was_broken = standing.is_broken();
-        match (is_failure, observed.retry_after) {
-            (true, Some(wait)) => standing.told(now, wait),
-            (true, None) => standing.failed(now),
-            (false, _) => standing.succeeded(),
+        if !is_failure {
+            standing.succeeded();
+        } else if let Some(wait) = observed.retry_after {
+            standing.told(now, wait);
+        }
+        // A limit that says when it ends is no fault; whoever is broken is, whatever it promises.
+        if is_failure && (observed.retry_after.is_none() || is_bad(error_type)) {
+            standing.failed(now);
         }
         let is_broken = standing.is_broken();
         drop(standing);
@@ -233,6 +242,9 @@ impl Account {
     pub fn refuse(mut self, status: u16) {
         self.is_settled = true;
         let route = &self.desk.route.id;
+        if self.detour == Some(Detour::Failed) {
+            self.hall.telemetry.request_failed_over(route, FailOver::Failed);
+        }
         self.hall.telemetry.request_answered(route, self.arm, self.surface, Some(status));
         self.leave();
     }

@@ -17,8 +17,8 @@ use super::prepare::prepare;
 use super::surfaces::{refused, tagged};
 use crate::provider::ErrorType;
 use crate::routing::{
-    Arm, Arms, Asking, Failure, Next, Place, Refusal, Route, Share, Tell, Wait, Way, assign, retry,
-    way,
+    self, Arm, Arms, Asking, Failure, Next, Place, Refusal, Route, Share, Tell, Wait, Way, assign,
+    retry, way,
 };
 use crate::telemetry::WaitSource;
 
@@ -83,12 +83,12 @@ impl Trip<'_> {
         let mut at = 0;
         loop {
             if account.arm == Arm::Stable && account.attempts == 0 {
-                if let Err(wait) = self.admit(Arm::Stable) {
-                    return self.refuse(account, &Refusal::Broken(wait));
-                }
                 match self.order.desk.place(Arm::Stable) {
                     Ok(room) => account.room = room,
                     Err(Full) => return self.refuse(account, &shed()),
+                }
+                if let Err(wait) = self.admit(Arm::Stable) {
+                    return self.refuse(account, &Refusal::Broken(wait));
                 }
             }
             let Some(lane) = lanes.get(at) else {
@@ -108,7 +108,7 @@ impl Trip<'_> {
             if account.attempts_in_all == 0 && account.meant == Arm::Stable {
                 account.mirrored = mirror::offer(self.hall, self.crew, self.order, self.arms);
             }
-            account.attempt(lane);
+            account.attempt(lane, lanes.len() > 1);
             if lanes.len() > 1 {
                 lane.standing().asked(account.hall.clock.now());
             }
@@ -165,14 +165,14 @@ impl Trip<'_> {
         if lanes.len() > 1 {
             // The others first, and all as they are where each of them is ejected.
             let now = self.hall.clock.now();
-            lanes.sort_by_key(|lane| lane.standing().is_ejected(now));
+            lanes.sort_by_cached_key(|lane| lane.standing().is_ejected(now));
         }
         lanes
     }
 
     /// What follows a failure. Within an arm the budget has a word; to go to stable costs nothing of
-    /// it, since it multiplies nothing, and neither does the first step from a target to one that is
-    /// well: whoever fails often is ejected and asked no more.
+    /// it, since it multiplies nothing, and neither does the first step from a target that did no work
+    /// to one that is well.
     fn next(&self, account: &Account, failed: &Failed, another: Option<&Arc<Lane>>) -> Next {
         let route = &self.order.desk.route;
         let failure = Failure {
@@ -194,7 +194,10 @@ impl Trip<'_> {
         let is_well = |lane: &Arc<Lane>| !lane.standing().is_ejected(self.hall.clock.now());
         let is_free = match place {
             Place::Stable => true,
-            Place::Another => account.attempts == 1 && another.is_some_and(is_well),
+            Place::Another => {
+                let is_cheap = routing::is_cheap(&failure);
+                is_cheap && account.attempts_in_all == 1 && another.is_some_and(is_well)
+            }
             Place::Same => false,
         };
         if !is_free && !self.order.desk.state().budget.take() {

@@ -14,8 +14,8 @@ use super::mirror::{Copy, Mirroring};
 use super::workers::Seat;
 use crate::access::Token;
 use crate::clock::Clock;
-use crate::model::{RouteId, TargetId};
-use crate::routing::{Arm, Arms, Breaker, Budget, Route, Served, Settings, Table};
+use crate::model::{RouteId, TargetId, Timestamp};
+use crate::routing::{Arm, Arms, Breaker, Budget, Route, Served, Settings, Standing, Table};
 use crate::telemetry::Telemetry;
 use crate::threads::Threads;
 
@@ -42,6 +42,7 @@ pub(super) struct Crew {
     pub settings: Arc<Settings>,
     desks: HashMap<String, Arc<Desk>>,
     lanes: BTreeMap<(TargetId, Duration), Arc<Lane>>,
+    standings: BTreeMap<TargetId, Arc<Mutex<Standing>>>,
     pub gate: Arc<Gate>,
     /// The largest request that any route takes.
     pub body_bytes_max: u64,
@@ -117,6 +118,16 @@ impl Crew {
         let gate = gate.map_or_else(|| Arc::new(Gate::new(limits)), Arc::clone);
         let mut desks = HashMap::new();
         let mut lanes = BTreeMap::new();
+        // One that changed begins anew.
+        let standings: BTreeMap<_, _> = settings
+            .targets
+            .iter()
+            .map(|(id, target)| {
+                let same = before.filter(|before| before.settings.targets.get(id) == Some(target));
+                let known = same.and_then(|before| before.standings.get(id)).cloned();
+                (id.clone(), known.unwrap_or_default())
+            })
+            .collect();
         for route in &settings.routes {
             let known = before.and_then(|before| before.desk_of(route));
             let state = known.map(|desk| *desk.state()).unwrap_or_default();
@@ -140,14 +151,26 @@ impl Crew {
                 lanes.entry(key).or_insert_with_key(|key| {
                     let same = before.and_then(|before| before.lanes.get(key));
                     let same = same.filter(|lane| lane.target == *target);
-                    let new = || Arc::new(Lane::new(Arc::clone(target), key.1, threads));
+                    let new = || {
+                        let standing = standings.get(&key.0).cloned().unwrap_or_default();
+                        Arc::new(Lane::new(Arc::clone(target), key.1, threads, standing))
+                    };
                     same.map_or_else(new, Arc::clone)
                 });
             }
         }
         let body_bytes_max = settings.routes.iter().map(|route| route.body_bytes_max).max();
         let body_bytes_max = body_bytes_max.unwrap_or_default();
-        Self { settings: Arc::new(settings), desks, lanes, gate, body_bytes_max }
+        Self { settings: Arc::new(settings), desks, lanes, standings, gate, body_bytes_max }
+    }
+
+    /// Shows who is ejected, and forgives who has not been asked for long.
+    pub fn review(&self, telemetry: &Telemetry, now: Timestamp) {
+        for (target, standing) in &self.standings {
+            let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
+            standing.forgive(now);
+            telemetry.target_ejected(target, standing.is_broken());
+        }
     }
 
     fn desk_of(&self, route: &Route) -> Option<&Arc<Desk>> {

@@ -31,8 +31,8 @@ pub(super) struct Lane {
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
     // somebody who reads would cost each request a turn of the scheduler.
     keys: Mutex<Option<(Instant, Arc<HeaderMap>)>>,
-    // Held for a look or a few stores.
-    standing: Mutex<Standing>,
+    // Of all ways to the target. Held for a look or a few stores.
+    standing: Arc<Mutex<Standing>>,
 }
 
 /// Why a request could not even be written: the operator's mistake.
@@ -50,21 +50,19 @@ pub(super) enum LaneError<'a> {
 
 impl Lane {
     /// A lane that gives up connecting after a time. What is wrong with it is said when it is used.
-    pub fn new(target: Arc<Target>, connect_timeout: Duration, threads: Threads) -> Self {
+    pub fn new(
+        target: Arc<Target>,
+        connect_timeout: Duration,
+        threads: Threads,
+        standing: Arc<Mutex<Standing>>,
+    ) -> Self {
         let provider = &target.provider;
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
         let blueprint = Blueprint::new(&provider.http, &options, &provider.base_url);
         let carriers = Seat::all(threads).map(|_| OnceLock::new()).collect();
         let base = provider.base_url.parse().ok();
-        Self {
-            target,
-            blueprint,
-            carriers,
-            base,
-            keys: Mutex::default(),
-            standing: Mutex::default(),
-        }
+        Self { target, blueprint, carriers, base, keys: Mutex::default(), standing }
     }
 
     /// How the target did lately, on whatever route.

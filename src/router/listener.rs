@@ -78,11 +78,13 @@ pub struct Router {
     address: SocketAddr,
     pub(super) crew: watch::Sender<Arc<Crew>>,
     telemetry: Telemetry,
+    clock: Clock,
     threads: Threads,
     table: watch::Receiver<Arc<Table>>,
     stop: oneshot::Sender<Leaving>,
     task: JoinHandle<()>,
     copying: JoinHandle<()>,
+    reviewing: JoinHandle<()>,
     keeping: Option<Keeping>,
 }
 
@@ -91,6 +93,21 @@ pub struct Router {
 struct Keeping {
     directory: PathBuf,
     tasks: [JoinHandle<()>; 2],
+}
+
+/// How often it is looked who is ejected and was not asked for long.
+const REVIEW_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Forgives targets that nobody asks any more.
+async fn review(crew: watch::Receiver<Arc<Crew>>, telemetry: Telemetry, clock: Clock) {
+    loop {
+        tokio::time::sleep(REVIEW_INTERVAL).await;
+        if crew.has_changed().is_err() {
+            return;
+        }
+        let crew = Arc::clone(&crew.borrow());
+        crew.review(&telemetry, clock.now());
+    }
 }
 
 impl Router {
@@ -108,6 +125,7 @@ impl Router {
         let (copies, drawn) = mpsc::channel(COPIES_MAX);
         let means = mirror::Means { served: served.clone(), telemetry: telemetry.clone(), clock };
         let copying = tokio::spawn(mirror::carry(drawn, means));
+        let reviewing = tokio::spawn(review(watched.clone(), telemetry.clone(), clock));
         let kept = table.clone();
         let workers = Workers::start(threads, |seat| {
             let (crew, table) = (watched.clone(), table.clone());
@@ -118,7 +136,19 @@ impl Router {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, workers, door, stopped));
         let keeping = None;
-        Ok(Self { address, crew, telemetry, threads, table: kept, stop, task, copying, keeping })
+        Ok(Self {
+            address,
+            crew,
+            telemetry,
+            clock,
+            threads,
+            table: kept,
+            stop,
+            task,
+            copying,
+            reviewing,
+            keeping,
+        })
     }
 
     /// Stores each table from now on, the one that holds first, and what copies spend; the directory
@@ -141,6 +171,7 @@ impl Router {
             tracing::warn!(family, "a threshold changed its buckets: it starts from nothing");
         }
         let next = Crew::build(settings, self.threads, Some(&self.crew.borrow()));
+        next.review(&self.telemetry, self.clock.now());
         self.crew.send_replace(Arc::new(next));
     }
 
@@ -156,6 +187,7 @@ impl Router {
         }
         // Nobody waits for copies.
         self.copying.abort();
+        self.reviewing.abort();
         if let Some(Keeping { directory, tasks }) = self.keeping {
             tasks.iter().for_each(JoinHandle::abort);
             let crew = Arc::clone(&self.crew.borrow());

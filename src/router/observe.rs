@@ -413,5 +413,12 @@ mod tests {
         }
         assert!(!whole.is_over() && whole.end(Instant::now()));
         assert_eq!(whole.finish().error_type, ErrorType::None);
+
+        // A large page in place of a stream is still none.
+        let mut page = observer(true, "text/html");
+        page.bytes(picture.as_bytes(), Instant::now());
+        assert!(page.is_something_else());
+        page.end(Instant::now());
+        assert_eq!(page.finish().error_type, ErrorType::WrongContentType);
     }
 }

@@ -35,7 +35,7 @@ pub use mirror::{Mirror, Uncopied, may_copy, tokens_max};
 pub use peek::{Named, NotReadable, Peek, peek};
 pub use refusal::Refusal;
 pub use report::{AGE_MAX, BATCH_MAX, Batch, Receipt, Told};
-pub use retry::{Failure, Next, Place, Wait, is_of_the_target, retry};
+pub use retry::{Failure, Next, Place, Wait, is_cheap, is_of_the_target, retry};
 pub use served::{Served, class};
 pub use settings::{
     Admission, Credentials, KeySource, Pin, Retries, Route, Settings, TIMEOUTS, Tell,

@@ -117,6 +117,22 @@ pub fn is_of_the_target(error_type: ErrorType) -> bool {
     kind(error_type) != Kind::Final
 }
 
+/// Whether whoever failed did no work: to ask another target instead makes no more of it.
+pub fn is_cheap(failure: &Failure) -> bool {
+    match failure.error_type {
+        ErrorType::Dns
+        | ErrorType::Connect
+        | ErrorType::ConnectTimeout
+        | ErrorType::Tls
+        | ErrorType::Http401
+        | ErrorType::Http403
+        | ErrorType::Http404
+        | ErrorType::QuotaExhausted => true,
+        ErrorType::RateLimited => failure.retry_after.is_some(),
+        _ => false,
+    }
+}
+
 /// Decides after a failure; `drawn` is uniform between 0 and 1.
 pub fn retry(retries: &Retries, failure: &Failure, drawn: f64) -> Next {
     let kind = kind(failure.error_type);

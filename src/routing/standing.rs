@@ -20,6 +20,7 @@ pub struct Standing {
     breaker: Breaker,
     /// Until when it asked to be left alone.
     told_until: Option<Timestamp>,
+    failed_at: Option<Timestamp>,
 }
 
 impl Standing {
@@ -44,12 +45,24 @@ impl Standing {
     /// It failed in a way in which another one need not.
     pub fn failed(&mut self, now: Timestamp) {
         self.breaker.failed(now);
+        self.failed_at = Some(now);
     }
 
     /// It asked to be left alone for a while.
     pub fn told(&mut self, now: Timestamp, wait: Duration) {
         let until = now + wait.min(TOLD_MAX);
         self.told_until = Some(self.told_until.map_or(until, |before| before.max(until)));
+    }
+
+    /// Forgets what nobody has seen again for five minutes: a target that is asked no more, as that of
+    /// a release that was rolled back, is not ejected for ever. Whether it was broken until now.
+    pub fn forgive(&mut self, now: Timestamp) -> bool {
+        let is_old = self.failed_at.is_some_and(|failed| now.since(failed) > TOLD_MAX);
+        let was_broken = is_old && self.is_broken();
+        if is_old {
+            (self.breaker, self.failed_at) = (Breaker::default(), None);
+        }
+        was_broken
     }
 
     /// Whether it failed so often in a row that it is ejected, if only until the next try.
@@ -81,6 +94,15 @@ mod tests {
         assert!(standing.is_ejected(at(3_000)), "the pause has doubled");
         standing.succeeded();
         assert!(!standing.is_ejected(at(3_000)) && !standing.is_broken());
+    }
+
+    #[test]
+    fn who_is_asked_no_more_is_forgiven() {
+        let mut standing = Standing::default();
+        (0..10).for_each(|_| standing.failed(at(0)));
+        assert!(!standing.forgive(at(300_000)) && standing.is_broken());
+        assert!(standing.forgive(at(300_001)) && !standing.is_broken());
+        assert!(!standing.forgive(at(300_002)), "once");
     }
 
     #[test]

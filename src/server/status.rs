@@ -28,7 +28,7 @@ struct Runtime {
     telemetry: Telemetry,
     clock: Clock,
     start: Timestamp,
-    retention: Duration,
+    retention: watch::Receiver<Duration>,
     directory: String,
     host: String,
 }
@@ -38,7 +38,7 @@ pub(super) fn routes(views: &Views, queries: Queries) -> Router {
         telemetry: views.telemetry.clone(),
         clock: views.clock,
         start: views.clock.now(),
-        retention: *views.retention.borrow(),
+        retention: views.retention.clone(),
         directory: std::env::current_dir().unwrap_or_default().display().to_string(),
         host: host(),
     };
@@ -102,7 +102,7 @@ async fn runtime_info(State(runtime): State<Runtime>) -> Response {
         "corruptionCount": 0,
         "goroutineCount": 0,
         "GOMAXPROCS": threads,
-        "storageRetention": format_duration(runtime.retention),
+        "storageRetention": format_duration(*runtime.retention.borrow()),
     }))
 }
 

@@ -27,8 +27,13 @@ impl Engine {
         }
         self.groups = groups;
         self.reloads += 1;
-        self.store.limit(settings.store.clone());
-        make_room(&mut self.store, &settings);
+        let is_as_before = settings.store == self.settings.store
+            && settings.series_room == self.settings.series_room
+            && settings.targets == self.settings.targets;
+        if !is_as_before {
+            self.store.limit(settings.store.clone());
+            make_room(&mut self.store, &settings);
+        }
         self.store.watch(rules::watches(&settings.rules));
         let mut rollbacks = Rollbacks::new(settings.rollbacks.clone());
         rollbacks.adopt(std::mem::replace(&mut self.rollbacks, Rollbacks::new(Vec::new())));

@@ -55,6 +55,11 @@ fn series_of_targets_that_are_gone_take_no_room_from_those_that_come() {
     let mut bench = Bench::new(free.clone());
     bench.sample(1000, &[("candidate", 1.0), ("stable", 1.0), ("runaway", 1.0)]);
     assert_eq!(bench.content("errors").len(), 2);
+    // The same again makes no room: a program may reload every minute.
+    bench.handle(Event::Reload(Box::new(free.clone())), 1500);
+    bench.sample(1600, &[("other", 1.0)]);
+    assert_eq!(bench.content("errors").len(), 2);
+    free.targets.pop();
     bench.handle(Event::Reload(Box::new(free)), 2000);
     bench.sample(3000, &[("other", 1.0), ("another", 1.0), ("runaway", 1.0)]);
     let held = bench.content("errors");

@@ -129,8 +129,7 @@ async fn what_the_candidate_has_no_room_for_goes_to_stable_and_no_further() {
 async fn of_two(fault: Fault) -> Stage {
     let mut route = route();
     route.stable = vec![TargetId::new("old"), TargetId::new("new")];
-    // No budget: what is asked of the other target is free.
-    route.retries = Retries { budget_percent: 0, ..Retries::default() };
+    route.retries = Retries::default();
     Stage::new(failing(fault), Behavior::default(), route, Dialect::OpenaiChat).await
 }
 
