@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::asked::wrong;
 use super::ledger::{At, Ledger};
 use super::losses::Within;
-use super::words::{finish_reason, read, said, stop_reason, usage_of_chat, usage_of_messages};
+use super::words::{
+    finish_reason, read, said, stop_reason, usage_of_chat, usage_of_messages, wrong,
+};
 use super::{Direction, Translated, Untranslatable, of_gemini, of_responses};
 
 /// Tells a whole answer to a client of the other dialect.

@@ -6,12 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ledger::{At, Ledger};
-use super::words::Untranslatable;
-
-/// A field is missing or has the wrong form.
-pub(super) fn wrong(at: &At<'_>) -> Untranslatable {
-    Untranslatable::Field(at.to_string())
-}
+use super::words::{Untranslatable, wrong};
 
 /// A field that is text.
 pub(super) fn word<'a>(

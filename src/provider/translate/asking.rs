@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::super::Provider;
 use super::super::request::limit_field;
-use super::ledger::Ledger;
-use super::words::{field, read};
+use super::ledger::{At, Ledger};
+use super::words::{read, wrong};
 use super::{
     Direction, Strictness, Translated, Untranslatable, to_chat, to_gemini, to_messages,
     to_responses,
@@ -72,7 +72,7 @@ pub fn request(
         Some(model) => model,
         None => {
             let own = body.get("model").and_then(Value::as_str);
-            &own.ok_or_else(|| field("model"))?.to_owned()
+            &own.ok_or_else(|| wrong(&At::Top.field("model")))?.to_owned()
         }
     };
     let mut ledger = Ledger::of_request(direction, strictness);

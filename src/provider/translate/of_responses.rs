@@ -74,6 +74,8 @@ pub(super) struct OfResponses {
     created: Value,
     id: Value,
     model: Value,
+    /// How it is served, which its end says best.
+    tier: Value,
     has_begun: bool,
     /// The places of the calls among all that is put out.
     calls: Vec<u64>,
@@ -87,6 +89,7 @@ impl OfResponses {
             created: json!(now),
             id: Value::Null,
             model: Value::Null,
+            tier: Value::Null,
             has_begun: false,
             calls: Vec::new(),
             is_over: false,
@@ -117,6 +120,7 @@ impl OfResponses {
         let response = &event["response"];
         if response.is_object() {
             (self.id, self.model) = (response["id"].clone(), response["model"].clone());
+            self.tier = response["service_tier"].clone();
             if response["created_at"].is_number() {
                 self.created = response["created_at"].clone();
             }
@@ -187,13 +191,17 @@ impl OfResponses {
     }
 
     fn around(&self, choices: Value) -> Value {
-        json!({
+        let mut chunk = json!({
             "id": self.id,
             "object": "chat.completion.chunk",
             "created": self.created,
             "model": self.model,
             "choices": choices,
-        })
+        });
+        if self.tier.is_string() {
+            chunk["service_tier"] = self.tier.clone();
+        }
+        chunk
     }
 }
 

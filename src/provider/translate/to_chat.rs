@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::UsageWish;
 use super::Names;
-use super::asked::{kind, part, word, wrong};
+use super::asked::{kind, part, word};
 use super::ledger::{At, Ledger};
-use super::words::{Untranslatable, copy};
+use super::words::{Untranslatable, copy, wrong};
 
 const TOLD: [&str; 13] = [
     "model",

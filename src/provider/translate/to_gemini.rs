@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::asked::{self, Choice, Part, inline, part, text, word, wrong};
+use super::asked::{self, Choice, Part, inline, part, text, word};
 use super::ledger::{At, Ledger};
-use super::words::{Untranslatable, copy};
+use super::words::{Untranslatable, copy, wrong};
 
 const KNOWN: [&str; 19] = [
     "model",

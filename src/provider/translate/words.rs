@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ledger::{Ledger, Lost};
+use super::ledger::{At, Ledger, Lost};
 
 /// Who speaks what: the client first, then the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +104,8 @@ pub enum Untranslatable {
 }
 
 /// A field is missing or has the wrong form.
-pub(super) fn field(name: &str) -> Untranslatable {
-    Untranslatable::Field(name.to_owned())
+pub(super) fn wrong(at: &At<'_>) -> Untranslatable {
+    Untranslatable::Field(at.to_string())
 }
 
 /// Reads a document.

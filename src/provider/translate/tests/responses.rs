@@ -199,3 +199,13 @@ fn a_response_that_fails_or_breaks_off_is_not_told_as_complete() {
     assert!(!told.contains("[DONE]") && !told.contains("\"finish_reason\":\""), "{told}");
     assert!(!streamed(Direction::MessagesToResponses, &cut, 64).contains("message_stop"));
 }
+
+#[test]
+fn how_a_response_was_served_is_told_streamed_and_whole() {
+    let mut last = response();
+    last["service_tier"] = json!("flex");
+    assert_eq!(answered(Direction::ChatToResponses, &last)["service_tier"], "flex");
+    let said = json!({"type": "response.completed", "response": last});
+    let told = streamed(Direction::ChatToResponses, &format!("data: {said}\n\n"), 64);
+    assert!(told.contains("\"service_tier\":\"flex\""), "{told}");
+}
