@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use tokio::time::Instant;
 
 use super::exchange;
@@ -28,7 +28,8 @@ pub(super) struct Attempt {
     pub headed: Option<Instant>,
     pub is_new_connection: Option<bool>,
     pub method: http::Method,
-    pub url: Option<reqwest::Url>,
+    /// Where the request went, below the origin; `None` where none could be built.
+    pub path: Option<Uri>,
     pub request_headers: HeaderMap,
     pub response_headers: HeaderMap,
 }
@@ -91,7 +92,7 @@ pub(super) async fn carry_out(
         asked = ask(target, line, clock, errand, cancel.as_mut()).await;
         asked.record.has_asked_again = true;
     }
-    let Asked { mut record, method, url, request_headers, response_headers } = asked;
+    let Asked { mut record, method, path, request_headers, response_headers } = asked;
     let tape = record.tape.take();
     let (headed, is_new_connection) = (record.headed, record.is_new_connection);
     let marks = record.stamps.marks();
@@ -109,7 +110,7 @@ pub(super) async fn carry_out(
         headed,
         is_new_connection,
         method,
-        url,
+        path,
         request_headers,
         response_headers,
     }
@@ -119,7 +120,7 @@ pub(super) async fn carry_out(
 struct Asked {
     record: Record,
     method: http::Method,
-    url: Option<reqwest::Url>,
+    path: Option<Uri>,
     request_headers: HeaderMap,
     response_headers: HeaderMap,
 }
@@ -135,18 +136,18 @@ async fn ask(
     let now = Instant::now();
     let mut record = Record::new(exam(target), Arc::clone(&stamps), target.delivery, now);
     record.tape = errand.is_taped.then(Vec::new);
-    let mut url = None;
+    let mut path = None;
     let mut method = http::Method::POST;
     let mut request_headers = HeaderMap::new();
     let mut response_headers = HeaderMap::new();
     let built = line.map_err(explain).and_then(|line| {
-        let request = line::build(&target.provider, errand.request.clone(), &stamps);
+        let request = line::build(&target.provider, line, errand.request.clone());
         Ok((line, request.map_err(|error| explain(&error))?))
     });
     match built {
         Err(detail) => record.fail(Instant::now(), ErrorType::Internal, detail),
         Ok((line, request)) => {
-            url = Some(request.url().clone());
+            path = Some(request.uri().clone());
             method = request.method().clone();
             request_headers = request.headers().clone();
             let headers = tokio::select! {
@@ -163,7 +164,7 @@ async fn ask(
             response_headers = headers.unwrap_or_default();
         }
     }
-    Asked { record, method, url, request_headers, response_headers }
+    Asked { record, method, path, request_headers, response_headers }
 }
 
 impl Circumstances {

@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::line::{LineError, bare_request};
+use super::line::headers;
 use crate::clock::Clock;
-use crate::model::HttpSettings;
 use crate::provider::{
     ListError, Listed, Provider, SharedProvider, Standing, list_request, read_list, retry_after,
     standing,
@@ -71,15 +70,17 @@ pub async fn list_models(provider: &Provider, clock: &Clock) -> Result<Vec<Liste
         idle: Idle::Kept,
         reach: Reach::of(&provider.base_url),
     };
-    let settings: &HttpSettings = &provider.http;
-    let built = |error: LineError| CatalogError::Built(error.to_string());
-    let client = client(settings, &options).map_err(|error| built(error.into()))?;
+    let client =
+        client(&provider.http, &options).map_err(|error| CatalogError::Built(error.to_string()))?;
     let mut models = Vec::new();
     let mut next: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let question = list_request(provider, next.as_deref()).ok_or(CatalogError::Unknown)?;
-        let request = bare_request(provider, question).map_err(built)?;
-        let body = timeout(TIMEOUT, fetch(&client, request, clock)).await;
+        let headers =
+            headers(provider, &question).map_err(|error| CatalogError::Built(error.to_string()))?;
+        let url = format!("{}{}", provider.base_url, question.path);
+        let request = client.get(url).headers(headers);
+        let body = timeout(TIMEOUT, fetch(request, clock)).await;
         let page = read_list(&body.map_err(|_| CatalogError::Late)??)?;
         models.extend(page.models);
         next = page.next;
@@ -90,13 +91,9 @@ pub async fn list_models(provider: &Provider, clock: &Clock) -> Result<Vec<Liste
     Ok(models)
 }
 
-async fn fetch(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-    clock: &Clock,
-) -> Result<String, CatalogError> {
+async fn fetch(request: reqwest::RequestBuilder, clock: &Clock) -> Result<String, CatalogError> {
     let broken = |error: reqwest::Error| CatalogError::Broken(describe(&error.without_url()));
-    let mut response = client.execute(request).await.map_err(broken)?;
+    let mut response = request.send().await.map_err(broken)?;
     if !response.status().is_success() {
         let headers = response.headers();
         let get =

@@ -6,14 +6,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::line::Line;
 use super::record::{Deadline, Record};
+use super::unpack::Unpack;
 use crate::clock::Clock;
 use crate::probe::Timeouts;
 use crate::provider::{ErrorType, Head};
-use crate::upstream::{Marks, Stage, certificate_expires, classify, describe};
+use crate::upstream::{Arriving, Marks, Stage, classify, describe};
 
 /// An answer to a short question is a few kilobytes; what is larger is none.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -31,24 +35,26 @@ pub(super) async fn run(
     line: &Line,
     clock: &Clock,
     timeouts: &Timeouts,
-    request: reqwest::Request,
+    request: Request<Full<Bytes>>,
 ) -> Option<http::HeaderMap> {
     let response = send(record, line, timeouts, request).await?;
     let headed = Instant::now();
     record.headed = Some(headed);
     record.is_refused = !response.status().is_success();
-    record.is_new_connection = Some(line.connections.is_new(&response));
-    record.certificate_expires = certificate_expires(&response);
-    let headers = response.headers().clone();
+    record.is_new_connection = Some(response.body().is_new());
+    record.certificate_expires = response.body().certificate_expires();
+    let (head, body) = response.into_parts();
+    let headers = head.headers;
     record.exam.head(&Head {
-        status: response.status().as_u16(),
+        status: head.status.as_u16(),
         headers: &|name| {
             let value = headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         },
         now: clock.at(headed),
     });
-    read(record, response, timeouts).await;
+    let unpack = Unpack::new(headers.get(header::CONTENT_ENCODING));
+    read(record, body, unpack, timeouts).await;
     Some(headers)
 }
 
@@ -57,10 +63,10 @@ async fn send(
     record: &mut Record,
     line: &Line,
     timeouts: &Timeouts,
-    request: reqwest::Request,
-) -> Option<reqwest::Response> {
+    request: Request<Full<Bytes>>,
+) -> Option<Response<Arriving>> {
     let stamps = std::sync::Arc::clone(&record.stamps);
-    let sending = stamps.around(line.client.execute(request));
+    let sending = line.carrier.send(request, Some(&stamps));
     tokio::pin!(sending);
     let early = tokio::select! {
         biased;
@@ -90,7 +96,7 @@ async fn send(
         Ok(response) => Some(response),
         Err(error) => {
             let (marks, now) = (stamps.marks(), Instant::now());
-            let error_type = classify(&error, marks.stage());
+            let error_type = classify(&error, error.stage());
             record.is_stale = is_stale(error_type, &marks, now);
             record.fail(now, error_type, describe(&error));
             None
@@ -99,28 +105,31 @@ async fn send(
 }
 
 /// Reads the body until the exam is over.
-async fn read(record: &mut Record, mut response: reqwest::Response, timeouts: &Timeouts) {
+async fn read(record: &mut Record, mut body: Arriving, mut unpack: Unpack, timeouts: &Timeouts) {
     let mut size = 0;
     loop {
         let (by, then) = record.deadline(timeouts);
         let chunk = tokio::select! {
             biased;
-            chunk = response.chunk() => chunk,
+            chunk = chunk(&mut body) => chunk,
             () = sleep_until(by) => return give_up(record, then, timeouts),
         };
         let now = Instant::now();
         match chunk {
             Ok(Some(bytes)) => {
+                let bytes = match unpack.feed(bytes) {
+                    Ok(bytes) => bytes,
+                    Err(error_type) => return record.fail(now, error_type, packed(error_type)),
+                };
                 size += bytes.len();
                 record.hear(&bytes);
                 let progress = record.exam.bytes(&bytes);
                 record.take(now, progress);
                 if progress.is_over {
-                    return linger(record, response).await;
+                    return linger(record, body).await;
                 }
                 if size > BODY_BYTES_MAX {
-                    let detail = "the answer is larger than 8 MiB".to_owned();
-                    return record.fail(now, ErrorType::Other, detail);
+                    return record.fail(now, ErrorType::Other, packed(ErrorType::Other));
                 }
                 let (by, then) = record.deadline(timeouts);
                 if now >= by {
@@ -128,6 +137,9 @@ async fn read(record: &mut Record, mut response: reqwest::Response, timeouts: &T
                 }
             }
             Ok(None) => {
+                if let Err(error_type) = unpack.end() {
+                    return record.fail(now, error_type, packed(error_type));
+                }
                 record.exam.end();
                 record.ended = Some(record.finish.unwrap_or(now));
                 return;
@@ -140,11 +152,31 @@ async fn read(record: &mut Record, mut response: reqwest::Response, timeouts: &T
     }
 }
 
-async fn linger(record: &mut Record, mut response: reqwest::Response) {
+/// The next bytes of a body.
+async fn chunk(body: &mut Arriving) -> hyper::Result<Option<Bytes>> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame?.into_data() {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// What is wrong with a body that cannot be read.
+fn packed(error_type: ErrorType) -> String {
+    let detail = match error_type {
+        ErrorType::TruncatedStream => "the packed body ended early",
+        ErrorType::MalformedJson => "the packed body cannot be unpacked",
+        _ => "the answer is larger than 8 MiB",
+    };
+    detail.to_owned()
+}
+
+async fn linger(record: &mut Record, mut body: Arriving) {
     let by = Instant::now() + LINGER;
     let mut size = 0;
     loop {
-        match timeout_at(by, response.chunk()).await {
+        match timeout_at(by, chunk(&mut body)).await {
             Ok(Ok(Some(bytes))) if size < BODY_BYTES_MAX => size += bytes.len(),
             Ok(Ok(None) | Err(_)) => return,
             Ok(Ok(Some(_))) | Err(_) => {

@@ -1,21 +1,23 @@
 //! The line to one target: its client and the request that goes over it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http_body_util::Full;
 
+use super::unpack::ACCEPTED;
 use crate::probe::{Connection, Delivery, Target};
 use crate::provider::{Ask, Method, Provider, Request, page_request, request};
 use crate::upstream::{
-    self, ClientError, ClientOptions, Connections, Idle, Reach, SecretError, Stamps,
+    self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError,
 };
+
+const USER_AGENT: &str = concat!("bellwether/", env!("CARGO_PKG_VERSION"));
 
 /// Why a probe could not even be sent; the operator's mistake, not the provider's failure.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LineError {
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Carrier(#[from] CarrierError),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("`base_url` of provider `{0}` makes no URL")]
@@ -25,13 +27,11 @@ pub(super) enum LineError {
 /// One client with a pool of its own, so that no target warms another's connection.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub client: reqwest::Client,
-    pub connections: Connections,
+    pub carrier: Carrier,
 }
 
 impl Line {
-    /// One for a target's probes. A connection that lost a race against one that rested would rest
-    /// beside it for a minute and a half, with its buffers.
+    /// One for a target's probes.
     pub fn new(target: &Target) -> Result<Self, LineError> {
         let at_once = usize::try_from(target.in_flight_max).unwrap_or(usize::MAX);
         let idle = match target.connection {
@@ -47,13 +47,11 @@ impl Line {
     }
 
     fn open(target: &Target, idle: Idle) -> Result<Self, LineError> {
-        let options = ClientOptions {
-            connect_timeout: target.timeouts.connect,
-            idle,
-            reach: Reach::of(&target.provider.base_url),
-        };
-        let client = upstream::client(&target.provider.http, &options)?;
-        Ok(Self { client, connections: Connections::default() })
+        let provider = &target.provider;
+        let reach = Reach::of(&provider.base_url);
+        let options = ClientOptions { connect_timeout: target.timeouts.connect, idle, reach };
+        let blueprint = Blueprint::measuring(&provider.http, &options, &provider.base_url)?;
+        Ok(Self { carrier: blueprint.build() })
     }
 }
 
@@ -74,44 +72,42 @@ pub(super) fn question(target: &Target, prompt: &str) -> Request {
     }
 }
 
-/// Makes a request ready to be sent. Secrets are read anew, so that a rotated key is taken up.
+/// Makes a request ready to be sent over a line. Secrets are read anew, so that a rotated key is taken
+/// up.
 pub(super) fn build(
     provider: &Provider,
+    line: &Line,
     question: Request,
-    stamps: &Arc<Stamps>,
-) -> Result<reqwest::Request, LineError> {
-    let url = url(provider, &question)?;
-    let method = match question.method {
-        Method::Get => reqwest::Method::GET,
-        Method::Head => reqwest::Method::HEAD,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-        Method::Options => reqwest::Method::OPTIONS,
+) -> Result<http::Request<Full<Bytes>>, LineError> {
+    let bad = |_| LineError::Url(provider.id.as_str().to_owned());
+    let uri = line.carrier.path(&question.path, None).map_err(bad)?;
+    let mut headers = headers(provider, &question)?;
+    for (name, value) in [
+        (header::USER_AGENT, USER_AGENT),
+        (header::ACCEPT, "*/*"),
+        (header::ACCEPT_ENCODING, ACCEPTED),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    // Where a body may stand and none does, its length says so.
+    if question.body.is_empty() && matches!(question.method, Method::Post | Method::Put) {
+        headers.insert(header::CONTENT_LENGTH, 0.into());
+    }
+    let mut request = http::Request::new(Full::new(Bytes::from(question.body)));
+    *request.method_mut() = match question.method {
+        Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Options => http::Method::OPTIONS,
     };
-    let mut request = reqwest::Request::new(method, url);
-    *request.headers_mut() = headers(provider, &question)?;
-    *request.body_mut() =
-        Some(upstream::stamped_body(Bytes::from(question.body), Arc::clone(stamps)));
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
     Ok(request)
 }
 
-/// A request without a body that nobody stamps.
-pub(super) fn bare_request(
-    provider: &Provider,
-    question: Request,
-) -> Result<reqwest::Request, LineError> {
-    let url = url(provider, &question)?;
-    let mut request = reqwest::Request::new(reqwest::Method::GET, url);
-    *request.headers_mut() = headers(provider, &question)?;
-    Ok(request)
-}
-
-fn url(provider: &Provider, question: &Request) -> Result<reqwest::Url, LineError> {
-    let url = format!("{}{}", provider.base_url, question.path);
-    reqwest::Url::parse(&url).map_err(|_| LineError::Url(provider.id.as_str().to_owned()))
-}
-
-fn headers(provider: &Provider, question: &Request) -> Result<HeaderMap, LineError> {
+/// The headers that a provider is asked with.
+pub(super) fn headers(provider: &Provider, question: &Request) -> Result<HeaderMap, LineError> {
     let mut headers: HeaderMap = question
         .headers
         .iter()

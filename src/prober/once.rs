@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Uri;
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, attempt};
@@ -44,11 +45,12 @@ pub async fn probe_once(target: &Target, clock: &Clock) -> (Outcome, Trace) {
     let circumstances = Circumstances::unscheduled(clock);
     let attempt =
         attempt(target, line.as_ref(), clock, circumstances, std::future::pending()).await;
-    let trace = trace(&attempt);
+    let origin = line.as_ref().ok().map(|line| line.carrier.origin());
+    let trace = trace(&attempt, origin);
     (attempt.outcome, trace)
 }
 
-fn trace(attempt: &Attempt) -> Trace {
+fn trace(attempt: &Attempt, origin: Option<&Uri>) -> Trace {
     let (marks, outcome) = (&attempt.marks, &attempt.outcome);
     let sent = marks.send_start;
     let after = |part: Option<Duration>| sent.zip(part).map(|(sent, part)| sent + part);
@@ -66,9 +68,9 @@ fn trace(attempt: &Attempt) -> Trace {
     let since = |moment: Instant| moment.saturating_duration_since(attempt.started);
     Trace {
         method: attempt.method.to_string(),
-        url: attempt.url.as_ref().map(|url| {
-            let origin = url.origin().ascii_serialization();
-            format!("{origin}{}", url.path())
+        url: origin.zip(attempt.path.as_ref()).map(|(origin, path)| {
+            let origin = origin.to_string();
+            format!("{}{}", origin.trim_end_matches('/'), path.path())
         }),
         is_new_connection: attempt.is_new_connection,
         request_headers: redacted(&attempt.request_headers),

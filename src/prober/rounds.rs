@@ -241,7 +241,7 @@ async fn probe(
     let attempt = attempt(&target, line, &house.clock, circumstances, cancel).await;
     let was_sent = attempt.was_sent();
     let was_green = house.pulse.was_green(attempt.started);
-    let host = attempt.url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let host = line.ok().and_then(|line| line.carrier.origin().host()).unwrap_or_default();
     let mut outcome = attempt.outcome;
     let (change, pace, spent) = {
         let mut account = lock(&account);

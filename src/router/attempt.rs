@@ -11,7 +11,7 @@ use axum::http::response::Parts;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::hygiene::{self, Keys};
@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::provider::ErrorType;
 use crate::provider::translate::{self, Stream};
 use crate::routing::Credentials;
-use crate::upstream::{Stage, classify, describe};
+use crate::upstream::{Arriving, Carrier, Stage, classify, describe};
 
 /// Errors are a few hundred bytes; of a longer one the rest passes unread.
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -39,7 +39,7 @@ pub(super) struct Answer {
     /// What was read of the body.
     pub first: VecDeque<Bytes>,
     /// What follows, if anything does.
-    pub rest: Option<Incoming>,
+    pub rest: Option<Arriving>,
     /// Watches what follows; where all is known already, what came of it.
     pub watch: Watch,
     /// Tells what follows in the client's words, where these are others.
@@ -80,17 +80,16 @@ pub(super) async fn attempt(
             if order.is_streamed { ErrorType::TtftTimeout } else { ErrorType::TotalTimeout };
         nothing(error_type, format!("nothing within {wait:?}"))
     };
-    let request = match request(order, prepared, lane) {
+    let carrier =
+        lane.carrier(seat).map_err(|error| nothing(ErrorType::Internal, chain(&error)))?;
+    let request = match request(order, prepared, lane, carrier) {
         Ok(request) => request,
         Err(error) => return Err(nothing(ErrorType::Internal, error)),
     };
-    let carrier =
-        lane.carrier(seat).map_err(|error| nothing(ErrorType::Internal, chain(&error)))?;
-    let response = match timeout_at(by, carrier.send(request)).await {
+    let response = match timeout_at(by, carrier.send(request, None)).await {
         Err(_) => return Err(late()),
         Ok(Err(error)) => {
-            let stage = if error.is_connect() { Stage::Connecting } else { Stage::Waiting };
-            return Err(nothing(classify(&error, stage), describe(&error)));
+            return Err(nothing(classify(&error, error.stage()), describe(&error)));
         }
         Ok(Ok(response)) => response,
     };
@@ -153,7 +152,7 @@ pub(super) async fn attempt(
 /// Reads a whole answer, to tell it in the client's words.
 async fn whole(
     mut head: Parts,
-    mut body: Incoming,
+    mut body: Arriving,
     mut observer: Observer,
     told: Told,
     by: Instant,
@@ -200,7 +199,7 @@ async fn whole(
 fn judged(
     head: Parts,
     first: VecDeque<Bytes>,
-    rest: Option<Incoming>,
+    rest: Option<Arriving>,
     observed: Observed,
     is_whole: bool,
 ) -> Result<Answer, Box<Failed>> {
@@ -217,7 +216,7 @@ fn judged(
 /// Reads an error, as far as it is worth.
 async fn refused(
     mut head: Parts,
-    mut body: Incoming,
+    mut body: Arriving,
     mut observer: Observer,
     told: Option<Told>,
 ) -> Box<Failed> {
@@ -274,6 +273,7 @@ fn request(
     order: &Order,
     prepared: &Prepared,
     lane: &Lane,
+    carrier: &Carrier,
 ) -> Result<http::Request<Full<Bytes>>, String> {
     let keys = match order.desk.route.credentials {
         Credentials::Ours => Keys::Kept,
@@ -288,7 +288,7 @@ fn request(
         let ours = lane.keys().map_err(|error| chain(&error))?;
         extend(&mut headers, &ours);
     }
-    let uri = lane.uri(&prepared.path, query).map_err(|error| chain(&error))?;
+    let uri = carrier.path(&prepared.path, query).map_err(|error| chain(&error))?;
     let mut request = http::Request::new(Full::new(prepared.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;

@@ -164,8 +164,9 @@ impl Crew {
         Self { settings: Arc::new(settings), desks, lanes, standings, gate, body_bytes_max }
     }
 
-    /// Shows who is ejected, and forgives who has not been asked for long.
+    /// Shows who is ejected, forgives who has not been asked for long, and closes what rested for long.
     pub fn review(&self, telemetry: &Telemetry, now: Timestamp) {
+        self.lanes.values().for_each(|lane| lane.sweep());
         for (target, standing) in &self.standings {
             let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
             standing.forgive(now);

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Uri};
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::workers::Seat;
@@ -26,8 +25,6 @@ pub(super) struct Lane {
     blueprint: Result<Blueprint, CarrierError>,
     /// One for each thread, built when it first goes there.
     carriers: Vec<OnceLock<Carrier>>,
-    /// The base URL, if it is one: read once.
-    base: Option<Uri>,
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
     // somebody who reads would cost each request a turn of the scheduler.
     keys: Mutex<Option<(Instant, Arc<HeaderMap>)>>,
@@ -44,8 +41,6 @@ pub(super) enum LaneError<'a> {
     Seat,
     #[error(transparent)]
     Secret(#[from] SecretError),
-    #[error("`base_url` makes no URL")]
-    Url(#[from] http::Error),
 }
 
 impl Lane {
@@ -59,10 +54,9 @@ impl Lane {
         let provider = &target.provider;
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
-        let blueprint = Blueprint::new(&provider.http, &options, &provider.base_url);
+        let blueprint = Blueprint::resuming(&provider.http, &options, &provider.base_url);
         let carriers = Seat::all(threads).map(|_| OnceLock::new()).collect();
-        let base = provider.base_url.parse().ok();
-        Self { target, blueprint, carriers, base, keys: Mutex::default(), standing }
+        Self { target, blueprint, carriers, keys: Mutex::default(), standing }
     }
 
     /// How the target did lately, on whatever route.
@@ -77,19 +71,9 @@ impl Lane {
         Ok(carrier.get_or_init(|| blueprint.build()))
     }
 
-    /// An address below the base URL, with what the client asks for besides.
-    pub fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, LaneError<'_>> {
-        let base = self.base.clone().map_or_else(|| self.target.provider.base_url.parse(), Ok);
-        let base: Uri = base.map_err(http::Error::from)?;
-        let prefix = base.path().trim_end_matches('/');
-        let path = match query {
-            Some(query) if path.contains('?') => format!("{prefix}{path}&{query}"),
-            Some(query) => format!("{prefix}{path}?{query}"),
-            None => format!("{prefix}{path}"),
-        };
-        let mut parts = base.into_parts();
-        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
-        Ok(Uri::from_parts(parts).map_err(http::Error::from)?)
+    /// Closes connections that have rested for too long, where nobody comes by.
+    pub fn sweep(&self) {
+        self.carriers.iter().filter_map(OnceLock::get).for_each(Carrier::sweep);
     }
 
     /// The configured headers, the key among them.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::account::Account;
@@ -21,7 +21,7 @@ use super::observe::{Observed, Observer};
 use crate::probe::Timeouts;
 use crate::provider::ErrorType;
 use crate::provider::translate::Stream;
-use crate::upstream::{Stage, classify};
+use crate::upstream::{Arriving, Stage, classify};
 
 /// Why an answer is cut. Nobody reads it: the connection ends in the middle of a body.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub(super) enum Cut {
 /// A body that is watched while it passes.
 pub(super) struct Passing {
     first: VecDeque<Bytes>,
-    rest: Option<Incoming>,
+    rest: Option<Arriving>,
     watch: Option<Watch>,
     account: Option<Account>,
     timeouts: Timeouts,
@@ -48,6 +48,8 @@ pub(super) struct Passing {
     began: Instant,
     timer: Pin<Box<Sleep>>,
     length: SizeHint,
+    /// Why it is cut at the next look.
+    cut: Option<Cut>,
     /// Tells the answer in the client's words, where these are others.
     told: Option<Box<Stream>>,
 }
@@ -79,6 +81,7 @@ impl Passing {
             began: now,
             timer: Box::pin(sleep_until(now + timeouts.idle)),
             length,
+            cut: None,
             told,
         };
         passing.settle_if_graded();
@@ -143,7 +146,7 @@ impl Passing {
     fn is_all_there(&self) -> bool {
         self.length.exact().is_some()
             && self.first.is_empty()
-            && self.rest.as_ref().is_none_or(Incoming::is_end_stream)
+            && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// A piece in the client's words; `None` where it says nothing there.
@@ -201,6 +204,9 @@ impl Body for Passing {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
+        if let Some(cut) = this.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
         if let Some(bytes) = this.first.pop_front() {
             if this.is_all_there() {
                 this.end();
@@ -226,12 +232,12 @@ impl Body for Passing {
                         return Poll::Ready(this.last_words());
                     }
                     this.break_off(classify(&error, Stage::Reading));
-                    return Poll::Ready(Some(Err(Cut::Broken)));
+                    return this.cut_next(Cut::Broken, context);
                 }
                 Poll::Ready(None) => {
                     return match this.end() {
                         true => Poll::Ready(this.last_words()),
-                        false => Poll::Ready(Some(Err(Cut::Truncated))),
+                        false => this.cut_next(Cut::Truncated, context),
                     };
                 }
                 Poll::Pending => return this.poll_timer(context),
@@ -240,7 +246,7 @@ impl Body for Passing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_empty() && self.rest.is_none()
+        self.first.is_empty() && self.rest.is_none() && self.cut.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -249,6 +255,18 @@ impl Body for Passing {
 }
 
 impl Passing {
+    /// Cuts the answer, but not in the same breath as its last piece: what the server holds goes out
+    /// when it is told to wait, and is dropped when it is told of a failure.
+    fn cut_next(
+        &mut self,
+        cut: Cut,
+        context: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.cut = Some(cut);
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// The timer is moved when it fires and not with each piece: most never fire.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let by = self.deadline();

@@ -1,33 +1,27 @@
-//! The client that carries bodies through: hyper's own, with the same TLS, proxies and resolver as
-//! [`super::client`], and none of its stamps.
+//! The client for streamed answers: it connects, sends, and hands the body on as it comes.
 //!
-//! It repeats only what never left: a request that a kept connection did not take. Connections are
-//! shared by all who go to one provider, and HTTP/2 is spoken where the provider offers it.
+//! Probes go over it with stamps, and the router's traffic without. It repeats only what never left: a
+//! request that a kept connection did not take. It goes to one provider, so that requests name a path
+//! and no host, and HTTP/2 is spoken where the provider offers it.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
-use tower::Service;
+use rustls::client::Resumption;
 
-use super::{ClientError, ClientOptions, Reach, tls};
-use crate::model::HttpSettings;
+use super::arriving::{Arriving, Exchange};
+use super::pool::{Pool, Rested, Shared};
+use super::way::{Socket, Way};
+use super::{ClientError, ClientOptions, Idle, Stage, Stamps};
+use crate::model::{HttpSettings, Timestamp};
 
-/// How long a connection may rest: providers close theirs after one to five minutes.
-const IDLE_MAX: Duration = Duration::from_secs(50);
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a carrier cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -35,210 +29,278 @@ pub enum CarrierError {
     /// As for any client.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nothing can lie there.
+    #[error("`base_url` makes no URL")]
+    Url,
     /// It is spoken to in a way that is not known here.
-    #[error("a proxy of scheme `{0}` cannot carry requests; `http` and `socks5` can")]
+    #[error(
+        "a proxy of scheme `{0}` cannot carry requests; `http`, `https`, `socks4` and `socks5` can"
+    )]
     ProxyScheme(String),
 }
 
-type Direct = HttpConnector<Resolver>;
-type Requests<C> = Client<HttpsConnector<Timed<C>>, Full<Bytes>>;
-
-/// A client whose answers pass through as they come.
-#[derive(Clone, Debug)]
-pub struct Carrier(Way);
-
-#[derive(Clone, Debug)]
-enum Way {
-    Direct(Requests<Direct>),
-    Tunnel(Requests<Tunnel<Direct>>),
-    Socks(Requests<SocksV5<Direct>>),
+/// Why a request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// There was no connection.
+    #[error("no connection")]
+    Connect {
+        /// How far it had come.
+        stage: Stage,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The connection stood, and no answer's head came over it.
+    #[error("no answer")]
+    Exchange(#[source] hyper::Error),
 }
 
-impl Carrier {
-    /// Sends a request; the answer's body has not been read when its head is there.
-    pub fn send(&self, request: http::Request<Full<Bytes>>) -> ResponseFuture {
-        match &self.0 {
-            Way::Direct(client) => client.request(request),
-            Way::Tunnel(client) => client.request(request),
-            Way::Socks(client) => client.request(request),
+impl SendError {
+    /// How far the exchange had come.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Connect { stage, .. } => *stage,
+            Self::Exchange(_) => Stage::Waiting,
         }
     }
 }
 
-/// What every carrier to one provider is built from: certificates are read, and proxies looked up, once.
-#[derive(Debug)]
+/// What every carrier to one provider is built from.
+#[derive(Clone, Debug)]
 pub struct Blueprint {
-    // Sessions are shared by all that are built from it.
-    tls: ClientConfig,
-    connect_timeout: Duration,
-    proxy: Option<Proxy>,
-}
-
-#[derive(Debug)]
-enum Proxy {
-    Tunnel { address: Uri, auth: Option<HeaderValue> },
-    Socks { address: Uri, is_local_dns: bool, auth: Option<(String, String)> },
+    way: Arc<Way>,
+    base: Uri,
+    host: HeaderValue,
+    idle: Idle,
 }
 
 impl Blueprint {
-    /// Of carriers to what lies at `base_url`.
-    pub fn new(
+    /// Of carriers to what lies at `base_url`, each of whose handshakes is whole: two of them measure
+    /// the same thing.
+    pub fn measuring(
         settings: &HttpSettings,
         options: &ClientOptions,
         base_url: &str,
     ) -> Result<Self, CarrierError> {
-        let mut tls = tls::config(&settings.tls)?;
-        // The connector says what is spoken, and a resumed handshake saves users a round trip.
-        tls.alpn_protocols.clear();
-        tls.resumption = rustls::client::Resumption::in_memory_sessions(64);
-        let found = proxy(settings, options.reach, base_url)?;
-        let proxy = found.map(|found| Proxy::of(&found)).transpose()?;
-        Ok(Self { tls, connect_timeout: options.connect_timeout, proxy })
+        Self::new(settings, options, base_url, Resumption::disabled())
+    }
+
+    /// Of carriers for users, to whom a resumed handshake saves a round trip.
+    pub fn resuming(
+        settings: &HttpSettings,
+        options: &ClientOptions,
+        base_url: &str,
+    ) -> Result<Self, CarrierError> {
+        Self::new(settings, options, base_url, Resumption::in_memory_sessions(64))
+    }
+
+    fn new(
+        settings: &HttpSettings,
+        options: &ClientOptions,
+        base_url: &str,
+        resumption: Resumption,
+    ) -> Result<Self, CarrierError> {
+        // Names outside ASCII are written as name servers know them.
+        let url = reqwest::Url::parse(base_url).map_err(|_| CarrierError::Url)?;
+        let base: Uri = url.as_str().parse().map_err(|_| CarrierError::Url)?;
+        let way = Arc::new(Way::new(settings, options, &base, resumption)?);
+        let authority = way.origin().authority().map_or("", |authority| authority.as_str());
+        let host = HeaderValue::from_str(authority).map_err(|_| CarrierError::Url)?;
+        Ok(Self { way, base, host, idle: options.idle })
     }
 
     /// A carrier with connections of its own.
     pub fn build(&self) -> Carrier {
-        let mut direct = HttpConnector::new_with_resolver(Resolver);
-        direct.enforce_http(false);
-        direct.set_nodelay(true);
-        direct.set_keepalive(Some(Duration::from_secs(30)));
-        let (wait, tls) = (self.connect_timeout, self.tls.clone());
-        Carrier(match &self.proxy {
-            None => Way::Direct(requests(direct, wait, tls)),
-            Some(Proxy::Tunnel { address, auth }) => {
-                let mut tunnel = Tunnel::new(address.clone(), direct);
-                if let Some(auth) = auth {
-                    tunnel = tunnel.with_auth(auth.clone());
-                }
-                Way::Tunnel(requests(tunnel, wait, tls))
-            }
-            Some(Proxy::Socks { address, is_local_dns, auth }) => {
-                let mut socks = SocksV5::new(address.clone(), direct).local_dns(*is_local_dns);
-                if let Some((user, password)) = auth {
-                    socks = socks.with_auth(user.clone(), password.clone());
-                }
-                Way::Socks(requests(socks, wait, tls))
-            }
-        })
+        Carrier { blueprint: self.clone(), pool: Arc::new(Pool::new(self.idle)) }
     }
 }
 
-impl Proxy {
-    fn of(found: &Intercept) -> Result<Self, CarrierError> {
-        let address = found.uri().clone();
-        match address.scheme_str() {
-            Some("http") => {
-                let mut auth = found.basic_auth().cloned();
-                auth.iter_mut().for_each(|auth| auth.set_sensitive(true));
-                Ok(Self::Tunnel { address, auth })
+/// A client of one provider.
+#[derive(Debug)]
+pub struct Carrier {
+    blueprint: Blueprint,
+    pool: Arc<Pool>,
+}
+
+impl Carrier {
+    /// Where a path below the base URL lies, with a query besides.
+    pub fn path(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+        let prefix = self.blueprint.base.path().trim_end_matches('/');
+        let path = if prefix.is_empty() && !path.starts_with('/') {
+            format!("/{path}")
+        } else {
+            format!("{prefix}{path}")
+        };
+        let path = match query {
+            Some(query) if path.contains('?') => format!("{path}&{query}"),
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        Ok(PathAndQuery::try_from(path)?.into())
+    }
+
+    /// Scheme, host and port of what it goes to, with a `/` after them.
+    pub fn origin(&self) -> &Uri {
+        self.blueprint.way.origin()
+    }
+
+    /// Sends a request for a path; the answer's body has not been read when its head is there.
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        stamps: Option<&Arc<Stamps>>,
+    ) -> Result<Response<Arriving>, SendError> {
+        let mut ask = Ask { request, stamps };
+        // Each that did not take the request is gone, so this ends.
+        while let Some(rested) = self.pool.take() {
+            let asked = match rested {
+                Rested::One(socket) => self.ask_alone(ask, socket, Age::Kept).await,
+                Rested::Shared(sender, expires) => {
+                    self.ask_shared(ask, sender, expires, Age::Kept).await
+                }
+            };
+            match asked {
+                Ok(response) => return Ok(response),
+                Err(Unasked { again: Some(unsent), .. }) => ask = *unsent,
+                Err(Unasked { error, again: None }) => return Err(error),
             }
-            Some(scheme @ ("socks5" | "socks5h")) => {
-                let is_local_dns = scheme == "socks5";
-                let auth = found.raw_auth().map(|(user, password)| (user.into(), password.into()));
-                Ok(Self::Socks { address, is_local_dns, auth })
+        }
+        let socket = self.blueprint.way.connect(stamps).await?;
+        let asked = match socket.is_http2 {
+            true => {
+                let expires = socket.certificate_expires;
+                let sender = self.speak_http2(socket).await?;
+                self.ask_shared(ask, sender, expires, Age::New).await
             }
-            scheme => Err(CarrierError::ProxyScheme(scheme.unwrap_or_default().to_owned())),
+            false => self.ask_alone(ask, socket, Age::New).await,
+        };
+        asked.map_err(|unasked| unasked.error)
+    }
+
+    /// Closes connections that have rested for too long.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    async fn ask_alone<'a>(
+        &self,
+        mut ask: Ask<'a>,
+        socket: Socket,
+        age: Age,
+    ) -> Result<Response<Arriving>, Unasked<'a>> {
+        let exchange = match Exchange::over(socket, Arc::clone(&self.pool)).await {
+            Ok(exchange) => exchange,
+            Err(error) => {
+                let error = SendError::Exchange(error);
+                return Err(Unasked { error, again: Some(Box::new(ask)) });
+            }
+        };
+        let path = ask.request.uri().clone();
+        let headers = ask.request.headers_mut();
+        headers.insert(header::HOST, self.blueprint.host.clone());
+        if let Some(auth) = self.blueprint.way.forward() {
+            if let Some(auth) = auth {
+                headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+            }
+            *ask.request.uri_mut() = self.whole(&path);
+        }
+        ask.is_sent();
+        let asked = exchange.ask(ask.request).await;
+        match asked {
+            Ok((head, exchange)) => Ok(head.map(|()| Arriving::alone(exchange, age == Age::New))),
+            Err(failure) => Err(Unasked::new(failure, path, ask.stamps)),
+        }
+    }
+
+    async fn ask_shared<'a>(
+        &self,
+        mut ask: Ask<'a>,
+        mut sender: Shared,
+        expires: Option<Timestamp>,
+        age: Age,
+    ) -> Result<Response<Arriving>, Unasked<'a>> {
+        let path = ask.request.uri().clone();
+        *ask.request.uri_mut() = self.whole(&path);
+        ask.request.headers_mut().remove(header::HOST);
+        ask.is_sent();
+        match sender.try_send_request(ask.request).await {
+            Ok(response) => {
+                Ok(response.map(|body| Arriving::shared(body, age == Age::New, expires)))
+            }
+            Err(failure) => {
+                self.pool.unshare();
+                Err(Unasked::new(failure, path, ask.stamps))
+            }
+        }
+    }
+
+    async fn speak_http2(&self, socket: Socket) -> Result<Shared, SendError> {
+        let expires = socket.certificate_expires;
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .adaptive_window(true)
+            .keep_alive_interval(Duration::from_secs(20))
+            .handshake(socket.io)
+            .await
+            .map_err(SendError::Exchange)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an HTTP/2 connection ended");
+            }
+        });
+        Ok(self.pool.share(sender, expires))
+    }
+
+    /// The whole address of a path.
+    fn whole(&self, path: &Uri) -> Uri {
+        let mut parts = self.blueprint.way.origin().clone().into_parts();
+        parts.path_and_query = path.path_and_query().cloned();
+        Uri::from_parts(parts).unwrap_or_else(|_| path.clone())
+    }
+}
+
+/// Whether a connection was made for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    New,
+    Kept,
+}
+
+/// A request that waits for a connection.
+struct Ask<'a> {
+    request: Request<Full<Bytes>>,
+    stamps: Option<&'a Arc<Stamps>>,
+}
+
+impl Ask<'_> {
+    /// It is handed to a connection that writes it at once.
+    fn is_sent(&self) {
+        if let Some(stamps) = self.stamps {
+            stamps.send_started();
         }
     }
 }
 
-/// The proxy that is in the way, if one is: named in the configuration or by the environment.
-fn proxy(
-    settings: &HttpSettings,
-    reach: Reach,
-    base_url: &str,
-) -> Result<Option<Intercept>, CarrierError> {
-    let matcher = match (&settings.proxy_url, reach) {
-        (Some(url), _) => Matcher::builder().all(url.as_str()).build(),
-        (None, Reach::Loopback) => return Ok(None),
-        (None, Reach::Anywhere) => Matcher::from_env(),
-    };
-    let destination: Uri = base_url.parse().map_err(|_| ClientError::Proxy)?;
-    match (matcher.intercept(&destination), &settings.proxy_url) {
-        (None, Some(_)) => Err(ClientError::Proxy.into()),
-        (found, _) => Ok(found),
-    }
+/// A request that got no answer, and what may be asked again since nothing of it left.
+struct Unasked<'a> {
+    error: SendError,
+    again: Option<Box<Ask<'a>>>,
 }
 
-fn requests<C>(connector: C, wait: Duration, tls: ClientConfig) -> Requests<C>
-where
-    Timed<C>: Service<Uri>,
-    HttpsConnector<Timed<C>>:
-        hyper_util::client::legacy::connect::Connect + Clone + Send + Sync + 'static,
-{
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .enable_http2()
-        .wrap_connector(Timed { connector, wait });
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_MAX)
-        .http2_adaptive_window(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .build(connector)
-}
-
-/// A connector that gives up: without it, a name server or a proxy could hold a request for minutes.
-#[derive(Clone, Debug)]
-struct Timed<C> {
-    connector: C,
-    wait: Duration,
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
-
-impl<C> Service<Uri> for Timed<C>
-where
-    C: Service<Uri>,
-    C::Error: Into<BoxError>,
-    C::Future: Send + 'static,
-    C::Response: 'static,
-{
-    type Response = C::Response;
-    type Error = BoxError;
-    type Future = Connecting<C::Response>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, destination: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(self.wait, self.connector.call(destination));
-        Box::pin(async move {
-            match connecting.await {
-                Ok(connected) => connected.map_err(Into::into),
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+impl<'a> Unasked<'a> {
+    fn new(
+        mut failure: TrySendError<Request<Full<Bytes>>>,
+        path: Uri,
+        stamps: Option<&'a Arc<Stamps>>,
+    ) -> Self {
+        let again = failure.take_message().map(|mut request| {
+            *request.uri_mut() = path;
+            if let Some(stamps) = stamps {
+                stamps.not_sent();
             }
-        })
-    }
-}
-
-/// A name that did not resolve. A type of its own, so that nobody need read texts.
-#[derive(Debug, thiserror::Error)]
-#[error("the name does not resolve")]
-pub(super) struct NoSuchName(#[source] io::Error);
-
-/// The system's resolver.
-#[derive(Clone, Debug)]
-struct Resolver;
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = NoSuchName;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoSuchName>> + Send>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), NoSuchName>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NoSuchName)?;
-            Ok(found.collect::<Vec<_>>().into_iter())
-        })
+            Box::new(Ask { request, stamps })
+        });
+        Self { error: SendError::Exchange(failure.into_error()), again }
     }
 }

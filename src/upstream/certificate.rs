@@ -5,14 +5,8 @@ use x509_cert::der::Decode as _;
 
 use crate::model::Timestamp;
 
-/// When the server's own certificate ends; `None` where there was no TLS, or where the certificate
-/// cannot be read. The chain above it is checked in the handshake and renewed by others.
-pub fn certificate_expires(response: &reqwest::Response) -> Option<Timestamp> {
-    let info = response.extensions().get::<reqwest::tls::TlsInfo>()?;
-    expires(info.peer_certificate()?)
-}
-
-fn expires(der: &[u8]) -> Option<Timestamp> {
+/// When a certificate ends; `None` where it cannot be read.
+pub(super) fn expires(der: &[u8]) -> Option<Timestamp> {
     let certificate = Certificate::from_der(der).ok()?;
     let ends = certificate.tbs_certificate().validity().not_after.to_unix_duration();
     Some(Timestamp::from_millis(i64::try_from(ends.as_millis()).ok()?))

@@ -1,17 +1,13 @@
-//! One client: TLS, proxy, pool, and the hooks that stamp its connections.
+//! The client for short answers: of receivers, of other engines, of our own service.
 
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tower::{Layer, Service};
 
-use super::{stamps, tls};
+use super::tls;
 use crate::model::HttpSettings;
 
 /// Why a client cannot be built. Names the file or the field, never a secret.
@@ -77,7 +73,8 @@ pub struct ClientOptions {
 pub enum Idle {
     /// It is kept for the next request.
     Kept,
-    /// The same, for so many of them: clients that never ask for more at once than they keep.
+    /// The same, for so many of them, and for longer: who asks at intervals, and never for more at
+    /// once than is kept.
     Few(usize),
     /// It is closed: each request has DNS, TCP and a full TLS handshake of its own.
     Closed,
@@ -114,7 +111,7 @@ pub fn client(
     settings: &HttpSettings,
     options: &ClientOptions,
 ) -> Result<reqwest::Client, ClientError> {
-    build(settings, options, StampedResolver { guarded: None })
+    build(settings, options, GuardedResolver { guarded: None })
 }
 
 /// The same, but each address that a host's name leads to is checked when a connection is made, so
@@ -126,24 +123,22 @@ pub fn guarded_client(
     host: &str,
     check: AddressCheck,
 ) -> Result<reqwest::Client, ClientError> {
-    build(settings, options, StampedResolver { guarded: Some((host.to_owned(), check)) })
+    build(settings, options, GuardedResolver { guarded: Some((host.to_owned(), check)) })
 }
 
 fn build(
     settings: &HttpSettings,
     options: &ClientOptions,
-    resolver: StampedResolver,
+    resolver: GuardedResolver,
 ) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls::config(&settings.tls)?)
         .connect_timeout(options.connect_timeout)
-        .tls_info(true)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .dns_resolver(resolver)
-        .connector_layer(StampedConnect);
+        .dns_resolver(resolver);
     match options.idle {
         Idle::Kept => {}
         Idle::Few(most) => builder = builder.pool_max_idle_per_host(most),
@@ -160,20 +155,18 @@ fn build(
     builder.build().map_err(|error| ClientError::Client(error.without_url()))
 }
 
-/// The system's resolver, stamped.
-struct StampedResolver {
+/// The system's resolver.
+struct GuardedResolver {
     guarded: Option<(String, AddressCheck)>,
 }
 
-impl Resolve for StampedResolver {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
         let guarded = self.guarded.as_ref().filter(|(guarded, _)| *guarded == host);
         let check = guarded.map(|(_, check)| Arc::clone(check));
         Box::pin(async move {
-            stamps::resolve_started();
             let found = tokio::net::lookup_host((host, 0)).await;
-            stamps::resolve_ended();
             let mut found: Vec<SocketAddr> = found?.collect();
             if let Some(check) = check {
                 let refused = found.iter().find_map(|address| check(address.ip()).err());
@@ -183,52 +176,6 @@ impl Resolve for StampedResolver {
                 }
             }
             Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Stamps the connector's call and its end.
-#[derive(Clone)]
-struct StampedConnect;
-
-impl<S> Layer<S> for StampedConnect {
-    type Service = StampedConnector<S>;
-
-    fn layer(&self, inner: S) -> StampedConnector<S> {
-        StampedConnector { inner }
-    }
-}
-
-#[derive(Clone)]
-struct StampedConnector<S> {
-    inner: S,
-}
-
-impl<S, R> Service<R> for StampedConnector<S>
-where
-    S: Service<R>,
-    S::Future: Send + 'static,
-    S::Response: 'static,
-    S::Error: 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.inner.call(request);
-        let Some(stamps) = stamps::current() else { return Box::pin(connecting) };
-        Box::pin(async move {
-            stamps::connect_started(&stamps);
-            let connection = stamps::scoped(std::sync::Arc::clone(&stamps), connecting).await;
-            if connection.is_ok() {
-                stamps::connect_ended(&stamps);
-            }
-            connection
         })
     }
 }

@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
-use hyper_util::client::legacy;
-
-use super::carrier::NoSuchName;
+use super::SendError;
+use super::way::NoSuchName;
 use crate::provider::ErrorType;
 
 /// How far an exchange had come when it broke.
@@ -85,8 +84,8 @@ impl Signs {
                 signs.dns |= error.is_dns();
                 signs.timeout |= error.is_timeout();
                 signs.connect |= error.is_connect();
-            } else if let Some(error) = cause.downcast_ref::<legacy::Error>() {
-                signs.connect |= error.is_connect();
+            } else if let Some(error) = cause.downcast_ref::<SendError>() {
+                signs.connect |= matches!(error, SendError::Connect { .. });
             } else if cause.is::<NoSuchName>() {
                 signs.dns = true;
             } else if cause.is::<rustls::Error>() {

@@ -4,22 +4,25 @@
 //! Plumbing for every doer that opens a connection. A client follows no redirect and repeats
 //! nothing: whoever asks decides what an answer means and whether to ask again.
 
+mod arriving;
 mod carrier;
 mod certificate;
 mod client;
 mod failure;
 mod headers;
+mod pool;
 mod secret;
 mod stamps;
 mod tls;
+mod way;
 
-pub use carrier::{Blueprint, Carrier, CarrierError};
-pub use certificate::certificate_expires;
+pub use arriving::Arriving;
+pub use carrier::{Blueprint, Carrier, CarrierError, SendError};
 pub use client::{AddressCheck, ClientError, ClientOptions, Idle, Reach, client, guarded_client};
 pub use failure::{Stage, classify, describe};
 pub use headers::{header_value, headers, provider_key, redacted};
 pub use secret::{SecretError, read_secret};
-pub use stamps::{Connections, Marks, Stamps, stamped_body};
+pub use stamps::{Marks, Stamps};
 pub use tls::warm_up;
 
 #[cfg(test)]

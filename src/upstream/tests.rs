@@ -1,17 +1,21 @@
 //! Failures against real sockets, and stamps against servers that wait on purpose.
 
+mod proxies;
+mod resting;
 mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    AddressCheck, ClientOptions, Connections, Idle, Marks, Reach, Stage, Stamps, classify, client,
-    describe, guarded_client, stamped_body,
+    AddressCheck, Arriving, Blueprint, Carrier, ClientOptions, Idle, Marks, Reach, SendError,
+    Stage, Stamps, classify, client, describe, guarded_client, warm_up,
 };
 use crate::model::HttpSettings;
 use crate::provider::ErrorType;
@@ -64,33 +68,42 @@ async fn treat(mut stream: TcpStream, manner: Manner) -> Option<TcpStream> {
     None
 }
 
+fn carrier(url: &str, idle: Idle) -> Carrier {
+    let options =
+        ClientOptions { connect_timeout: Duration::from_millis(150), idle, reach: Reach::Loopback };
+    Blueprint::measuring(&HttpSettings::default(), &options, url).unwrap().build()
+}
+
+async fn ask(
+    carrier: &Carrier,
+    path: &str,
+    stamps: &Arc<Stamps>,
+) -> Result<Response<Arriving>, SendError> {
+    let mut request = Request::new(Full::new(Bytes::from_static(b"{}")));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = carrier.path(path, None).unwrap();
+    carrier.send(request, Some(stamps)).await
+}
+
 async fn fail(url: &str) -> (ErrorType, String) {
-    let options = ClientOptions {
-        connect_timeout: Duration::from_millis(150),
-        idle: Idle::Kept,
-        reach: Reach::Loopback,
-    };
-    let client = client(&HttpSettings::default(), &options).unwrap();
     let stamps = Arc::new(Stamps::default());
-    let request = client.post(url).body(stamped_body(Bytes::from_static(b"{}"), stamps.clone()));
-    let (error, stage) = match stamps.around(request.send()).await {
-        Err(error) => (error, stamps.marks().stage()),
-        Ok(mut response) => loop {
-            match response.chunk().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return (ErrorType::None, String::new()),
-                Err(error) => break (error, Stage::Reading),
-            }
+    match ask(&carrier(url, Idle::Kept), "/v1?key=canary", &stamps).await {
+        Err(error) => {
+            assert_eq!(error.stage(), stamps.marks().stage(), "{error:?}");
+            (classify(&error, error.stage()), describe(&error))
+        }
+        Ok(response) => match response.into_body().collect().await {
+            Ok(_) => (ErrorType::None, String::new()),
+            Err(error) => (classify(&error, Stage::Reading), describe(&error)),
         },
-    };
-    (classify(&error, stage), describe(&error))
+    }
 }
 
 async fn check(scheme: &str, manner: Manner, expected: ErrorType) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, manner));
-    let (found, detail) = fail(&format!("{scheme}://{address}/v1?key=canary")).await;
+    let (found, detail) = fail(&format!("{scheme}://{address}")).await;
     server.abort();
     assert_eq!(found, expected, "{scheme} {manner:?}: {detail}");
     assert!(!detail.contains("canary"), "{detail}");
@@ -104,8 +117,6 @@ async fn failures_are_told_by_their_types() {
     const SHORT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhel";
     const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhel";
     const BAD_CHUNK: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
-    const BAD_GZIP: &str =
-        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 10\r\n\r\nnot gzip!!";
     for (scheme, manner, expected) in [
         ("http", Close, ErrorType::ConnectionReset),
         ("http", Reset, ErrorType::ConnectionReset),
@@ -115,7 +126,6 @@ async fn failures_are_told_by_their_types() {
         ("http", Say(CUT), ErrorType::TruncatedStream),
         ("http", Say(SHORT), ErrorType::TruncatedStream),
         ("http", Say(BAD_CHUNK), ErrorType::Other),
-        ("http", Say(BAD_GZIP), ErrorType::MalformedJson),
         ("http", Say(WHOLE), ErrorType::None),
         // What speaks no TLS on a TLS port, and what hangs up in the handshake.
         ("https", Say("HTTP/1.1 400 Bad Request\r\n\r\n"), ErrorType::Tls),
@@ -138,12 +148,11 @@ async fn who_is_not_there_is_told_from_who_has_no_name() {
     assert_eq!(fail("http://bellwether.invalid/").await.0, ErrorType::Dns);
 }
 
-async fn exchange(client: &reqwest::Client, connections: &Connections, url: &str) -> (Marks, bool) {
+async fn exchange(carrier: &Carrier) -> (Marks, bool) {
     let stamps = Arc::new(Stamps::default());
-    let request = client.post(url).body(stamped_body(Bytes::from_static(b"{}"), stamps.clone()));
-    let response = stamps.around(request.send()).await.unwrap();
-    let is_new = connections.is_new(&response);
-    assert_eq!(response.text().await.unwrap(), "ok");
+    let response = ask(carrier, "", &stamps).await.unwrap();
+    let is_new = response.body().is_new();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
     (stamps.marks(), is_new)
 }
 
@@ -167,12 +176,9 @@ async fn a_kept_connection_is_told_from_a_new_one() {
     let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
     let server = tokio::spawn(answer_politely(listener));
     for (idle, expected) in [(Idle::Kept, [true, false, false]), (Idle::Closed, [true; 3])] {
-        let options =
-            ClientOptions { connect_timeout: Duration::from_secs(5), idle, reach: Reach::Loopback };
-        let client = client(&HttpSettings::default(), &options).unwrap();
-        let connections = Connections::default();
+        let carrier = carrier(&url, idle);
         for expected in expected {
-            let (marks, is_new) = exchange(&client, &connections, &url).await;
+            let (marks, is_new) = exchange(&carrier).await;
             assert_eq!(is_new, expected, "{idle:?}");
             let sent = marks.send_start.unwrap();
             if is_new {
@@ -185,33 +191,6 @@ async fn a_kept_connection_is_told_from_a_new_one() {
         }
     }
     server.abort();
-}
-
-#[tokio::test]
-async fn a_proxy_is_asked_where_one_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy_url = Some(format!("http://user:word@{}", listener.local_addr().unwrap()));
-    let settings = HttpSettings { proxy_url, ..HttpSettings::default() };
-    let options = ClientOptions {
-        connect_timeout: Duration::from_secs(5),
-        idle: Idle::Kept,
-        reach: Reach::Loopback,
-    };
-    let client = client(&settings, &options).unwrap();
-    let asked = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = vec![0; 4096];
-        let count = stream.read(&mut request).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-        String::from_utf8_lossy(&request[..count]).into_owned()
-    });
-    // Only the proxy could know this name.
-    let response = client.get("http://bellwether.invalid/v1").send().await.unwrap();
-    assert_eq!(response.text().await.unwrap(), "ok");
-    let request = asked.await.unwrap();
-    assert!(request.starts_with("GET http://bellwether.invalid/v1 HTTP/1.1\r\n"), "{request}");
-    // RFC 7617: base64 of `user:word`.
-    assert!(request.contains("proxy-authorization: Basic dXNlcjp3b3Jk\r\n"), "{request}");
 }
 
 #[tokio::test]
@@ -253,4 +232,65 @@ async fn a_name_that_leads_where_it_may_not_is_not_connected_to() {
     let other = guarded_client(&settings, &options, "example.com", check).unwrap();
     assert_eq!(other.get(&url).send().await.unwrap().status(), 200);
     served.abort();
+}
+
+#[tokio::test]
+async fn short_answers_come_through_a_proxy_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy_url = Some(format!("http://user:word@{}", listener.local_addr().unwrap()));
+    let settings = HttpSettings { proxy_url, ..HttpSettings::default() };
+    let options = ClientOptions {
+        connect_timeout: Duration::from_secs(5),
+        idle: Idle::Kept,
+        reach: Reach::Loopback,
+    };
+    let client = client(&settings, &options).unwrap();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let count = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
+    // Only the proxy could know this name.
+    let response = client.get("http://bellwether.invalid/v1").send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "ok");
+    let request = asked.await.unwrap();
+    assert!(request.starts_with("GET http://bellwether.invalid/v1 HTTP/1.1\r\n"), "{request}");
+    // RFC 7617: base64 of `user:word`.
+    assert!(request.contains("proxy-authorization: Basic dXNlcjp3b3Jk\r\n"), "{request}");
+}
+
+#[test]
+fn a_path_lies_below_the_base_url() {
+    for (base, path, query, expected) in [
+        ("http://a.example", "", None, "/"),
+        ("http://a.example/", "/v1/chat", None, "/v1/chat"),
+        ("http://a.example/v4/", "/chat", Some("key=x"), "/v4/chat?key=x"),
+        (
+            "http://a.example/v4",
+            "/chat?api-version=1",
+            Some("key=x"),
+            "/v4/chat?api-version=1&key=x",
+        ),
+        ("https://user:word@a.example:8443", "?a=b", None, "/?a=b"),
+        // Punycode, as `idn2 bücher.example` prints it.
+        ("http://bücher.example", "/ä", None, "/\u{e4}"),
+    ] {
+        let carrier = carrier(base, Idle::Kept);
+        let origin = carrier.origin().to_string();
+        assert!(!origin.contains("word"), "{origin}");
+        assert!(origin.is_ascii(), "{origin}");
+        let found = carrier.path(path, query);
+        assert_eq!(found.unwrap().to_string(), expected, "{base}");
+    }
+    for base in ["a.example", "/v1", "http://", "mailto:a@example.com"] {
+        let options = ClientOptions {
+            connect_timeout: Duration::from_secs(1),
+            idle: Idle::Kept,
+            reach: Reach::Anywhere,
+        };
+        let error = Blueprint::measuring(&HttpSettings::default(), &options, base).unwrap_err();
+        assert_eq!(error.to_string(), "`base_url` makes no URL", "{base}");
+    }
 }

@@ -1,5 +1,5 @@
-//! TLS as every outgoing connection uses it: rustls with aws-lc, the system's certificate
-//! authorities, and a hook that tells when TLS starts.
+//! TLS as every outgoing connection uses it: rustls with aws-lc and the system's certificate
+//! authorities.
 //!
 //! No session is resumed: a resumed handshake skips the certificate and half of the work, so two
 //! probes over new connections would not measure the same thing.
@@ -12,13 +12,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem};
-use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::{ClientError, stamps};
+use super::ClientError;
 use crate::model::TlsSettings;
 
 /// Pays aws-lc's first random number, some 40 ms, at the start and not inside the first probe.
@@ -48,7 +47,7 @@ pub(super) fn config(settings: &TlsSettings) -> Result<ClientConfig, ClientError
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.resumption = rustls::client::Resumption::store(Arc::new(NoSessions));
+    config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
 }
 
@@ -99,33 +98,6 @@ fn unreadable(path: &Path, error: pem::Error) -> ClientError {
         pem::Error::Io(source) => ClientError::FileUnreadable { path, source },
         // The other variants may quote the file.
         _ => ClientError::NoPem(path),
-    }
-}
-
-/// Keeps no session. Asked for a hint as the first act of a handshake, it marks that TLS starts.
-#[derive(Debug)]
-struct NoSessions;
-
-impl ClientSessionStore for NoSessions {
-    fn set_kx_hint(&self, _server: ServerName<'static>, _group: NamedGroup) {}
-
-    fn kx_hint(&self, _server: &ServerName<'_>) -> Option<NamedGroup> {
-        stamps::tls_started();
-        None
-    }
-
-    fn set_tls12_session(&self, _server: ServerName<'static>, _value: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _server: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _server: ServerName<'static>, _value: Tls13ClientSessionValue) {}
-
-    fn take_tls13_ticket(&self, _server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        None
     }
 }
 

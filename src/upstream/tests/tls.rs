@@ -9,16 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-use super::super::{
-    ClientOptions, Idle, Marks, Reach, Stamps, certificate_expires, classify, client, stamped_body,
-    warm_up,
-};
+use super::super::{Blueprint, ClientOptions, Idle, Marks, Reach, Stamps, classify, warm_up};
 use crate::model::{HttpSettings, TlsSettings};
 use crate::provider::ErrorType;
 
@@ -94,18 +91,18 @@ async fn ask(url: &str, tls: TlsSettings) -> Result<(String, Marks), ErrorType> 
         idle: Idle::Closed,
         reach: Reach::Loopback,
     };
-    let client = client(&settings, &options).unwrap();
+    let carrier = Blueprint::measuring(&settings, &options, url).unwrap().build();
     let mut last = None;
     // Twice, since the second handshake would be the one to be resumed.
     for _ in 0..2 {
         let stamps = Arc::new(Stamps::default());
-        let body = stamped_body(Bytes::from_static(b"{}"), Arc::clone(&stamps));
-        let answer = stamps.around(client.post(url).body(body).send()).await;
-        let response = answer.map_err(|error| classify(&error, stamps.marks().stage()))?;
+        let answer = super::ask(&carrier, "", &stamps).await;
+        let response = answer.map_err(|error| classify(&error, error.stage()))?;
         // 2120-01-01, as `openssl x509 -enddate` says of the server's certificate.
-        let expires = certificate_expires(&response).map(|expires| expires.rfc3339());
+        let expires = response.body().certificate_expires().map(|expires| expires.rfc3339());
         assert_eq!(expires.as_deref(), Some("2120-01-01T00:00:00.000Z"));
-        last = Some((response.text().await.unwrap(), stamps.marks()));
+        let kind = response.into_body().collect().await.unwrap().to_bytes();
+        last = Some((String::from_utf8(kind.to_vec()).unwrap(), stamps.marks()));
     }
     Ok(last.unwrap())
 }
@@ -150,6 +147,6 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         idle: Idle::Closed,
         reach: Reach::Loopback,
     };
-    let error = client(&settings, &options).unwrap_err().to_string();
+    let error = Blueprint::measuring(&settings, &options, &url).unwrap_err().to_string();
     assert!(error.contains("client.pem"), "{error}");
 }
