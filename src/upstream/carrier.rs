@@ -198,14 +198,15 @@ impl Carrier {
         };
         let path = ask.request.uri().clone();
         let headers = ask.request.headers_mut();
-        headers.insert(header::HOST, self.blueprint.host.clone());
+        // An operator may know better which of several it is at one address.
+        headers.entry(header::HOST).or_insert_with(|| self.blueprint.host.clone());
         if let Some(auth) = self.blueprint.way.forward() {
             if let Some(auth) = auth {
                 headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
             }
             *ask.request.uri_mut() = self.whole(&path);
         }
-        ask.is_sent();
+        ask.stamp();
         let asked = exchange.ask(ask.request).await;
         match asked {
             Ok((head, exchange)) => Ok(head.map(|()| Arriving::alone(exchange, age == Age::New))),
@@ -222,8 +223,7 @@ impl Carrier {
     ) -> Result<Response<Arriving>, Unasked<'a>> {
         let path = ask.request.uri().clone();
         *ask.request.uri_mut() = self.whole(&path);
-        ask.request.headers_mut().remove(header::HOST);
-        ask.is_sent();
+        ask.stamp();
         match sender.try_send_request(ask.request).await {
             Ok(response) => {
                 Ok(response.map(|body| Arriving::shared(body, age == Age::New, expires)))
@@ -275,7 +275,7 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     /// It is handed to a connection that writes it at once.
-    fn is_sent(&self) {
+    fn stamp(&self) {
         if let Some(stamps) = self.stamps {
             stamps.send_started();
         }
@@ -297,7 +297,7 @@ impl<'a> Unasked<'a> {
         let again = failure.take_message().map(|mut request| {
             *request.uri_mut() = path;
             if let Some(stamps) = stamps {
-                stamps.not_sent();
+                stamps.take_back();
             }
             Box::new(Ask { request, stamps })
         });

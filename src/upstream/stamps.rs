@@ -108,7 +108,7 @@ impl Stamps {
         self.sent.notify_one();
     }
 
-    pub(super) fn not_sent(&self) {
+    pub(super) fn take_back(&self) {
         *self.lock() = Marks::default();
     }
 

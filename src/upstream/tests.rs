@@ -294,3 +294,30 @@ fn a_path_lies_below_the_base_url() {
         assert_eq!(error.to_string(), "`base_url` makes no URL", "{base}");
     }
 }
+
+#[tokio::test]
+async fn the_host_is_that_of_the_base_url_unless_a_request_names_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let carrier = carrier(&format!("http://{address}"), Idle::Closed);
+    for named in [None, Some("b.example")] {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = carrier.path("/v1", None).unwrap();
+        if let Some(named) = named {
+            request.headers_mut().insert("host", http::HeaderValue::from_static(named));
+        }
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = vec![0; 4096];
+            let count = stream.read(&mut read).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&read[..count]).into_owned()
+        };
+        let (answer, heard) = tokio::join!(carrier.send(request, None), answering);
+        assert_eq!(answer.unwrap().status(), 204);
+        let host = named.map_or(address.to_string(), str::to_owned);
+        assert!(heard.starts_with("GET /v1 HTTP/1.1\r\n"), "{heard}");
+        assert!(heard.contains(&format!("host: {host}\r\n")), "{heard}");
+        assert_eq!(heard.matches("host:").count(), 1, "{heard}");
+    }
+}
