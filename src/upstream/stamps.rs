@@ -11,8 +11,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Stage;
-
 /// The marks of one exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
@@ -40,15 +38,6 @@ impl Marks {
     pub fn connect(&self) -> Option<Duration> {
         let start = self.resolve_end.or(self.connect_start)?;
         Some(self.tls_start.or(self.connect_end)?.saturating_duration_since(start))
-    }
-
-    /// How far the exchange had come when no header of the answer was there.
-    pub fn stage(&self) -> Stage {
-        match (self.send_start, self.tls_start, self.connect_end) {
-            (Some(_), _, _) => Stage::Waiting,
-            (None, Some(_), None) => Stage::Securing,
-            (None, _, _) => Stage::Connecting,
-        }
     }
 
     /// How long TLS took.
