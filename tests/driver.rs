@@ -436,7 +436,7 @@ async fn rules_that_fail(beside: Duration) {
     broken.cadence.beside = beside;
     house.reloads.send(broken).await.expect("the driver runs");
     sleep(46 * SECOND).await;
-    let text = bellwether::telemetry::encode(&house.telemetry.gather());
+    let text = house.telemetry.exposition();
     let line = |metric: &str| {
         let start = format!("{metric}{{rule_group=\"rules.yml;g\"}} ");
         let found = text.lines().find_map(|line| line.strip_prefix(&start));

@@ -439,10 +439,7 @@ rollbacks:
         let (config, telemetry) = (config::parse("b.yml", TEXT).unwrap(), Telemetry::new());
         telemetry.configure_actions(&[], &["r".to_owned()], &[]);
         remember(log, pending, &config, &telemetry);
-        let families = telemetry.gather();
-        let mut families = families.iter();
-        let family = families.find(|family| family.name() == "bellwether_rollback_unverified");
-        family.unwrap().get_metric()[0].get_gauge().get_value()
+        telemetry.first_of("bellwether_rollback_unverified").unwrap()
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Loaded {
         let telemetry = Telemetry::new();
         telemetry.configure_at(&self.config.targets, global.detail);
         configure_actions(&telemetry, &Names::of(self));
-        let samples = Sampler::new(&global.job, "").sample(&telemetry.gather(), &|_| true);
+        let samples = Sampler::new(&global.job, "").sample(&telemetry, &|_| true);
         let defaults = Defaults {
             interval: global.evaluation_interval,
             query_offset: global.rule_query_offset,

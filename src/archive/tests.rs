@@ -386,11 +386,7 @@ async fn samples_wait_for_a_disk_that_can_be_written() {
     for at in seconds(START, 10) {
         write(&archive, &mut store, at).await;
     }
-    let failures = || {
-        let families = telemetry.gather();
-        let family = families.iter().find(|f| f.name() == "bellwether_archive_failures_total");
-        family.map_or(0.0, |family| family.get_metric()[0].get_counter().get_value())
-    };
+    let failures = || telemetry.first_of("bellwether_archive_failures_total").unwrap_or_default();
     while failures() < 11.0 {
         tokio::task::yield_now().await;
     }

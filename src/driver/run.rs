@@ -16,14 +16,14 @@ use super::hands::{Feeds, Hands, Reload};
 use super::pace::Pace;
 use crate::clock::Clock;
 use crate::engine::{Done, Engine, Event, Happening, Job, Order, Post, Ruling};
-use crate::model::{Labels, Timestamp};
+use crate::model::Timestamp;
 use crate::probe::{Health, Outcome};
 use crate::release::Question;
 use crate::release::gate::Answer;
 use crate::release::machine::Report;
 use crate::routing::Served;
 use crate::series::Store;
-use crate::telemetry::{MetricFamily, Sampler};
+use crate::telemetry::{Sampler, Samples};
 
 /// How often the registry is sampled.
 #[derive(Clone, Copy, Debug)]
@@ -254,34 +254,32 @@ impl Loop {
     }
 
     /// Does what is due by now: samples, groups, early look, notices, snapshot. All of it at one time
-    /// and from one reading of the registry. Groups come before the early look, so that no slot of
+    /// and from one reading of the instruments. Groups come before the early look, so that no slot of
     /// an earlier time is evaluated after it.
     async fn keep_time(&mut self) {
         let now = self.clock.now();
         let is_early = self.early_due.is_some_and(|due| due <= Instant::now());
         let is_scrape = self.scrape_due <= now;
         let is_sample = self.is_watching() && self.sample_due <= now;
-        let started = Instant::now();
-        let needed = is_early || is_scrape || is_sample;
         if is_scrape || is_sample {
             self.hands.show_maintenance(self.engine.targets(), &self.engine.planned(now));
         }
-        let families = if needed { self.hands.telemetry.gather() } else { Vec::new() };
-        let gathering = started.elapsed();
+        let reading = self.read(is_scrape, is_early || (is_sample && !is_scrape));
+        let (gathering, mut live) = (reading.took, reading.selected);
         if is_sample {
             self.sample_due = after(self.sample_due, self.cadence.rollback, now);
         }
         if is_scrape {
             self.scrape_due = after(self.scrape_due, self.cadence.scrape, now);
-            let samples = self.scrape(&families, gathering);
+            let samples = self.scraped(reading.all, gathering);
             self.handle(Event::Scraped(samples), now).await;
         } else if is_sample {
-            let samples = self.selected(&families);
+            let samples = if is_early { live.clone() } else { std::mem::take(&mut live) };
             self.handle(Event::Sampled(samples), now).await;
         }
         self.evaluate(now).await;
         if is_early {
-            self.look_early(&families, gathering, now).await;
+            self.look_early(live, gathering, now).await;
         }
         self.handle(Event::Tick, now).await;
         self.hands.keep(self.engine.take_written());
@@ -293,11 +291,10 @@ impl Loop {
         }
     }
 
-    async fn look_early(&mut self, families: &[MetricFamily], gathering: Duration, now: Timestamp) {
+    async fn look_early(&mut self, live: Samples, gathering: Duration, now: Timestamp) {
         self.early_due = None;
         let started = Instant::now();
-        let samples = self.selected(families);
-        let actions = self.engine.handle(Event::Live(samples), now);
+        let actions = self.engine.handle(Event::Live(live), now);
         self.pace.took(started, gathering + started.elapsed());
         self.hands.carry_out(actions, self.engine.take_rows()).await;
     }
@@ -365,19 +362,34 @@ impl Loop {
         }
     }
 
-    /// The series that rollback rules select, as they are now.
-    fn selected(&mut self, families: &[MetricFamily]) -> Vec<(Labels, f64)> {
+    /// Reads our own instruments: all of them, those that rollback rules select, both or none.
+    fn read(&mut self, is_all: bool, is_selected: bool) -> Reading {
+        let mut reading = Reading::default();
+        if !is_all && !is_selected {
+            return reading;
+        }
+        let started = Instant::now();
         let selected = &self.selected;
-        let is_wanted = |family: &str| match selected {
-            None => true,
-            Some(names) => names.iter().any(|name| belongs(name, family)),
+        let is_live = |family: &str| {
+            let names = selected.as_ref();
+            is_selected && names.is_none_or(|names| names.iter().any(|name| belongs(name, family)))
         };
-        self.sampler.sample(families, &is_wanted)
+        let telemetry = &self.hands.telemetry;
+        let is_wanted = |family: &str| is_all || is_live(family);
+        self.sampler.sample_each(telemetry, &is_wanted, &mut |family, samples| {
+            if is_live(family) {
+                reading.selected.extend_from_slice(&samples);
+            }
+            if is_all {
+                reading.all.extend(samples);
+            }
+        });
+        reading.took = started.elapsed();
+        reading
     }
 
     /// Everything, and what a scrape adds by itself.
-    fn scrape(&mut self, families: &[MetricFamily], took: Duration) -> Vec<(Labels, f64)> {
-        let mut samples = self.sampler.sample(families, &|_| true);
+    fn scraped(&self, mut samples: Samples, took: Duration) -> Samples {
         let count = samples.len() as f64;
         for (name, value) in [
             ("up", 1.0),
@@ -472,6 +484,14 @@ fn after(due: Timestamp, interval: Duration, now: Timestamp) -> Timestamp {
     let passed = now.since(due).as_millis() / interval_ms + 1;
     let ahead = Duration::from_millis(u64::try_from(interval_ms * passed).unwrap_or(u64::MAX));
     due + ahead
+}
+
+/// What our own instruments said at one time, and how long that took.
+#[derive(Debug, Default)]
+struct Reading {
+    all: Samples,
+    selected: Samples,
+    took: Duration,
 }
 
 /// Whether a series of this name is one of the family's.

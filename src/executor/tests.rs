@@ -172,9 +172,7 @@ impl Running {
     }
 
     fn gauge(&self, name: &str) -> f64 {
-        let families = self.telemetry.gather();
-        let family = families.iter().find(|family| family.name() == name).expect("it is there");
-        family.get_metric()[0].get_gauge().get_value()
+        self.telemetry.first_of(name).expect("it is there")
     }
 }
 

@@ -558,7 +558,7 @@ async fn a_heartbeat_by_get_says_nothing_and_is_counted_apart() {
     for name in ["content-type", "webhook-id", "webhook-timestamp"] {
         assert_eq!(receiver.header(0, name), "", "{name}");
     }
-    let exposition = crate::telemetry::encode(&bench.telemetry.gather());
+    let exposition = bench.telemetry.exposition();
     for result in ["sent", "failed"] {
         let line =
             format!("bellwether_heartbeats_total{{hook=\"heartbeat/0\",result=\"{result}\"}} 1");

@@ -252,13 +252,14 @@ async fn welcome(
     // Each piece must leave at once; where this fails it only leaves later.
     let _best_effort = stream.set_nodelay(true).is_ok();
     // In boxes, so that a resting connection has room for what it does and for nothing else.
-    let Some(tls) = tls else {
-        return Box::pin(converse(stream, peer, None, application, how_near)).await;
+    let (stream, certificate) = match tls {
+        None => return Box::pin(converse(stream, peer, None, application, how_near)).await,
+        Some(tls) => match Box::pin(downstream::shake_hands(stream, peer, tls)).await {
+            Some((stream, certificate)) => (Box::new(stream), certificate),
+            None => return,
+        },
     };
-    let handshake = Box::pin(downstream::shake_hands(stream, peer, tls));
-    if let Some((stream, certificate)) = handshake.await {
-        Box::pin(converse(stream, peer, certificate, application, how_near)).await;
-    }
+    Box::pin(converse(stream, peer, certificate, application, how_near)).await;
 }
 
 async fn converse(
@@ -301,4 +302,20 @@ async fn converse(
         let _is_closing = how_near.wait_for(is_time).await.is_ok();
     };
     connection::converse(stream, peer, service, closed).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room<A, B, C, D, E, F>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_waits_for_a_connections_end_needs_little_room() {
+        // Its arguments twice: as they came, and where they went.
+        let room = room(welcome);
+        assert!(room <= 256, "{room} bytes");
+    }
 }

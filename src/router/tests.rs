@@ -203,7 +203,7 @@ impl Stage {
 
     /// The value of a series, by words that its line holds.
     fn value(&self, metric: &str, labels: &[&str]) -> f64 {
-        let text = crate::telemetry::encode(&self.telemetry.gather());
+        let text = self.telemetry.exposition();
         let line = text.lines().find(|line| {
             line.starts_with(&format!("{metric}{{")) && labels.iter().all(|one| line.contains(one))
         });

@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn received(inbox: &Inbox, result: &str) -> f64 {
-        let text = crate::telemetry::encode(&inbox.telemetry.gather());
+        let text = inbox.telemetry.exposition();
         let start = format!("bellwether_router_evidence_received_total{{result=\"{result}\"}} ");
         text.lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse().unwrap()
     }

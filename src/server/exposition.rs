@@ -12,9 +12,10 @@ pub(super) fn routes(telemetry: Telemetry) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(telemetry)
 }
 
-/// Gathering clones and sorts every series, so it is kept off the threads that probe.
+/// Reading clones and sorts every series, so it is kept off the threads that probe.
 async fn metrics(State(telemetry): State<Telemetry>) -> Response {
-    let encode = move || telemetry::encode(&telemetry.gather());
-    let text = tokio::task::spawn_blocking(encode).await.expect("encoding metrics never panics");
+    let text = tokio::task::spawn_blocking(move || telemetry.exposition())
+        .await
+        .expect("encoding metrics never panics");
     ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response()
 }

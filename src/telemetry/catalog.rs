@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{GaugeVec, IntCounterVec, Registry};
+use prometheus::{GaugeVec, IntCounterVec};
 
 use super::instruments::{counter, gauge};
 use super::metrics;
+use super::registry::Registry;
 
 /// How a configured model stands in its provider's list.
 #[derive(Clone, Debug, PartialEq, Eq)]

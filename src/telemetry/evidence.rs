@@ -1,10 +1,11 @@
 //! The instruments of evidence that goes from routers which follow to the bellwether that decides.
 
-use prometheus::{GaugeVec, IntCounterVec, Registry};
+use prometheus::{GaugeVec, IntCounterVec};
 
 use super::instruments::{counter, gauge};
 use super::metrics;
 use super::recorder::Telemetry;
+use super::registry::Registry;
 
 /// What became of an outcome that another router told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

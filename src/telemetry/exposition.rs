@@ -11,22 +11,17 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 /// The content type of the text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes families in the order given.
-pub fn encode(families: &[MetricFamily]) -> String {
-    let mut text = String::with_capacity(families.len() * 2048);
-    for family in families {
-        let name = family.name();
-        let kind = kind(family);
-        let help = family.help().replace('\\', "\\\\").replace('\n', "\\n");
-        write_all(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        for metric in family.get_metric() {
-            for_each_sample(family.get_field_type(), metric, &mut |suffix, bound, value| {
-                write_series(&mut text, name, suffix, metric, bound);
-                write_all(&mut text, format_args!(" {}\n", number(value)));
-            });
-        }
+/// Writes a family.
+pub(super) fn write(text: &mut String, family: &MetricFamily) {
+    let (name, kind) = (family.name(), kind(family));
+    let help = family.help().replace('\\', "\\\\").replace('\n', "\\n");
+    write_all(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    for metric in family.get_metric() {
+        for_each_sample(family.get_field_type(), metric, &mut |suffix, bound, value| {
+            write_series(text, name, suffix, metric, bound);
+            write_all(text, format_args!(" {}\n", number(value)));
+        });
     }
-    text
 }
 
 /// A family's kind in the format's words.
@@ -136,8 +131,10 @@ mod tests {
         registry.register(Box::new(histogram.clone())).unwrap();
         histogram.with_label_values(&["a\"b\\c\nd"]).observe(0.75);
         let who = r#"who="a\"b\\c\nd""#;
+        let mut text = String::new();
+        registry.gather().iter().for_each(|family| write(&mut text, family));
         assert_eq!(
-            encode(&registry.gather()),
+            text,
             format!(
                 "# HELP x_seconds Help \\\\ with\\nbreak\n# TYPE x_seconds histogram\n\
                  x_seconds_bucket{{{who},le=\"0.5\"}} 0\nx_seconds_bucket{{{who},le=\"1.0\"}} 1\n\

@@ -2,11 +2,12 @@
 //! whoever waits for a sign of life gets it, since a watchdog that nobody feeds looks like an
 //! outage of bellwether.
 
-use prometheus::{GaugeVec, IntCounterVec, Registry};
+use prometheus::{GaugeVec, IntCounterVec};
 
 use super::instruments::{counter, gauge};
 use super::metrics;
 use super::recorder::Telemetry;
+use super::registry::Registry;
 use crate::model::Timestamp;
 
 /// How the names of hooks begin that are heartbeats.

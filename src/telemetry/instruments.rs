@@ -1,10 +1,9 @@
 //! Building the `prometheus` crate's instruments from the list of families.
 
-use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
-};
+use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts};
 
 use super::metrics::{Family, Scope, TARGET_LABELS};
+use super::registry::Registry;
 
 /// Why the list of families is always accepted by the crate.
 const WELL_FORMED: &str = "names and labels are constants, each registered once";
@@ -16,15 +15,11 @@ fn labels(family: &Family) -> Vec<&'static str> {
     }
 }
 
-fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, collector: &C) {
-    registry.register(Box::new(collector.clone())).expect(WELL_FORMED);
-}
-
 /// A counter of whole things.
 pub(super) fn counter(registry: &Registry, family: &Family) -> IntCounterVec {
     let counter = IntCounterVec::new(Opts::new(family.name, family.help), &labels(family));
     let counter = counter.expect(WELL_FORMED);
-    register(registry, &counter);
+    registry.put(counter.clone());
     counter
 }
 
@@ -32,7 +27,7 @@ pub(super) fn counter(registry: &Registry, family: &Family) -> IntCounterVec {
 pub(super) fn fraction_counter(registry: &Registry, family: &Family) -> CounterVec {
     let counter = CounterVec::new(Opts::new(family.name, family.help), &labels(family));
     let counter = counter.expect(WELL_FORMED);
-    register(registry, &counter);
+    registry.put(counter.clone());
     counter
 }
 
@@ -40,7 +35,7 @@ pub(super) fn fraction_counter(registry: &Registry, family: &Family) -> CounterV
 pub(super) fn gauge(registry: &Registry, family: &Family) -> GaugeVec {
     let gauge = GaugeVec::new(Opts::new(family.name, family.help), &labels(family));
     let gauge = gauge.expect(WELL_FORMED);
-    register(registry, &gauge);
+    registry.put(gauge.clone());
     gauge
 }
 
@@ -48,6 +43,6 @@ pub(super) fn gauge(registry: &Registry, family: &Family) -> GaugeVec {
 pub(super) fn histogram(registry: &Registry, family: &Family, buckets: &[f64]) -> HistogramVec {
     let options = HistogramOpts::new(family.name, family.help).buckets(buckets.to_vec());
     let histogram = HistogramVec::new(options, &labels(family)).expect(WELL_FORMED);
-    register(registry, &histogram);
+    registry.put(histogram.clone());
     histogram
 }

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec};
 
 use super::instruments::{counter, fraction_counter, gauge, histogram};
 use super::metrics;
 use super::probes::TOKEN_TYPES;
 use super::recorder::Telemetry;
+use super::registry::Registry;
 use crate::model::{Money, RouteId};
 use crate::provider::{ErrorType, SloClass, Usage};
 use crate::routing::{Check, Likeness, Measure, Pairing, Settings, Uncopied, Verdict};

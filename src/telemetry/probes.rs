@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec};
 
 use super::instruments::{counter, fraction_counter, gauge, histogram};
 use super::known::{Identity, Known};
 use super::metrics::{self, ANY_ERROR, Family, STATUSES, STREAM_FAILURES, TIMING_FAILURES};
+use super::registry::Registry;
 use crate::model::TargetId;
 use crate::probe::{Anomaly, Delivery, Detail, LimitKind, Outcome, Phases, SkipReason, Target};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
@@ -178,8 +179,6 @@ impl Probes {
         let mut renewed = Vec::new();
         let registry = &self.registry;
         let mut replace = |histogram_vec: &mut HistogramVec, family, buckets: &[f64]| {
-            // Unregistering fails only for what was never registered.
-            let _was_registered = registry.unregister(Box::new(histogram_vec.clone())).is_ok();
             *histogram_vec = histogram(registry, family, buckets);
             renewed.push(family.name);
         };

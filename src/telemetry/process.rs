@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, Registry};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec};
 use tokio::time::Instant;
 
 use super::calls::{CallRefused, PostResult};
@@ -14,6 +14,7 @@ use super::heartbeats::Heartbeats;
 use super::instruments::{counter, gauge, histogram};
 use super::metrics;
 use super::recorder::{DeliveryResult, PlanEnded};
+use super::registry::Registry;
 use super::spending::Spending;
 use crate::model::Timestamp;
 
@@ -97,9 +98,7 @@ const NO_LABELS: [&str; 0] = [];
 
 impl Process {
     pub(super) fn new(registry: &Registry) -> Self {
-        registry
-            .register(Box::new(ProcessCollector::for_self()))
-            .expect("the process collector is registered once");
+        registry.put(ProcessCollector::for_self());
         let build = gauge(registry, &metrics::BUILD_INFO);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         let single = |family| gauge(registry, family).with_label_values(&NO_LABELS);

@@ -1,11 +1,11 @@
 //! The handle through which everything is recorded.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
 use super::catalog::{Catalog, ModelReading};
@@ -14,8 +14,11 @@ use super::exposition;
 use super::mirrors::Mirrors;
 use super::probes::Probes;
 use super::process::Process;
+use super::registry::Registry;
 use super::releases::{ReleaseReading, Releases};
 use super::routes::Routes;
+#[cfg(test)]
+use super::sampling::Sampler;
 use super::slos::{SloReading, Slos};
 use crate::model::{JournalStanding, Money, Timestamp};
 use crate::probe::{Detail, Outcome, SkipReason, Target};
@@ -73,6 +76,8 @@ pub struct Telemetry {
     pub(super) mirrors: Arc<Mirrors>,
     pub(super) evidence: Arc<Evidence>,
     catalog: Arc<Catalog>,
+    /// How long all of it was as text.
+    text_bytes: Arc<AtomicUsize>,
 }
 
 impl Default for Telemetry {
@@ -84,7 +89,7 @@ impl Default for Telemetry {
 impl Telemetry {
     /// Registers every family.
     pub fn new() -> Self {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let probes = Arc::new(RwLock::new(Probes::new(&registry)));
         let process = Arc::new(Process::new(&registry));
         let slos = Arc::new(Slos::new(&registry));
@@ -93,7 +98,18 @@ impl Telemetry {
         let mirrors = Arc::new(Mirrors::new(&registry));
         let evidence = Arc::new(Evidence::new(&registry));
         let catalog = Arc::new(Catalog::new(&registry));
-        Self { registry, probes, process, releases, slos, routes, mirrors, evidence, catalog }
+        Self {
+            registry,
+            probes,
+            process,
+            releases,
+            slos,
+            routes,
+            mirrors,
+            evidence,
+            catalog,
+            text_bytes: Arc::default(),
+        }
     }
 
     /// Takes up a set of targets (see ARCHITECTURE.md on reload), of which everything is told. Returns
@@ -119,12 +135,37 @@ impl Telemetry {
         self.process.configure(hooks, rollbacks, groups);
     }
 
-    /// Everything there is, sorted by name.
-    pub fn gather(&self) -> Vec<MetricFamily> {
-        // A reload takes families out and puts them in again; nobody sees the time in between.
-        let _no_reload = (self.read(), self.routes.hold());
+    /// Visits the families whose names are wanted, sorted by name, each as it is when its turn comes.
+    pub fn each_family(
+        &self,
+        is_wanted: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(&MetricFamily),
+    ) {
         self.process.refresh();
-        self.registry.gather()
+        for part in self.registry.parts(is_wanted) {
+            // A reload takes series out and puts others in; nobody sees the time in between.
+            let no_reload = (self.read(), self.routes.hold());
+            let families = self.registry.read(&part);
+            drop(no_reload);
+            families.iter().filter(|family| is_wanted(family.name())).for_each(&mut *visit);
+        }
+    }
+
+    /// Everything there is, as text.
+    pub fn exposition(&self) -> String {
+        // To grow takes room twice.
+        let before = self.text_bytes.load(Ordering::Relaxed);
+        let mut text = String::with_capacity(before + before / 16);
+        self.each_family(&|_| true, &mut |family| exposition::write(&mut text, family));
+        self.text_bytes.store(text.len(), Ordering::Relaxed);
+        text
+    }
+
+    /// What the first series of a family says.
+    #[cfg(test)]
+    pub fn first_of(&self, name: &str) -> Option<f64> {
+        let samples = Sampler::new("", "").sample(self, &|family| family == name);
+        samples.first().map(|(_, value)| *value)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Probes> {
@@ -340,13 +381,16 @@ impl Telemetry {
 
     /// Name, kind and help of every family that there is or can be, those of the process among them.
     pub fn metadata(&self) -> BTreeMap<String, (&'static str, String)> {
-        let gathered = self.gather().into_iter().map(|family| {
-            let about = (exposition::kind(&family), family.help().to_owned());
-            (family.name().to_owned(), about)
-        });
         let known = super::metrics::ALL
             .iter()
             .map(|family| (family.name.to_owned(), (family.kind.as_str(), family.help.to_owned())));
-        gathered.chain(known).collect()
+        let mut all: BTreeMap<_, _> = known.collect();
+        let is_known: BTreeSet<&str> =
+            super::metrics::ALL.iter().map(|family| family.name).collect();
+        self.each_family(&|name| !is_known.contains(name), &mut |family| {
+            let about = (exposition::kind(family), family.help().to_owned());
+            all.insert(family.name().to_owned(), about);
+        });
+        all
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{GaugeVec, IntCounterVec, Registry};
+use prometheus::{GaugeVec, IntCounterVec};
 
 use super::instruments::{counter, gauge};
 use super::metrics;
+use super::registry::Registry;
 use super::slos::{forget, show};
 use crate::model::{Money, Timestamp};
 

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec, Registry};
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec};
 
 use super::instruments::{counter, fraction_counter, gauge, histogram};
 use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
 use super::probes::{Ladders, TOKEN_TYPES};
 use super::recorder::Telemetry;
+use super::registry::Registry;
 use super::usual::{Usual, UsualOfArm};
 use crate::model::{RouteId, TargetId};
 use crate::probe::Detail;
@@ -243,8 +244,6 @@ impl Routes {
         let ladders = Ladders::of(settings.targets.values().map(|target| &**target), Detail::Full);
         let mut renewed = Vec::new();
         let mut replace = |vec: &mut HistogramVec, family: &metrics::Family, buckets: &[f64]| {
-            // Unregistering fails only for what was never registered.
-            let _was_registered = self.registry.unregister(Box::new(vec.clone())).is_ok();
             *vec = histogram(&self.registry, family, buckets);
             renewed.push(family.name);
         };

@@ -1,4 +1,4 @@
-//! Our own registry as samples, as a scrape would have them.
+//! Our own instruments as samples, as a scrape would have them.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,9 +7,13 @@ use std::sync::Arc;
 use prometheus::proto::{Metric, MetricFamily};
 
 use super::exposition::{bound_label, for_each_sample};
+use super::recorder::Telemetry;
 use crate::model::{Label, Labels};
 
-/// Turns gathered families into label sets and values, with `job` and `instance` attached as a
+/// Series and their values at one time.
+pub type Samples = Vec<(Labels, f64)>;
+
+/// Turns families into label sets and values, with `job` and `instance` attached as a
 /// scrape attaches them. Label sets are built once and kept: the same series yields the same
 /// allocation each time. So are their texts, of which a thousand targets have a few thousand different
 /// ones, and not the three millions that stand in their series.
@@ -41,27 +45,42 @@ impl Sampler {
         }
     }
 
-    /// The samples of the families whose name satisfies the condition.
-    pub fn sample(
+    /// The samples of the families whose names are wanted.
+    pub fn sample(&mut self, telemetry: &Telemetry, is_wanted: &dyn Fn(&str) -> bool) -> Samples {
+        let mut samples = Vec::new();
+        self.sample_each(telemetry, is_wanted, &mut |_, of_family| samples.extend(of_family));
+        samples
+    }
+
+    /// The same, family by family, each with its name.
+    pub fn sample_each(
         &mut self,
-        families: &[MetricFamily],
+        telemetry: &Telemetry,
         is_wanted: &dyn Fn(&str) -> bool,
-    ) -> Vec<(Labels, f64)> {
+        visit: &mut dyn FnMut(&str, Samples),
+    ) {
         if self.size > KNOWN_MAX.max(2 * self.whole) {
             self.known.clear();
             self.texts.clear();
             self.size = 0;
         }
-        let mut samples = Vec::new();
-        for family in families.iter().filter(|family| is_wanted(family.name())) {
-            for metric in family.get_metric() {
-                for_each_sample(family.get_field_type(), metric, &mut |suffix, bound, value| {
-                    samples.push((self.labels(family.name(), suffix, metric, bound), value));
-                });
-            }
-        }
+        let mut count = 0;
+        telemetry.each_family(is_wanted, &mut |family| {
+            let samples = self.samples(family);
+            count += samples.len();
+            visit(family.name(), samples);
+        });
         // A part of the families is sampled more often than all of them.
-        self.whole = self.whole.max(samples.len());
+        self.whole = self.whole.max(count);
+    }
+
+    fn samples(&mut self, family: &MetricFamily) -> Samples {
+        let mut samples = Vec::new();
+        for metric in family.get_metric() {
+            for_each_sample(family.get_field_type(), metric, &mut |suffix, bound, value| {
+                samples.push((self.labels(family.name(), suffix, metric, bound), value));
+            });
+        }
         samples
     }
 

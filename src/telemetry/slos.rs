@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{GaugeVec, Registry};
+use prometheus::GaugeVec;
 
 use super::instruments::gauge;
 use super::metrics;
+use super::registry::Registry;
 
 /// How one error budget stands.
 #[derive(Clone, Debug, PartialEq)]

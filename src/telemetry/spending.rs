@@ -9,11 +9,12 @@ use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{CounterVec, GaugeVec, IntCounterVec, Registry};
+use prometheus::{CounterVec, GaugeVec, IntCounterVec};
 
 use super::instruments::{counter, fraction_counter, gauge};
 use super::metrics;
 use super::recorder::Telemetry;
+use super::registry::Registry;
 use crate::model::{Money, TargetId, Timestamp};
 use crate::probe::{Budget, Comparison, Outcome, Target};
 use crate::provider::Usage;

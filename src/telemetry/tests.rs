@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    GateReading, ModelReading, Purpose, ReleaseReading, Sampler, SloReading, Telemetry, encode,
-    metrics,
+    GateReading, ModelReading, Purpose, ReleaseReading, Sampler, SloReading, Telemetry, metrics,
 };
 use crate::model::{HttpSettings, Money, ProviderId, TargetId, Timestamp};
 use crate::price::{Price, PriceList, Rates};
@@ -87,7 +86,7 @@ fn bad() -> Outcome {
 
 /// The value of the one series of a metric whose labels hold all of these.
 fn value(telemetry: &Telemetry, metric: &str, labels: &[&str]) -> Option<f64> {
-    let text = encode(&telemetry.gather());
+    let text = telemetry.exposition();
     let lines = text.lines().filter(|line| {
         line.strip_prefix(metric).is_some_and(|rest| rest.starts_with(['{', ' ']))
             && labels.iter().all(|label| line.contains(label))
@@ -167,7 +166,7 @@ fn a_failure_counts_against_the_objective_however_fast_it_was() {
 fn every_threshold_is_a_bound_and_whole_bounds_have_a_dot() {
     let telemetry = Telemetry::new();
     telemetry.configure(&[target("a", 333, 7000)]);
-    let text = encode(&telemetry.gather());
+    let text = telemetry.exposition();
     for (family, bound) in [
         ("time_to_first_token", "0.333"),
         ("time_to_first_output", "0.333"),
@@ -257,7 +256,7 @@ fn a_target_that_is_gone_leaves_no_series() {
     exhaust(&telemetry, &gone);
     exhaust(&telemetry, &kept);
     let lines = |name: &str| {
-        let text = encode(&telemetry.gather());
+        let text = telemetry.exposition();
         text.lines().filter(|line| line.contains(&format!("\"{name}\""))).count()
     };
     let before = lines("kept");
@@ -294,7 +293,7 @@ fn the_bound_on_series_holds_and_is_close() {
         targets.iter().for_each(|target| exhaust(&telemetry, target));
         let mut sampler = Sampler::new("j", "i");
         // A scrape adds `up` and three more.
-        let real = sampler.sample(&telemetry.gather(), &|_| true).len() + 4;
+        let real = sampler.sample(&telemetry, &|_| true).len() + 4;
         let bound = metrics::series_bound((&targets, Detail::Full), 2, 3, 4);
         assert!(real <= bound, "{real} series, bound {bound}");
         assert!(bound - real <= bound / 50, "{real} series, bound {bound}");
@@ -312,14 +311,19 @@ fn each_level_of_detail_keeps_what_it_says_and_every_result() {
         exhaust(&telemetry, &target);
         telemetry.configure_at(std::slice::from_ref(&target), detail);
         exhaust(&telemetry, &target);
-        let families = telemetry.gather();
-        let names: Vec<&str> = families.iter().map(|family| family.name()).collect();
+        let mut names = Vec::new();
+        telemetry.each_family(&|_| true, &mut |family| names.push(family.name().to_owned()));
         for family in metrics::ALL.iter().filter(|one| one.scope == metrics::Scope::Target) {
             let is_kept = !metrics::left_out(detail).contains(family);
-            assert_eq!(names.contains(&family.name), is_kept, "{detail:?}: {}", family.name);
+            assert_eq!(
+                names.iter().any(|name| name == family.name),
+                is_kept,
+                "{detail:?}: {}",
+                family.name
+            );
         }
         let mut sampler = Sampler::new("j", "i");
-        let series = sampler.sample(&families, &|_| true);
+        let series = sampler.sample(&telemetry, &|_| true);
         let real = series.iter().filter(|(labels, _)| labels.get("target") == Some("a")).count();
         let bound = metrics::target_series(std::slice::from_ref(&target), detail);
         assert!(real <= bound && bound - real <= 4, "{detail:?}: {real} series, bound {bound}");
@@ -350,7 +354,7 @@ fn names_that_are_gone_leave_no_series() {
     telemetry.rules_evaluated("f;group1", 0, 0, MS);
     assert_eq!(value(&telemetry, failing, &group), Some(0.0));
     telemetry.configure_actions(&names("hook2"), &names("roll2"), &names("f;group2"));
-    let text = encode(&telemetry.gather());
+    let text = telemetry.exposition();
     for (gone, here) in [("hook1", "hook2"), ("roll1", "roll2"), ("f;group1", "f;group2")] {
         assert!(!text.contains(gone) && text.contains(here), "{gone}");
     }
@@ -361,13 +365,12 @@ fn a_sampler_keeps_each_label_set_once() {
     let telemetry = Telemetry::new();
     telemetry.configure(&[target("a", 500, 2000)]);
     let mut sampler = Sampler::new("j", "i:1");
-    let families = telemetry.gather();
-    let first = sampler.sample(&families, &|_| true);
+    let first = sampler.sample(&telemetry, &|_| true);
     let kept = sampler.size();
     assert_eq!(kept, first.len());
-    assert_eq!(sampler.sample(&families, &|_| true).len(), first.len());
+    assert_eq!(sampler.sample(&telemetry, &|_| true).len(), first.len());
     assert_eq!(sampler.size(), kept);
-    let one = sampler.sample(&families, &|family| family == "bellwether_canary_healthy");
+    let one = sampler.sample(&telemetry, &|family| family == "bellwether_canary_healthy");
     assert_eq!(one.len(), 1);
     let (labels, value) = &one[0];
     assert_eq!((labels.metric(), *value), ("bellwether_canary_healthy", 1.0));
@@ -409,10 +412,8 @@ fn objectives_show_what_is_known_of_them_and_vanish_with_it() {
     telemetry.slos(&[reading("s", "a", Some(1.0))]);
     assert_eq!(value(&telemetry, remaining, &[]), Some(1.0));
     assert_eq!(value(&telemetry, burn, &[]), Some(14.5));
-    let shown = encode(&telemetry.gather())
-        .lines()
-        .filter(|line| line.starts_with("bellwether_slo"))
-        .count();
+    let shown =
+        telemetry.exposition().lines().filter(|line| line.starts_with("bellwether_slo")).count();
     assert!(shown <= metrics::slo_series(1, 2));
     telemetry.slos(&[]);
     assert_eq!(value(&telemetry, "bellwether_slo_objective_ratio", &[]), None);
@@ -468,7 +469,7 @@ fn releases_show_where_they_stand_and_what_is_told_and_vanish_with_the_configura
     is("transitions_total", &["state=\"running\""], 1.0);
     is("transitions_total", &["state=\"rolling_back\""], 1.0);
     let shown = || {
-        let text = encode(&telemetry.gather());
+        let text = telemetry.exposition();
         text.lines().filter(|line| line.starts_with("bellwether_release")).count()
     };
     assert_eq!(shown(), metrics::release_series(2));
@@ -498,7 +499,7 @@ fn planned_maintenance_is_counted_apart_and_in_no_other_result() {
     let target = target("a", 500, 2000);
     telemetry.configure(std::slice::from_ref(&target));
     let counts = |telemetry: &Telemetry| -> Vec<String> {
-        let text = encode(&telemetry.gather());
+        let text = telemetry.exposition();
         let apart = ["maintenance", "tokens_total", "cost_usd", "unpriced"];
         let is_result = |line: &&str| {
             line.starts_with("bellwether_probe_")
@@ -621,7 +622,7 @@ fn models_are_shown_for_the_providers_that_are_asked_and_vanish_with_them() {
         is_deprecated,
     };
     let shown = || {
-        let text = encode(&telemetry.gather());
+        let text = telemetry.exposition();
         let lines = text.lines().filter(|line| line.starts_with("bellwether_model_"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
