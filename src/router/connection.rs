@@ -38,7 +38,7 @@ const STREAMS_MAX: u32 = 256;
 /// A server that hears nothing asks whether the client is there.
 const ALIVE: Duration = Duration::from_secs(20);
 /// A client that goes on within this time finds its connection as it left it.
-const REST_AFTER: Duration = Duration::from_millis(100);
+const REST_AFTER: Duration = Duration::from_millis(20);
 /// What HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -72,7 +72,7 @@ pub(super) async fn converse<I, S>(
             return Box::pin(multiplexed(io, peer, &service, closed)).await;
         }
         is_known = true;
-        let (ended, io, rest) = Turn::begin(io, &service).run(closed.as_mut()).await;
+        let (ended, io, rest) = Box::pin(Turn::begin(io, &service).run(closed.as_mut())).await;
         socket = io;
         match ended {
             // What is empty may still hold a buffer.
@@ -535,7 +535,7 @@ mod tests {
         let resting = converse(socket, peer, service, std::future::pending());
         // The opening of a next request, a timer, and what is asked to end it.
         let room = size_of_val(&resting);
-        assert!(room <= 1_024, "{room} bytes");
+        assert!(room <= 512, "{room} bytes");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -262,8 +263,8 @@ async fn welcome(
     Box::pin(converse(stream, peer, certificate, application, how_near)).await;
 }
 
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+async fn converse<I: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: I,
     peer: SocketAddr,
     certificate: Option<PeerCertificate>,
     application: Application,
@@ -301,7 +302,7 @@ async fn converse(
         };
         let _is_closing = how_near.wait_for(is_time).await.is_ok();
     };
-    connection::converse(stream, peer, service, closed).await;
+    connection::converse(stream, peer, &service, pin!(closed)).await;
 }
 
 #[cfg(test)]
@@ -313,9 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_connections_end_needs_little_room() {
+    fn a_resting_connection_needs_little_room() {
         // Its arguments twice: as they came, and where they went.
-        let room = room(welcome);
-        assert!(room <= 256, "{room} bytes");
+        let waiting = room(welcome);
+        assert!(waiting <= 256, "{waiting} bytes");
+        let resting = room(converse::<TcpStream>);
+        assert!(resting <= 1_024, "{resting} bytes");
     }
 }
