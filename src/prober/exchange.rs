@@ -13,11 +13,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::line::Line;
 use super::record::{Deadline, Record};
-use super::unpack::Unpack;
 use crate::clock::Clock;
 use crate::probe::Timeouts;
 use crate::provider::{ErrorType, Head};
-use crate::upstream::{Arriving, Marks, Stage, classify, describe};
+use crate::upstream::{Arriving, Marks, Stage, Unpack, UnpackError, classify, describe};
 
 /// An answer to a short question is a few kilobytes; what is larger is none.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -117,19 +116,20 @@ async fn read(record: &mut Record, mut body: Arriving, mut unpack: Unpack, timeo
         let now = Instant::now();
         match chunk {
             Ok(Some(bytes)) => {
-                let bytes = match unpack.feed(bytes) {
+                let bytes = match unpack.feed(&bytes) {
                     Ok(bytes) => bytes,
-                    Err(error_type) => return record.fail(now, error_type, packed(error_type)),
+                    Err(error) => return record.fail(now, unpacking(error), error.to_string()),
                 };
                 size += bytes.len();
-                record.hear(&bytes);
-                let progress = record.exam.bytes(&bytes);
+                record.hear(bytes);
+                let progress = record.exam.bytes(bytes);
                 record.take(now, progress);
                 if progress.is_over {
                     return linger(record, body).await;
                 }
                 if size > BODY_BYTES_MAX {
-                    return record.fail(now, ErrorType::Other, packed(ErrorType::Other));
+                    let detail = "the answer is larger than 8 MiB".to_owned();
+                    return record.fail(now, ErrorType::Other, detail);
                 }
                 let (by, then) = record.deadline(timeouts);
                 if now >= by {
@@ -137,8 +137,8 @@ async fn read(record: &mut Record, mut body: Arriving, mut unpack: Unpack, timeo
                 }
             }
             Ok(None) => {
-                if let Err(error_type) = unpack.end() {
-                    return record.fail(now, error_type, packed(error_type));
+                if let Err(error) = unpack.end() {
+                    return record.fail(now, unpacking(error), error.to_string());
                 }
                 record.exam.end();
                 record.ended = Some(record.finish.unwrap_or(now));
@@ -162,14 +162,13 @@ async fn chunk(body: &mut Arriving) -> hyper::Result<Option<Bytes>> {
     Ok(None)
 }
 
-/// What is wrong with a body that cannot be read.
-fn packed(error_type: ErrorType) -> String {
-    let detail = match error_type {
-        ErrorType::TruncatedStream => "the packed body ended early",
-        ErrorType::MalformedJson => "the packed body cannot be unpacked",
-        _ => "the answer is larger than 8 MiB",
-    };
-    detail.to_owned()
+/// What came of a body that cannot be unpacked.
+fn unpacking(error: UnpackError) -> ErrorType {
+    match error {
+        UnpackError::Garbled => ErrorType::MalformedJson,
+        UnpackError::Truncated => ErrorType::TruncatedStream,
+        UnpackError::TooLarge => ErrorType::Other,
+    }
 }
 
 async fn linger(record: &mut Record, mut body: Arriving) {

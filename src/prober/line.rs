@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::Full;
 
-use super::unpack::ACCEPTED;
 use crate::probe::{Connection, Delivery, Target};
 use crate::provider::{Ask, Method, Provider, Request, page_request, request};
 use crate::upstream::{
@@ -85,7 +84,7 @@ pub(super) fn build(
     for (name, value) in [
         (header::USER_AGENT, USER_AGENT),
         (header::ACCEPT, "*/*"),
-        (header::ACCEPT_ENCODING, ACCEPTED),
+        (header::ACCEPT_ENCODING, upstream::ACCEPTED),
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

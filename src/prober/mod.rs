@@ -19,7 +19,6 @@ mod reference;
 mod roster;
 mod rounds;
 mod shadow;
-mod unpack;
 
 pub use catalog::{CatalogError, list_models};
 pub use once::{Step, Trace, probe_once};

@@ -1,25 +1,23 @@
 //! Watches an answer as it passes: the prober's decoder, and a clock.
 //!
-//! The bytes are looked at and not touched. Those that are compressed are decompressed on the side,
-//! for the decoder alone, up to a bound. Interfaces without a decoder are graded by their status.
+//! The bytes are looked at and not touched. Those that are packed are unpacked on the side, for the
+//! decoder alone, up to a bound. Interfaces without a decoder are graded by their status.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
 
-use brotli_decompressor::DecompressorWriter;
-use flate2::write::MultiGzDecoder;
 use http::header::{self, HeaderMap};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::probe::Timeouts;
 use crate::provider::{
-    Dialect, ErrorType, Exam, Expectation, Grade, Head, Progress, StreamPhase, Terminal, Usage,
+    Dialect, ErrorType, Exam, Expectation, Grade, Head, StreamPhase, Terminal, Usage,
 };
+use crate::upstream::{Unpack, UnpackError};
 
-/// More than this is not decompressed: no answer is so long, and a bomb is.
-const INFLATED_BYTES_MAX: usize = 64 << 20;
+/// More than this is not unpacked: no answer is so long, and a bomb is.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
 /// How long a socket may stay open after the end was told.
 const LINGER: Duration = Duration::from_secs(1);
@@ -73,7 +71,11 @@ impl Observed {
 
 /// The decoder and the clock of one answer.
 pub(super) struct Observer {
-    eye: Eye,
+    exam: Exam,
+    unpack: Unpack,
+    unpacked: usize,
+    /// An encoding that is not known, or is broken, or more than is looked at.
+    is_blind: bool,
     sent: Instant,
     status: u16,
     is_streamed: bool,
@@ -86,56 +88,6 @@ pub(super) struct Observer {
     first_content: Option<Instant>,
     last_content: Option<Instant>,
     ended: Option<Instant>,
-}
-
-enum Eye {
-    Plain(Sink),
-    Gzip(Box<MultiGzDecoder<Sink>>),
-    Brotli(Box<DecompressorWriter<Sink>>),
-    /// An encoding that is not known, or is broken.
-    Blind(Sink),
-}
-
-/// Where bytes meet the decoder.
-struct Sink {
-    exam: Exam,
-    progress: Progress,
-    inflated: usize,
-}
-
-impl Sink {
-    fn new(exam: Exam) -> Self {
-        Self { exam, progress: Progress::default(), inflated: 0 }
-    }
-}
-
-impl Eye {
-    fn into_exam(self) -> Exam {
-        match self {
-            Self::Plain(sink) | Self::Blind(sink) => sink.exam,
-            // The decoders give their sink back only together with an error.
-            Self::Gzip(mut decoder) => std::mem::replace(&mut decoder.get_mut().exam, fresh()),
-            Self::Brotli(mut decoder) => std::mem::replace(&mut decoder.get_mut().exam, fresh()),
-        }
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inflated += bytes.len();
-        if self.inflated > INFLATED_BYTES_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        let step = self.exam.bytes(bytes);
-        self.progress.content += step.content;
-        self.progress.is_over = step.is_over;
-        self.progress.has_finish = step.has_finish;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// What is asked, as far as the answer is held against it.
@@ -171,17 +123,14 @@ impl Observer {
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         exam.head(&Head { status, headers: &text, now: clock.now() });
-        let sink = Sink::new(exam);
-        let eye = match text(header::CONTENT_ENCODING.as_str()).as_deref().map(str::trim) {
-            None | Some("" | "identity") => Eye::Plain(sink),
-            Some("gzip" | "x-gzip") => Eye::Gzip(Box::new(MultiGzDecoder::new(sink))),
-            Some("br") => Eye::Brotli(Box::new(DecompressorWriter::new(sink, 4096))),
-            Some(_) => Eye::Blind(sink),
-        };
+        let unpack = Unpack::new(headers.get(header::CONTENT_ENCODING));
         let is_success = (200..300).contains(&status);
         let media = text(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
         Self {
-            eye,
+            exam,
+            is_blind: unpack.is_unknown(),
+            unpack,
+            unpacked: 0,
             sent: asked.sent,
             status,
             is_streamed: asked.is_streamed,
@@ -204,71 +153,49 @@ impl Observer {
         if !self.is_decoded {
             return;
         }
-        let (sink, seen) = match &mut self.eye {
-            Eye::Plain(sink) => {
-                let seen = sink.write_all(bytes);
-                (sink, seen)
-            }
-            // What has come is to be seen now, and not once the window is full.
-            Eye::Gzip(decoder) => {
-                let seen = decoder.write_all(bytes).and_then(|()| decoder.flush());
-                (decoder.get_mut(), seen)
-            }
-            Eye::Brotli(decoder) => {
-                let seen = decoder.write_all(bytes).and_then(|()| decoder.flush());
-                (decoder.get_mut(), seen)
-            }
-            Eye::Blind(_) => {
-                // Whatever it says, it has not stalled.
-                self.last_content = Some(now);
+        if self.is_blind {
+            // Whatever it says, it has not stalled.
+            self.last_content = Some(now);
+            return;
+        }
+        let unpacked = match self.unpack.feed(bytes) {
+            Ok(unpacked) => unpacked,
+            // A bomb is no failure of the answer, what was cut or garbled is.
+            Err(error) => {
+                if error != UnpackError::TooLarge {
+                    self.failure.get_or_insert(ErrorType::MalformedJson);
+                }
+                self.is_blind = true;
                 return;
             }
         };
-        let is_too_large = sink.exam.is_too_large();
-        let progress = std::mem::take(&mut sink.progress);
+        self.unpacked += unpacked.len();
+        let progress = self.exam.bytes(unpacked);
         if progress.content > 0 {
             self.first_content.get_or_insert(now);
             self.last_content = Some(now);
         }
-        if is_too_large {
+        if self.unpacked > UNPACKED_BYTES_MAX || self.exam.is_too_large() {
             // A picture is larger than any answer that is read: clients get it, and nobody is blamed.
-            return self.go_blind(&io::ErrorKind::FileTooLarge.into());
+            self.is_blind = true;
+            return;
         }
         self.is_over |= progress.is_over;
         self.has_finish |= progress.has_finish;
         if self.is_over {
             self.ended.get_or_insert(now);
         }
-        if let Err(error) = seen {
-            self.go_blind(&error);
-        }
-    }
-
-    /// What cannot be read is not graded by what it says. A bomb is no failure of the answer, what was
-    /// cut or garbled is.
-    fn go_blind(&mut self, error: &io::Error) {
-        if error.kind() != io::ErrorKind::FileTooLarge {
-            self.failure.get_or_insert(ErrorType::MalformedJson);
-        }
-        let before = std::mem::replace(&mut self.eye, Eye::Blind(Sink::new(fresh())));
-        self.eye = Eye::Blind(Sink::new(before.into_exam()));
     }
 
     /// The body ended in good order. Whether it was all there.
     pub fn end(&mut self, now: Instant) -> bool {
         self.ended.get_or_insert(now);
-        if !self.is_stream || !self.is_decoded {
+        if !self.is_stream || !self.is_decoded || self.is_blind {
             return true;
         }
-        let sink = match &mut self.eye {
-            Eye::Plain(sink) => sink,
-            Eye::Gzip(decoder) => decoder.get_mut(),
-            Eye::Brotli(decoder) => decoder.get_mut(),
-            Eye::Blind(_) => return true,
-        };
-        sink.exam.end();
+        self.exam.end();
         // The end may have completed a last event.
-        let progress = sink.exam.bytes(&[]);
+        let progress = self.exam.bytes(&[]);
         self.is_over |= progress.is_over;
         self.has_finish |= progress.has_finish;
         self.is_complete()
@@ -322,15 +249,14 @@ impl Observer {
     }
 
     /// Grades what was seen.
-    pub fn finish(self) -> Observed {
+    pub fn finish(mut self) -> Observed {
         let now = Instant::now();
         let total = self.ended.unwrap_or(now).saturating_duration_since(self.sent);
-        let is_blind = matches!(self.eye, Eye::Blind(_)) || !self.is_decoded;
-        let mut exam = self.eye.into_exam();
+        let is_blind = self.is_blind || !self.is_decoded;
         if let Some(failure) = self.failure {
-            exam.broke(failure);
+            self.exam.broke(failure);
         }
-        let grade: Grade = exam.finish();
+        let grade: Grade = self.exam.finish();
         let (error_type, detail) = if is_blind {
             let by_status = self.failure.unwrap_or(match self.status {
                 200..=299 => ErrorType::None,
@@ -354,17 +280,6 @@ impl Observer {
             said: Said { text: grade.text, finish: grade.finish_reason },
         }
     }
-}
-
-/// An exam that nobody looks at.
-fn fresh() -> Exam {
-    let expectation = Expectation {
-        is_streamed: false,
-        model: String::new(),
-        terminal: Terminal::Lenient,
-        wants_usage: false,
-    };
-    Exam::new(Dialect::OpenaiChat, expectation)
 }
 
 #[cfg(test)]

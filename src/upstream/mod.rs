@@ -14,6 +14,7 @@ mod pool;
 mod secret;
 mod stamps;
 mod tls;
+mod unpack;
 mod way;
 
 pub use arriving::Arriving;
@@ -24,6 +25,7 @@ pub use headers::{header_value, headers, provider_key, redacted};
 pub use secret::{SecretError, read_secret};
 pub use stamps::{Marks, Stamps};
 pub use tls::warm_up;
+pub use unpack::{ACCEPTED, Unpack, UnpackError};
 
 #[cfg(test)]
 mod tests;
