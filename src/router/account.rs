@@ -123,9 +123,14 @@ impl Account {
     /// An attempt failed before its first byte went out.
     pub fn failed(&mut self, observed: &Observed) {
         self.held.go_on();
-        let route = &self.desk.route.id;
-        self.hall.telemetry.request_attempted(route, self.arm, observed.error_type);
+        self.count_attempt(observed.error_type);
         self.note(observed);
+    }
+
+    fn count_attempt(&self, error_type: ErrorType) {
+        let target = self.lane.as_ref().map(|lane| &lane.target);
+        let on = (&self.desk.route.id, self.arm);
+        self.hall.telemetry.request_attempted(on, target.map(|target| &**target), error_type);
     }
 
     /// One line for an attempt that is followed by another; the last one is in the request's.
@@ -227,8 +232,7 @@ impl Account {
 
     /// An answer has ended, well or not; it was an attempt that has not been counted yet.
     pub fn settle(mut self, observed: &Observed) {
-        let route = &self.desk.route.id;
-        self.hall.telemetry.request_attempted(route, self.arm, observed.error_type);
+        self.count_attempt(observed.error_type);
         self.note(observed);
         self.close(observed, observed.status);
     }
@@ -358,7 +362,7 @@ impl Drop for Account {
         let observed = Observed::nothing(ErrorType::Cancelled, detail, self.sent.elapsed());
         let route = &self.desk.route.id;
         self.hall.telemetry.client_disconnected(route);
-        self.hall.telemetry.request_attempted(route, self.arm, ErrorType::Cancelled);
+        self.count_attempt(ErrorType::Cancelled);
         self.close(&observed, None);
     }
 }

@@ -22,7 +22,7 @@ use super::prepare::{Prepared, Told};
 use super::workers::Seat;
 use crate::clock::Clock;
 use crate::provider::ErrorType;
-use crate::provider::translate::{self, Stream};
+use crate::provider::translate::{self, Direction, Lost, Stream};
 use crate::routing::Credentials;
 use crate::upstream::{Arriving, Carrier, Stage, classify, describe};
 
@@ -42,8 +42,16 @@ pub(super) struct Answer {
     pub rest: Option<Arriving>,
     /// Watches what follows; where all is known already, what came of it.
     pub watch: Watch,
-    /// Tells what follows in the client's words, where these are others.
-    pub told: Option<Box<Stream>>,
+    /// Where the client's words are others.
+    pub told: Option<Retold>,
+}
+
+/// How an answer is told in other words.
+pub(super) enum Retold {
+    /// Event by event: this tells what follows.
+    Stream(Box<Stream>),
+    /// At once, but for this.
+    Whole(Direction, Vec<Lost>),
 }
 
 /// Whether an answer is graded yet.
@@ -129,7 +137,7 @@ pub(super) async fn attempt(
     let Some(first) = first else {
         let is_whole = observer.end(now);
         let observed = observer.finish();
-        return judged(head, VecDeque::new(), None, observed, is_whole);
+        return judged((head, VecDeque::new(), None), observed, is_whole, None);
     };
     observer.bytes(&first, now);
     let mut told = prepared.told.map(|told| Box::new(told.stream()));
@@ -140,10 +148,11 @@ pub(super) async fn attempt(
         }
         None => first,
     };
+    let told = told.map(Retold::Stream);
     let first = VecDeque::from([first]);
     if observer.is_stream() && observer.is_over() && !observer.has_content() {
         let rest = told.is_none().then_some(body);
-        return judged(head, first, rest, observer.finish(), true);
+        return judged((head, first, rest), observer.finish(), true, None);
     }
     let watch = Watch::Watching(Box::new(observer));
     Ok(Answer { head, first, rest: Some(body), watch, told })
@@ -192,20 +201,20 @@ async fn whole(
         return Err(Box::new(Failed { observed, answer: None }));
     };
     head.headers.remove(header::CONTENT_LENGTH);
-    judged(head, VecDeque::from([Bytes::from(answer.body)]), None, observed, true)
+    let told = Some(Retold::Whole(told.direction, answer.lost));
+    judged((head, VecDeque::from([Bytes::from(answer.body)]), None), observed, true, told)
 }
 
 /// An answer about which everything is known: good enough to pass on, or a failure.
 fn judged(
-    head: Parts,
-    first: VecDeque<Bytes>,
-    rest: Option<Arriving>,
+    (head, first, rest): (Parts, VecDeque<Bytes>, Option<Arriving>),
     observed: Observed,
     is_whole: bool,
+    told: Option<Retold>,
 ) -> Result<Answer, Box<Failed>> {
     let is_good = observed.error_type == ErrorType::None;
     let watch = Watch::Graded(Box::new(observed.clone()));
-    let answer = Answer { head, first, rest, watch, told: None };
+    let answer = Answer { head, first, rest, watch, told };
     if is_good {
         return Ok(answer);
     }

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -16,7 +17,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::account::Account;
-use super::attempt::{Answer, Watch};
+use super::attempt::{Answer, Retold, Watch};
+use super::crew::Hall;
 use super::observe::{Observed, Observer};
 use crate::probe::Timeouts;
 use crate::provider::ErrorType;
@@ -51,12 +53,34 @@ pub(super) struct Passing {
     /// Why it is cut at the next look.
     cut: Option<Cut>,
     /// Tells the answer in the client's words, where these are others.
-    told: Option<Box<Stream>>,
+    told: Option<Telling>,
+}
+
+/// Tells an answer, and in the end what was lost of it.
+struct Telling {
+    stream: Box<Stream>,
+    hall: Arc<Hall>,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.hall.telemetry.answer_lost(self.stream.direction(), self.stream.lost());
+    }
 }
 
 impl Passing {
     pub fn new(answer: Answer, account: Account) -> (http::response::Parts, Self) {
         let Answer { head, mut first, rest, watch, told } = answer;
+        let told = match told {
+            None => None,
+            Some(Retold::Stream(stream)) => {
+                Some(Telling { stream, hall: Arc::clone(&account.hall) })
+            }
+            Some(Retold::Whole(direction, lost)) => {
+                account.hall.telemetry.answer_lost(direction, &lost);
+                None
+            }
+        };
         first.retain(|bytes| !bytes.is_empty());
         let now = Instant::now();
         let (timeouts, sent) = (account.desk.route.timeouts, account.sent);
@@ -152,13 +176,13 @@ impl Passing {
     /// A piece in the client's words; `None` where it says nothing there.
     fn tell(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         let Some(told) = &mut self.told else { return Some(frame) };
-        let bytes = told.feed(frame.data_ref()?);
+        let bytes = told.stream.feed(frame.data_ref()?);
         (!bytes.is_empty()).then(|| Frame::data(Bytes::from(bytes)))
     }
 
     /// What is still to be told once the provider has said everything.
     fn last_words(&mut self) -> Option<Result<Frame<Bytes>, Cut>> {
-        let bytes = self.told.take()?.end();
+        let bytes = self.told.take()?.stream.end();
         (!bytes.is_empty()).then(|| Ok(Frame::data(Bytes::from(bytes))))
     }
 

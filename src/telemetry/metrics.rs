@@ -185,6 +185,7 @@ families! {
     ROUTER_OVERHEAD = process("bellwether_router_overhead_seconds", Histogram, ["route"], "How long a request was held by the router itself, waits for client and provider left out.");
     ROUTER_IN_FLIGHT = process("bellwether_router_in_flight", Gauge, ["route", "arm"], "Requests under way.");
     ROUTER_CIRCUIT = process("bellwether_router_circuit_open", Gauge, ["route", "arm"], "Whether an arm failed so often in a row that one request at a time tries it: 1, or 0.");
+    ROUTER_TARGET_ATTEMPTS = process("bellwether_router_target_attempts_total", Counter, ["target", "slo"], "Attempts at a target by what each counts as.");
     ROUTER_TARGET_EJECTED = process("bellwether_router_target_ejected", Gauge, ["target"], "Whether a target failed so often in a row that others of its arm are asked first: 1, or 0.");
     ROUTER_STREAM_FAILURES = process("bellwether_router_stream_failures_total", Counter, ["route", "arm", "phase"], "Streams that broke, before or after their first content.");
     ROUTER_DISCONNECTS = process("bellwether_router_client_disconnects_total", Counter, ["route"], "Clients that went away before their answer was whole: no fault of an arm.");
@@ -194,6 +195,7 @@ families! {
     ROUTER_REFUSED = process("bellwether_router_refused_total", Counter, ["reason"], "Requests that the router itself refused or could not pass on.");
     ROUTER_LEFT_OUT = process("bellwether_router_translation_dropped_params_total", Counter, ["direction", "param"], "Requests in which a parameter was left out or changed, as the provider of the other dialect has no words for it.");
     ROUTER_UNTOLD = process("bellwether_router_translation_errors_total", Counter, ["direction"], "Answers that could not be told in the client's words.");
+    ROUTER_UNKNOWN = process("bellwether_router_translation_unknown_total", Counter, ["direction", "kind"], "Answers told in the client's words that held something unknown: it was left out, and an unknown reason for the end told as the nearest known one.");
     ROUTER_WEIGHT = process("bellwether_router_weight_ratio", Gauge, ["route", "arm"], "The share of an arm in the requests of its route.");
     ROUTER_TABLE_VERSION = process("bellwether_router_table_version", Gauge, [], "The version of the routing table; it only grows.");
     ROUTER_EVIDENCE_LOST = process("bellwether_router_evidence_lost_total", Counter, [], "Results of requests that nobody had time for; releases do not see them.");
@@ -374,7 +376,9 @@ pub fn series_bound(
     // The canary's lateness, the plans' durations, 19 single ones, the process's own, what a scrape
     // adds, calls and posts by what became of them.
     // The router by itself: refusals, translations, the table's version, lost evidence, failures to store.
-    let told = Direction::ALL.map(|direction| Loss::parameters(direction).count() + 1);
+    let told = Direction::ALL.map(|direction| {
+        Loss::parameters(direction).count() + Loss::unknowns(direction).count() + 1
+    });
     let told: usize = told.into_iter().sum();
     let router = Refusal::REASONS.len() + 3 + told + EvidenceResult::ALL.len();
     let process =
@@ -440,8 +444,10 @@ pub fn router_series(settings: &Settings) -> usize {
         + (TTFT_BUCKETS.len() + 3)
         + 5
         + 5;
-    let ejected = if settings.routes.is_empty() { 0 } else { settings.targets.len() };
-    settings.routes.len() * per_route + copying * per_mirror + ejected
+    let targets = if settings.routes.is_empty() { 0 } else { settings.targets.len() };
+    // Ejected, and attempts.
+    let per_target = 1 + SloClass::ALL.len();
+    settings.routes.len() * per_route + copying * per_mirror + targets * per_target
 }
 
 /// What an error type can count as for a request, whichever target an arm names.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounterVec};
+use prometheus::{CounterVec, GaugeVec, HistogramVec, IntCounter, IntCounterVec};
 
 use super::instruments::{counter, fraction_counter, gauge, histogram};
 use super::metrics::{self, RETRIED, ROUTER_CODES, RouterSeries};
@@ -17,10 +17,10 @@ use super::recorder::Telemetry;
 use super::registry::Registry;
 use super::usual::{Usual, UsualOfArm};
 use crate::model::{RouteId, TargetId};
-use crate::probe::Detail;
+use crate::probe::{Detail, Target};
 use crate::provider::translate::{Direction, Loss, Lost};
 use crate::provider::{ErrorType, SloClass, StreamPhase};
-use crate::routing::{Arm, Refusal, Served, Settings, Surface, Table};
+use crate::routing::{self, Arm, Refusal, Served, Settings, Surface, Table};
 
 /// What became of a request whose first arm did not answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,7 @@ pub(super) struct Routes {
     overhead: HistogramVec,
     in_flight: GaugeVec,
     circuit: GaugeVec,
+    target_attempts: IntCounterVec,
     ejected: GaugeVec,
     stream_failures: IntCounterVec,
     disconnects: IntCounterVec,
@@ -93,6 +94,7 @@ pub(super) struct Routes {
     refused: IntCounterVec,
     left_out: IntCounterVec,
     untold: IntCounterVec,
+    unknown: IntCounterVec,
     weight: GaugeVec,
     version: prometheus::Gauge,
     evidence_lost: prometheus::IntCounter,
@@ -106,8 +108,8 @@ struct Latency {
     duration: HistogramVec,
     ttft: HistogramVec,
     known: BTreeMap<RouteId, Usual>,
-    /// Whatever an arm may name.
-    targets: BTreeSet<TargetId>,
+    /// Whatever an arm may name, with the attempts at it, by what they count as.
+    targets: BTreeMap<TargetId, [IntCounter; SloClass::ALL.len()]>,
     classes: BTreeSet<(ErrorType, SloClass)>,
 }
 
@@ -123,7 +125,7 @@ impl Routes {
             ttft: histogram(registry, &metrics::ROUTER_TTFT, &ladders.ttft),
             ladders,
             known: BTreeMap::new(),
-            targets: BTreeSet::new(),
+            targets: BTreeMap::new(),
             classes: BTreeSet::new(),
         };
         let single = |family| gauge(registry, family).with_label_values(&NO_LABELS);
@@ -141,6 +143,7 @@ impl Routes {
             overhead: histogram(registry, &metrics::ROUTER_OVERHEAD, metrics::OVERHEAD_BUCKETS),
             in_flight: gauge(registry, &metrics::ROUTER_IN_FLIGHT),
             circuit: gauge(registry, &metrics::ROUTER_CIRCUIT),
+            target_attempts: counter(registry, &metrics::ROUTER_TARGET_ATTEMPTS),
             ejected: gauge(registry, &metrics::ROUTER_TARGET_EJECTED),
             stream_failures: counter(registry, &metrics::ROUTER_STREAM_FAILURES),
             disconnects: counter(registry, &metrics::ROUTER_DISCONNECTS),
@@ -150,6 +153,7 @@ impl Routes {
             refused: counter(registry, &metrics::ROUTER_REFUSED),
             left_out: counter(registry, &metrics::ROUTER_LEFT_OUT),
             untold: counter(registry, &metrics::ROUTER_UNTOLD),
+            unknown: counter(registry, &metrics::ROUTER_UNKNOWN),
             weight: gauge(registry, &metrics::ROUTER_WEIGHT),
             version: single(&metrics::ROUTER_TABLE_VERSION),
             evidence_lost: counted(&metrics::ROUTER_EVIDENCE_LOST),
@@ -162,6 +166,9 @@ impl Routes {
             routes.untold.with_label_values(&[direction.as_str()]);
             for parameter in Loss::parameters(direction) {
                 routes.left_out.with_label_values(&[direction.as_str(), parameter]);
+            }
+            for kind in Loss::unknowns(direction) {
+                routes.unknown.with_label_values(&[direction.as_str(), kind]);
             }
         }
         routes
@@ -185,14 +192,16 @@ impl Routes {
         let old_classes = std::mem::replace(&mut latency.classes, classes.clone());
         let all: BTreeSet<_> = old_classes.union(&classes).copied().collect();
         before.difference(&known).for_each(|route| self.forget(&latency, route, &all));
-        let targets = match settings.routes.is_empty() {
-            true => BTreeSet::new(),
-            false => settings.targets.keys().cloned().collect(),
-        };
-        for gone in latency.targets.difference(&targets) {
+        let named = settings.targets.keys().filter(|_| !settings.routes.is_empty());
+        let targets: BTreeMap<_, _> = named.map(|id| (id.clone(), self.attempts_at(id))).collect();
+        for gone in latency.targets.keys().filter(|id| !targets.contains_key(*id)) {
             let _was_there = self.ejected.remove_label_values(&[gone.as_str()]).is_ok();
+            for class in SloClass::ALL {
+                let labels = [gone.as_str(), class.as_str()];
+                let _was_there = self.target_attempts.remove_label_values(&labels).is_ok();
+            }
         }
-        for target in &targets {
+        for target in targets.keys() {
             self.ejected.with_label_values(&[target.as_str()]);
         }
         latency.targets = targets;
@@ -204,6 +213,11 @@ impl Routes {
         });
         latency.known = usual.collect();
         renewed
+    }
+
+    fn attempts_at(&self, target: &TargetId) -> [IntCounter; SloClass::ALL.len()] {
+        SloClass::ALL
+            .map(|class| self.target_attempts.with_label_values(&[target.as_str(), class.as_str()]))
     }
 
     /// The series of a route that nearly every request touches; they are there already.
@@ -432,10 +446,22 @@ impl Telemetry {
         }
     }
 
-    /// What came of one attempt.
-    pub fn request_attempted(&self, route: &RouteId, arm: Arm, error_type: ErrorType) {
+    /// What came of one attempt, and what that counts as for its target.
+    pub fn request_attempted(
+        &self,
+        (route, arm): (&RouteId, Arm),
+        target: Option<&Target>,
+        error_type: ErrorType,
+    ) {
         let latency = self.routes.latency();
         let Some(usual) = latency.known.get(route) else { return };
+        if let Some(target) = target
+            && let Some(attempts) = latency.targets.get(&target.id)
+        {
+            let class = routing::class(target, error_type);
+            let counters = SloClass::ALL.iter().zip(attempts);
+            counters.filter(|(one, _)| **one == class).for_each(|(_, counter)| counter.inc());
+        }
         if error_type == ErrorType::None {
             usual.arm(arm).attempts.inc();
         } else {
@@ -491,7 +517,7 @@ impl Telemetry {
 
     /// Whether others are asked before a target.
     pub fn target_ejected(&self, target: &TargetId, is_ejected: bool) {
-        if self.routes.latency().targets.contains(target) {
+        if self.routes.latency().targets.contains_key(target) {
             let value = f64::from(u8::from(is_ejected));
             self.routes.ejected.with_label_values(&[target.as_str()]).set(value);
         }
@@ -515,6 +541,15 @@ impl Telemetry {
         let names: BTreeSet<&str> = lost.iter().map(|lost| lost.loss.name).collect();
         for name in names {
             self.routes.left_out.with_label_values(&[direction.as_str(), name]).inc();
+        }
+    }
+
+    /// What an answer lost in the client's words: what nobody knows is counted, each kind once.
+    pub fn answer_lost(&self, direction: Direction, lost: &[Lost]) {
+        let unknown = lost.iter().map(|lost| lost.loss).filter(|loss| loss.is_unknown());
+        let kinds: BTreeSet<&str> = unknown.map(|loss| loss.name).collect();
+        for kind in kinds {
+            self.routes.unknown.with_label_values(&[direction.as_str(), kind]).inc();
         }
     }
 

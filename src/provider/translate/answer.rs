@@ -90,7 +90,10 @@ fn of_messages(body: &Value, now: i64, ledger: &mut Ledger) -> Result<Value, Unt
         message["tool_calls"] = json!(calls);
     }
     let finish = finish_reason(reason);
-    unread_of_messages(body, finish.is_none_or(|finish| finish.is_exact), ledger);
+    if let Some(row) = finish.and_then(|finish| finish.lost("stop_reason")) {
+        ledger.lose(row, &At::Top.field("stop_reason"));
+    }
+    unread_of_messages(body, ledger);
     let choice = json!({
         "index": 0,
         "message": message,
@@ -108,11 +111,8 @@ fn of_messages(body: &Value, now: i64, ledger: &mut Ledger) -> Result<Value, Unt
 }
 
 /// Names what the top of Anthropic's answer holds that is not told.
-fn unread_of_messages(body: &Value, is_exact: bool, ledger: &mut Ledger) {
+fn unread_of_messages(body: &Value, ledger: &mut Ledger) {
     const TOLD: [&str; 7] = ["id", "type", "role", "model", "content", "stop_reason", "usage"];
-    if !is_exact {
-        ledger.lose("stop_reason", &At::Top.field("stop_reason"));
-    }
     ledger.unread(body, &TOLD, &At::Top);
     unread_usage_of_messages(&body["usage"], &At::Top.field("usage"), ledger);
 }
@@ -166,8 +166,8 @@ fn of_chat(body: &Value, ledger: &mut Ledger) -> Result<Value, Untranslatable> {
     let is_refused = message["refusal"].as_str().is_some_and(|text| !text.is_empty());
     let reason = if is_refused { Some("content_filter") } else { choice["finish_reason"].as_str() };
     let stop = stop_reason(reason);
-    if stop.is_some_and(|stop| !stop.is_exact) {
-        ledger.lose("finish_reason", &at.field("finish_reason"));
+    if let Some(row) = stop.and_then(|stop| stop.lost("finish_reason")) {
+        ledger.lose(row, &at.field("finish_reason"));
     }
     const MESSAGE: [&str; 5] = ["role", "content", "refusal", "reasoning_content", "tool_calls"];
     ledger.unread(message, &MESSAGE, &spoken_at);

@@ -79,6 +79,20 @@ impl Loss {
         rows.map(|loss| loss.name)
     }
 
+    /// The names of what may stand in an answer and has no row of its own, each once: the values of the
+    /// label `kind`.
+    pub fn unknowns(direction: Direction) -> impl Iterator<Item = &'static str> {
+        let rows = LOSSES.iter().filter(move |loss| {
+            loss.is_of(direction) && loss.within == Within::Answer && loss.is_unknown()
+        });
+        rows.map(|loss| loss.name)
+    }
+
+    /// Whether it is a row for all that has none of its own.
+    pub fn is_unknown(&self) -> bool {
+        self.name.starts_with(OTHER)
+    }
+
     /// Whether it is lost between these two.
     pub fn is_of(&self, direction: Direction) -> bool {
         self.directions.contains(&direction)
@@ -105,6 +119,9 @@ pub(super) const OTHER: &str = "other";
 /// For a field inside of something else that has no row.
 pub(super) const OTHER_FIELDS: &str = "other_fields";
 
+/// For a reason why an answer ended that is not known here.
+pub(super) const OTHER_REASONS: &str = "other_reasons";
+
 /// Between which two.
 type Between = &'static [Direction];
 
@@ -129,7 +146,7 @@ const TO_RESPONSES: [Direction; 2] = [Direction::ChatToResponses, Direction::Mes
 
 /// Everything that does not survive. A direction says who the client and the provider are, so an answer
 /// and an error go the other way than their request.
-pub const LOSSES: [Loss; 106] = {
+pub const LOSSES: [Loss; 108] = {
     use Direction::{
         ChatToGemini, ChatToMessages, ChatToResponses, MessagesToChat, MessagesToGemini,
         MessagesToResponses,
@@ -294,7 +311,13 @@ pub const LOSSES: [Loss; 106] = {
             &[ChatToMessages],
             "stop_reason",
             Changed,
-            "`stop_sequence` becomes `stop`, `pause_turn` and `model_context_window_exceeded` `length`, an unknown one `stop`",
+            "`stop_sequence` becomes `stop`, `pause_turn` and `model_context_window_exceeded` `length`",
+        ),
+        answer(
+            &[ChatToMessages],
+            OTHER_REASONS,
+            Changed,
+            "an unknown `stop_reason` becomes `stop`",
         ),
         answer(&[ChatToMessages], "stop_sequence", LeftOut, "which of them stopped it"),
         answer(&[ChatToMessages], "signature", LeftOut, "of thinking, so it cannot be continued"),
@@ -314,7 +337,12 @@ pub const LOSSES: [Loss; 106] = {
         ),
         answer(&[ChatToMessages], "service_tier", LeftOut, "of `usage`"),
         answer(&[ChatToMessages], OTHER_FIELDS, LeftOut, "any other field"),
-        answer(&[MessagesToChat], "finish_reason", Changed, "an unknown one becomes `end_turn`"),
+        answer(
+            &[MessagesToChat],
+            OTHER_REASONS,
+            Changed,
+            "an unknown `finish_reason` becomes `end_turn`",
+        ),
         answer(&[MessagesToChat], "choices", LeftOut, "all but the first"),
         answer(&[MessagesToChat], "logprobs", LeftOut, ""),
         answer(&[MessagesToChat], "created", LeftOut, ""),
@@ -332,8 +360,9 @@ pub const LOSSES: [Loss; 106] = {
             &TO_GEMINI,
             "finishReason",
             Changed,
-            "an unknown one becomes `stop`, one that broke off `length`, one that blocked `content_filter`",
+            "one that broke off becomes `length`, one that blocked `content_filter`",
         ),
+        answer(&TO_GEMINI, OTHER_REASONS, Changed, "an unknown `finishReason` becomes `stop`"),
         answer(&TO_GEMINI, "blockReason", Changed, "of `promptFeedback`: becomes `content_filter`"),
         answer(
             &TO_GEMINI,
@@ -358,7 +387,12 @@ pub const LOSSES: [Loss; 106] = {
             "of `usageMetadata`; the sum stays",
         ),
         answer(&TO_GEMINI, OTHER_FIELDS, LeftOut, "any other field"),
-        answer(&TO_RESPONSES, "incomplete_details", Changed, "an unknown one becomes `length`"),
+        answer(
+            &TO_RESPONSES,
+            OTHER_REASONS,
+            Changed,
+            "an unknown one in `incomplete_details` becomes `length`",
+        ),
         answer(&TO_RESPONSES, "annotations", LeftOut, "of texts: what they cite"),
         answer(
             &TO_RESPONSES,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::ledger::{At, Ledger, Lost};
-use super::losses::Within;
+use super::losses::{OTHER_REASONS, Within};
 use super::stream::Said;
 use super::words::Direction;
 
@@ -292,8 +292,8 @@ fn unread_candidates(body: &Value, ledger: &mut Ledger) {
             ledger.lose("candidates", &at);
             continue;
         }
-        if !is_exact(candidate) {
-            ledger.lose("finishReason", &at.field("finishReason"));
+        if let Some(row) = why(candidate).lost() {
+            ledger.lose(row, &at.field("finishReason"));
         }
         ledger.unread(candidate, &["content", "finishReason", "index"], &at);
         let content = at.field("content");
@@ -326,21 +326,43 @@ fn unread_part(part: &Value, at: &At<'_>, ledger: &mut Ledger) {
     }
 }
 
-/// Whether chat completions have a word for why a candidate ended, if it did.
-fn is_exact(candidate: &Value) -> bool {
-    let reason = candidate["finishReason"].as_str();
-    let exact = ["", "FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY"];
-    reason.is_none_or(|reason| exact.contains(&reason))
+/// Why a candidate ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It did not, as far as is said.
+    Not,
+    Complete,
+    /// At its limit, for which chat completions have the same word.
+    Limit,
+    /// It broke off for something else: that is not said to be complete.
+    BrokenOff,
+    /// For its safety, for which they have the same word.
+    Safety,
+    /// Something else blocked it.
+    Blocked,
+    /// A name that nobody knew when this was written.
+    Unknown,
 }
 
-/// Why a candidate ends, if it does. Google says `STOP` after calls too. What it broke off is not said
-/// to be complete.
-fn finish_reason(candidate: &Value, has_calls: bool) -> Value {
+impl Why {
+    /// The row of what is lost in the words of chat completions.
+    fn lost(self) -> Option<&'static str> {
+        match self {
+            Self::Not | Self::Complete | Self::Limit | Self::Safety => None,
+            Self::BrokenOff | Self::Blocked => Some("finishReason"),
+            Self::Unknown => Some(OTHER_REASONS),
+        }
+    }
+}
+
+fn why(candidate: &Value) -> Why {
     match candidate["finishReason"].as_str() {
-        None | Some("" | "FINISH_REASON_UNSPECIFIED") => Value::Null,
+        None | Some("" | "FINISH_REASON_UNSPECIFIED") => Why::Not,
+        Some("STOP") => Why::Complete,
+        Some("MAX_TOKENS") => Why::Limit,
+        Some("SAFETY") => Why::Safety,
         Some(
-            "MAX_TOKENS"
-            | "OTHER"
+            "OTHER"
             | "MALFORMED_FUNCTION_CALL"
             | "MALFORMED_RESPONSE"
             | "MISSING_THOUGHT_SIGNATURE"
@@ -348,22 +370,30 @@ fn finish_reason(candidate: &Value, has_calls: bool) -> Value {
             | "IMAGE_OTHER"
             | "TOO_MANY_TOOL_CALLS"
             | "UNEXPECTED_TOOL_CALL",
-        ) => json!("length"),
+        ) => Why::BrokenOff,
         Some(
             "BLOCKLIST"
             | "LANGUAGE"
             | "MODEL_ARMOR"
             | "PROHIBITED_CONTENT"
             | "RECITATION"
-            | "SAFETY"
             | "SPII"
             | "IMAGE_PROHIBITED_CONTENT"
             | "IMAGE_RECITATION"
             | "IMAGE_SAFETY",
-        ) => json!("content_filter"),
-        // `STOP`, and names that nobody knew when this was written.
-        Some(_) if has_calls => json!("tool_calls"),
-        Some(_) => json!("stop"),
+        ) => Why::Blocked,
+        Some(_) => Why::Unknown,
+    }
+}
+
+/// Why a candidate ends, if it does. Google says `STOP` after calls too.
+fn finish_reason(candidate: &Value, has_calls: bool) -> Value {
+    match why(candidate) {
+        Why::Not => Value::Null,
+        Why::Limit | Why::BrokenOff => json!("length"),
+        Why::Safety | Why::Blocked => json!("content_filter"),
+        Why::Complete | Why::Unknown if has_calls => json!("tool_calls"),
+        Why::Complete | Why::Unknown => json!("stop"),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ledger::{At, Ledger, Lost};
-use super::losses::Within;
+use super::losses::{OTHER_REASONS, Within};
 use super::stream::Said;
 use super::words::Direction;
 
@@ -311,7 +311,7 @@ fn unread(body: &Value, ledger: &mut Ledger) {
     }
     let why = &body["incomplete_details"]["reason"];
     if !matches!(why.as_str(), None | Some("content_filter" | "max_output_tokens")) {
-        ledger.lose("incomplete_details", &At::Top.field("incomplete_details").field("reason"));
+        ledger.lose(OTHER_REASONS, &At::Top.field("incomplete_details").field("reason"));
     }
     let all = At::Top.field("output");
     for (place, item) in body["output"].as_array().into_iter().flatten().enumerate() {

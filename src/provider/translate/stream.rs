@@ -28,6 +28,7 @@ use super::{Direction, refusal};
 /// ```
 #[derive(Debug)]
 pub struct Stream {
+    direction: Direction,
     decoder: Decoder,
     teller: Teller,
 }
@@ -112,7 +113,7 @@ impl Stream {
                 Teller::Responses(Box::new(OfResponses::new(direction, now)), hearer)
             }
         };
-        Self { decoder: Decoder::default(), teller }
+        Self { direction, decoder: Decoder::default(), teller }
     }
 
     /// Takes the next bytes; returns what they are in the client's words.
@@ -147,6 +148,11 @@ impl Stream {
             Teller::Gemini(teller, _) => teller.is_over(),
             Teller::Responses(teller, _) => teller.is_over(),
         }
+    }
+
+    /// Who speaks what.
+    pub fn direction(&self) -> Direction {
+        self.direction
     }
 
     /// What was left out or changed so far.
@@ -258,8 +264,8 @@ impl ForChat {
                 self.merge(&event["usage"]);
                 let delta = At::Top.field("delta");
                 let reason = finish_reason(event["delta"]["stop_reason"].as_str());
-                if reason.is_some_and(|reason| !reason.is_exact) {
-                    self.ledger.lose("stop_reason", &delta.field("stop_reason"));
+                if let Some(row) = reason.and_then(|reason| reason.lost("stop_reason")) {
+                    self.ledger.lose(row, &delta.field("stop_reason"));
                 }
                 self.ledger.unread(&event["delta"], &["stop_reason"], &delta);
                 self.tell(&json!({}), &said(reason), told);
@@ -533,8 +539,8 @@ impl ForMessages {
         let Some(reason) = self.finish.take().filter(|_| !self.is_over) else { return };
         self.close(told);
         let stop = stop_reason(Some(&reason));
-        if stop.is_some_and(|stop| !stop.is_exact) {
-            self.ledger.lose("finish_reason", &At::Top.field("finish_reason"));
+        if let Some(row) = stop.and_then(|stop| stop.lost("finish_reason")) {
+            self.ledger.lose(row, &At::Top.field("finish_reason"));
         }
         let delta = json!({"stop_reason": said(stop), "stop_sequence": null});
         let usage = usage_of_messages(&self.usage);

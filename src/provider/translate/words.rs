@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ledger::{At, Ledger, Lost};
+use super::losses::OTHER_REASONS;
 
 /// Who speaks what: the client first, then the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,17 +130,42 @@ pub(super) fn copy(from: &Map<String, Value>, name: &str, to: &mut Value, other:
 /// A word of one side in the other's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reason {
-    pub word: &'static str,
-    /// Whether it says the same.
-    pub is_exact: bool,
+    word: &'static str,
+    fit: Fit,
+}
+
+/// How well a word says what was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// It says the same.
+    Exact,
+    /// It is the nearest that there is.
+    Nearest,
+    /// Nobody knew what was said when this was written.
+    Unknown,
+}
+
+impl Reason {
+    /// The row of what was lost, if it is not that of unknown reasons.
+    pub fn lost(self, row: &'static str) -> Option<&'static str> {
+        match self.fit {
+            Fit::Exact => None,
+            Fit::Nearest => Some(row),
+            Fit::Unknown => Some(OTHER_REASONS),
+        }
+    }
 }
 
 const fn exact(word: &'static str) -> Reason {
-    Reason { word, is_exact: true }
+    Reason { word, fit: Fit::Exact }
 }
 
 const fn nearest(word: &'static str) -> Reason {
-    Reason { word, is_exact: false }
+    Reason { word, fit: Fit::Nearest }
+}
+
+const fn unknown(word: &'static str) -> Reason {
+    Reason { word, fit: Fit::Unknown }
 }
 
 /// Anthropic's stop reason in OpenAI's words. An unfinished turn is not said to be complete, and a
@@ -151,8 +177,8 @@ pub(super) fn finish_reason(stop_reason: Option<&str>) -> Option<Reason> {
         "pause_turn" | "model_context_window_exceeded" => nearest("length"),
         "tool_use" => exact("tool_calls"),
         "refusal" => exact("content_filter"),
-        // `stop_sequence`, and names that nobody knew when this was written.
-        _ => nearest("stop"),
+        "stop_sequence" => nearest("stop"),
+        _ => unknown("stop"),
     })
 }
 
@@ -163,7 +189,7 @@ pub(super) fn stop_reason(finish_reason: Option<&str>) -> Option<Reason> {
         "length" => exact("max_tokens"),
         "tool_calls" | "function_call" => exact("tool_use"),
         "content_filter" => exact("refusal"),
-        _ => nearest("end_turn"),
+        _ => unknown("end_turn"),
     })
 }
 

@@ -210,6 +210,9 @@ async fn nobody_comes_back_earlier_than_told() {
     assert_eq!((heard.status, heard.header("retry-after")), (429, "1"));
     assert_eq!(stage.told().await.attempts, 2);
     assert_eq!(stage.old.stats().requests, 2);
+    let at_target = "bellwether_router_target_attempts_total";
+    assert_eq!(stage.value(at_target, &["target=\"old\"", "slo=\"bad\""]), 2.0);
+    assert_eq!(stage.value(at_target, &["target=\"new\"", "slo=\"good\""]), 0.0);
     let waits = "bellwether_router_retry_wait_seconds_sum";
     assert!(stage.value(waits, &["source=\"retry_after\""]) >= 1.0);
 }

@@ -270,3 +270,56 @@ async fn each_fault_of_a_stream_is_seen_through_other_words_too() {
         }
     }
 }
+
+/// A provider that always says this.
+async fn saying(media: &'static str, body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = move || std::future::ready(([(http::header::CONTENT_TYPE, media)], body.clone()));
+    let application = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, application).await.unwrap() });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn what_nobody_knows_is_told_by_the_nearest_word_and_counted() {
+    let usage = json!({"input_tokens": 1, "output_tokens": 1});
+    let message = |content: Value, reason: Value| {
+        json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
+            "content": content, "stop_reason": reason, "stop_sequence": null, "usage": usage})
+    };
+    let text = json!({"type": "text", "text": "7f3a"});
+    let whole = message(json!([text, {"type": "of_tomorrow"}]), json!("of_tomorrow"));
+    let streamed: String = [
+        json!({"type": "message_start", "message": message(json!([]), Value::Null)}),
+        json!({"type": "content_block_start", "index": 0, "content_block": text}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "content_block_start", "index": 1, "content_block": {"type": "of_tomorrow"}}),
+        json!({"type": "content_block_stop", "index": 1}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "of_tomorrow"}, "usage": usage}),
+        json!({"type": "message_stop"}),
+    ]
+    .iter()
+    .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+    .collect();
+    for (is_streamed, media, body) in
+        [(false, "application/json", whole.to_string()), (true, "text/event-stream", streamed)]
+    {
+        let mut stage = Stage::stable(Behavior::default(), Dialect::AnthropicMessages).await;
+        let base_url = saying(media, body).await;
+        let odd = target("old", &base_url, Dialect::AnthropicMessages);
+        stage.settings.targets.insert(odd.id.clone(), Arc::new(odd));
+        stage.router.reload(stage.settings.clone());
+        let heard = stage.ask(Dialect::OpenaiChat, is_streamed).await;
+        assert_eq!((heard.status, heard.is_whole), (200, true), "{heard:?}");
+        assert!(heard.body.contains(r#""finish_reason":"stop""#), "{}", heard.body);
+        assert!(!heard.body.contains("of_tomorrow"), "{}", heard.body);
+        stage.told().await;
+        let metric = "bellwether_router_translation_unknown_total";
+        for (kind, times) in [("other_reasons", 1.0), ("other_blocks", 1.0), ("other_fields", 0.0)]
+        {
+            let labels = ["chat_to_messages", &format!("kind=\"{kind}\"")];
+            assert_eq!(stage.value(metric, &labels), times, "{kind} streamed: {is_streamed}");
+        }
+    }
+}

@@ -77,6 +77,7 @@ refused web_search_20250305 {"tools": [{"type": "web_search_20250305", "name": "
 
 const ANSWERED_BY_MESSAGES: &str = r#"
 answer stop_reason {"stop_reason": "pause_turn"}
+answer other_reasons {"stop_reason": "of_tomorrow"}
 answer stop_sequence {"stop_sequence": "END"}
 answer signature {"content": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}
 answer redacted_thinking {"content": [{"type": "redacted_thinking", "data": "x"}]}
@@ -89,7 +90,7 @@ error other_fields {"request_id": "req_1"}
 "#;
 
 const ANSWERED_BY_CHAT: &str = r#"
-answer finish_reason {"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "of_tomorrow"}]}
+answer other_reasons {"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "of_tomorrow"}]}
 answer choices {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}, {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"}]}
 answer logprobs {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop", "logprobs": {"content": []}}]}
 answer created {"created": 5}
@@ -104,6 +105,7 @@ error other_fields {"error": {"param": "p", "message": "m"}}
 
 const ANSWERED_BY_GEMINI: &str = r#"
 answer finishReason {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "RECITATION"}]}
+answer other_reasons {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "OF_TOMORROW"}]}
 answer blockReason {"candidates": [], "promptFeedback": {"blockReason": "SAFETY"}}
 answer thoughtSignature {"candidates": [{"content": {"parts": [{"text": "a", "thoughtSignature": "s"}]}, "finishReason": "STOP"}]}
 answer other_parts {"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "AA"}}]}, "finishReason": "STOP"}]}
@@ -118,7 +120,7 @@ error other_fields {"error": {"details": [{"reason": "x"}]}}
 "#;
 
 const ANSWERED_BY_RESPONSES: &str = r#"
-answer incomplete_details {"status": "incomplete", "incomplete_details": {"reason": "of_tomorrow"}}
+answer other_reasons {"status": "incomplete", "incomplete_details": {"reason": "of_tomorrow"}}
 answer annotations {"output": [{"type": "message", "content": [{"type": "output_text", "text": "a", "annotations": [{"type": "url_citation"}]}]}]}
 answer encrypted_content {"output": [{"type": "reasoning", "summary": [], "encrypted_content": "x"}]}
 answer other_items {"output": [{"type": "web_search_call", "id": "w", "status": "completed"}]}
