@@ -150,7 +150,7 @@ impl Cost {
             let unpriced = value_of(&self.unpriced, labels).round();
             [labels.clone(), vec![dollars(*usd), format!("{unpriced}")]].concat()
         });
-        let heads = ["provider", "model", "for", "dollars", "requests without a price"];
+        let heads = ["provider", "model", "for", "dollars", "requests of unknown cost"];
         tables.push((format!("spent over {range}"), table(&heads, spent.collect())));
         let compared = self.comparisons().into_iter().map(|one| {
             vec![
@@ -288,7 +288,7 @@ mod tests {
         };
         let expected = "\
 spent over 1d
-  provider   model   for    dollars  requests without a price
+  provider   model   for    dollars  requests of unknown cost
   anthropic  sonnet  probe  $0.2500                         0
   openai     mini    live    $12.00                         3
 

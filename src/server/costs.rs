@@ -12,7 +12,7 @@ pub(super) fn section(html: &mut String, spent: &Spent) {
     html.push_str(
         "<section><h2>Cost since the start</h2><div class=\"scroll\" tabindex=\"0\"><table><thead>\
          <tr><th scope=\"col\">model</th><th scope=\"col\">for</th><th scope=\"col\">dollars</th>\
-         <th scope=\"col\">requests without a price</th></tr></thead><tbody>",
+         <th scope=\"col\">requests of unknown cost</th></tr></thead><tbody>",
     );
     for one in &spent.models {
         push(

@@ -396,7 +396,7 @@ fn budget_series(target: &Target) -> usize {
 }
 
 /// At most in how many series is told what was spent on targets other than by probes: dollars, and
-/// requests without a price.
+/// requests of unknown cost.
 pub fn spending_series(targets: usize) -> usize {
     2 * targets
 }

@@ -146,7 +146,7 @@ const TO_RESPONSES: [Direction; 2] = [Direction::ChatToResponses, Direction::Mes
 
 /// Everything that does not survive. A direction says who the client and the provider are, so an answer
 /// and an error go the other way than their request.
-pub const LOSSES: [Loss; 108] = {
+pub const LOSSES: [Loss; 110] = {
     use Direction::{
         ChatToGemini, ChatToMessages, ChatToResponses, MessagesToChat, MessagesToGemini,
         MessagesToResponses,
@@ -181,21 +181,17 @@ pub const LOSSES: [Loss; 108] = {
         request(&FROM_CHAT, "prediction", Strictness, ""),
         request(&[ChatToMessages, ChatToResponses], "presence_penalty", Strictness, ""),
         request(&[ChatToMessages, ChatToGemini], "prompt_cache_key", Strictness, ""),
-        request(&[ChatToMessages], "reasoning_effort", Strictness, ""),
+        request(&[ChatToMessages], "reasoning_effort", Strictness, "`none` and `minimal`"),
         request(
             &[ChatToGemini],
             "reasoning_effort",
             Strictness,
             "one that Google has no budget for; from its third version on also `none`",
         ),
-        request(
-            &[ChatToMessages],
-            "response_format",
-            Strictness,
-            "other than `text`; nothing holds the answer to a form",
-        ),
+        request(&[ChatToMessages], "response_format", Strictness, "other than text and a schema"),
         request(&[ChatToGemini], "response_format", Strictness, "other than text and JSON"),
-        request(&[ChatToMessages, ChatToGemini], "safety_identifier", Strictness, ""),
+        request(&[ChatToMessages], "safety_identifier", Strictness, "beside `user`"),
+        request(&[ChatToGemini], "safety_identifier", Strictness, ""),
         request(&[ChatToMessages, ChatToResponses], "seed", Strictness, ""),
         request(
             &[ChatToMessages, ChatToGemini],
@@ -204,7 +200,7 @@ pub const LOSSES: [Loss; 108] = {
             "the tiers are others",
         ),
         request(&[ChatToResponses], "stop", Strictness, ""),
-        request(&[ChatToMessages, ChatToGemini], "store", Strictness, ""),
+        request(&[ChatToMessages, ChatToGemini], "store", Strictness, "`true`"),
         request(&[ChatToMessages], "temperature", Strictness, "above 1; becomes 1"),
         request(&FROM_CHAT, "top_logprobs", Strictness, ""),
         request(&[ChatToMessages, ChatToGemini], "verbosity", Strictness, ""),
@@ -248,7 +244,18 @@ pub const LOSSES: [Loss; 108] = {
         request(&FROM_MESSAGES, "context_management", Strictness, ""),
         request(&[MessagesToGemini], "disable_parallel_tool_use", Strictness, "of `tool_choice`"),
         request(&FROM_MESSAGES, "mcp_servers", Strictness, ""),
-        request(&FROM_MESSAGES, "output_config", Strictness, "effort, and the form of the answer"),
+        request(
+            &[MessagesToChat, MessagesToResponses],
+            "output_config",
+            Strictness,
+            "beside an effort and a schema for the answer",
+        ),
+        request(
+            &[MessagesToGemini],
+            "output_config",
+            Strictness,
+            "beside a schema for the answer, and an effort up to `high` without a budget of thinking",
+        ),
         request(&FROM_MESSAGES, "service_tier", Strictness, "the tiers are others"),
         request(&[MessagesToResponses], "stop_sequences", Strictness, ""),
         request(

@@ -180,6 +180,37 @@ fn a_request_of_anthropic_is_told_to_openai() {
     }
 }
 
+/// By the vendors' own clients: OpenAI's `ResponseFormatJSONSchema` and `ReasoningEffort`, Anthropic's
+/// `OutputConfigParam`.
+#[test]
+fn the_form_of_an_answer_and_the_effort_are_told_both_ways() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}},
+        "required": ["a"], "additionalProperties": false});
+    let form = json!({"name": "answer", "schema": schema, "strict": true});
+    let turns = json!([{"role": "user", "content": "hi"}]);
+    let chat = json!({"model": "m", "max_completion_tokens": 5, "messages": turns,
+        "reasoning_effort": "xhigh", "store": false, "safety_identifier": "s",
+        "response_format": {"type": "json_schema", "json_schema": form}});
+    let told = strict(Direction::ChatToMessages, &chat);
+    let config = json!({"effort": "xhigh", "format": {"type": "json_schema", "schema": schema}});
+    assert_eq!(told["output_config"], config);
+    assert_eq!(told["metadata"], json!({"user_id": "s"}));
+    let messages = json!({"model": "m", "max_tokens": 5, "messages": turns,
+        "output_config": config});
+    let told = strict(Direction::MessagesToChat, &messages);
+    assert_eq!(told["reasoning_effort"], "xhigh");
+    assert_eq!(told["response_format"], chat["response_format"]);
+    let told = strict(Direction::MessagesToResponses, &messages);
+    assert_eq!(told["reasoning"], json!({"effort": "xhigh"}));
+    let format = json!({"type": "json_schema", "name": "answer", "schema": schema, "strict": true});
+    assert_eq!(told["text"], json!({"format": format}));
+    let mut messages = messages;
+    messages["output_config"]["effort"] = json!("medium");
+    let told = &strict(Direction::MessagesToGemini, &messages)["generationConfig"];
+    assert_eq!(told["responseJsonSchema"], schema);
+    assert_eq!(told["thinkingConfig"], json!({"thinkingBudget": 8192}));
+}
+
 #[test]
 fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
     let chat = |name: &str, value: Value| {
@@ -201,7 +232,8 @@ fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
         chat("presence_penalty", json!(0.5)),
         chat("temperature", json!(1.5)),
         chat("response_format", json!({"type": "json_object"})),
-        chat("reasoning_effort", json!("low")),
+        chat("reasoning_effort", json!("minimal")),
+        chat("store", json!(true)),
         messages("top_k", json!(5)),
         messages("thinking", json!({"type": "enabled", "budget_tokens": 1024})),
     ] {

@@ -8,7 +8,7 @@ use super::asked::{kind, part, word};
 use super::ledger::{At, Ledger};
 use super::words::{Untranslatable, copy, wrong};
 
-const TOLD: [&str; 13] = [
+const TOLD: [&str; 14] = [
     "model",
     "messages",
     "system",
@@ -20,6 +20,7 @@ const TOLD: [&str; 13] = [
     "tools",
     "tool_choice",
     "metadata",
+    "output_config",
     // Where its value is `disabled`.
     "thinking",
     // A hint, which changes the price and not the answer.
@@ -57,8 +58,34 @@ pub(super) fn request(
     if body.get("cache_control").is_some_and(|hint| !hint.is_null()) {
         ledger.lose("cache_control", &At::Top.field("cache_control"));
     }
+    if let Some(config) = body.get("output_config") {
+        output_config(config, &mut translated, ledger)?;
+    }
     tools(body, &mut translated, ledger)?;
     Ok(translated)
+}
+
+/// How hard to think, and the form of the answer, to which Anthropic always holds it.
+fn output_config(
+    config: &Value,
+    translated: &mut Value,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
+    let at = At::Top.field("output_config");
+    for (name, value) in config.as_object().into_iter().flatten() {
+        match (name.as_str(), value) {
+            (_, Value::Null) => {}
+            ("effort", Value::String(effort)) => translated["reasoning_effort"] = json!(effort),
+            ("format", format) if format["type"] == "json_schema" => {
+                // OpenAI insists on a name.
+                let form = json!({"name": "answer", "schema": format["schema"], "strict": true});
+                translated["response_format"] = json!({"type": "json_schema", "json_schema": form});
+                ledger.unread(format, &["type", "schema"], &at.field("format"));
+            }
+            _ => ledger.parameter_at("output_config", &at.field(name))?,
+        }
+    }
+    Ok(())
 }
 
 fn messages(body: &Map<String, Value>, ledger: &mut Ledger) -> Result<Vec<Value>, Untranslatable> {

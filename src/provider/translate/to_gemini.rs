@@ -10,7 +10,7 @@ use super::asked::{self, Choice, Part, inline, part, text, word};
 use super::ledger::{At, Ledger};
 use super::words::{Untranslatable, copy, wrong};
 
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "model",
     "messages",
     "max_tokens",
@@ -31,6 +31,8 @@ const KNOWN: [&str; 19] = [
     "presence_penalty",
     "response_format",
     "reasoning_effort",
+    // `false` is what Google does anyway.
+    "store",
 ];
 /// Anthropic's wish for one call at a time.
 const ALONE: &str = "disable_parallel_tool_use";
@@ -56,6 +58,9 @@ pub(super) fn request(
     }
     if body.get("user").is_some_and(Value::is_string) {
         ledger.lose("user", &At::Top.field("user"));
+    }
+    if body.get("store") == Some(&Value::Bool(true)) {
+        ledger.parameter("store")?;
     }
     let config = config(body, is_third, ledger)?;
     if config.as_object().is_some_and(|config| !config.is_empty()) {
@@ -87,6 +92,14 @@ pub(super) fn of_messages(
         && metadata.remove("user_id").is_some_and(|user| user.is_string())
     {
         ledger.lose("user_id", &At::Top.field("metadata").field("user_id"));
+    }
+    if let Some(config) = body.get_mut("output_config").and_then(Value::as_object_mut)
+        && let Some(effort) = config.get("effort").and_then(Value::as_str)
+        && (own.contains_key("thinkingConfig") || matches!(effort, "xhigh" | "max"))
+    {
+        config.remove("effort");
+        let at = At::Top.field("output_config");
+        ledger.parameter_at("output_config", &at.field("effort"))?;
     }
     let has_tools = body.get("tools").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
     if let Some(choice) = body.get_mut("tool_choice").and_then(Value::as_object_mut)

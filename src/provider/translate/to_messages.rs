@@ -9,7 +9,7 @@ use super::words::{Untranslatable, copy};
 /// Anthropic asks for a limit always; a client that names none gets a long answer's worth.
 const TOKENS_MAX: u64 = 4096;
 
-const TOLD: [&str; 15] = [
+const TOLD: [&str; 18] = [
     "model",
     "messages",
     "max_tokens",
@@ -25,7 +25,14 @@ const TOLD: [&str; 15] = [
     "user",
     "n",
     "response_format",
+    "reasoning_effort",
+    "safety_identifier",
+    // `false` is what Anthropic does anyway.
+    "store",
 ];
+
+/// The efforts that both know by the same word.
+const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 
 pub(super) fn request(
     body: &Map<String, Value>,
@@ -59,22 +66,56 @@ pub(super) fn request(
         }
         translated["temperature"] = json!(temperature.min(1.0));
     }
-    if let Some(user) = body.get("user").and_then(Value::as_str) {
+    let user = |name: &str| body.get(name).and_then(Value::as_str);
+    if let Some(user) = user("user").or_else(|| user("safety_identifier")) {
         translated["metadata"] = json!({"user_id": user});
+    }
+    if user("user").is_some() && user("safety_identifier").is_some() {
+        ledger.parameter("safety_identifier")?;
+    }
+    if body.get("store") == Some(&Value::Bool(true)) {
+        ledger.parameter("store")?;
     }
     if body.get("n").and_then(Value::as_u64).is_some_and(|n| n > 1) {
         ledger.parameter("n")?;
     }
-    let format = body.get("response_format").map(|format| &format["type"]);
-    if format.is_some_and(|format| !format.is_null() && format != "text") {
-        ledger.parameter("response_format")?;
-    }
+    output_config(body, &mut translated, ledger)?;
     if let Some(options) = body.get("stream_options") {
         // Usage is told by Anthropic unasked, and by whoever tells its stream to the client if asked.
         ledger.unread(options, &["include_usage"], &At::Top.field("stream_options"));
     }
     tools(body, &mut translated, ledger)?;
     Ok(translated)
+}
+
+/// How hard to think, and the form of the answer.
+fn output_config(
+    body: &Map<String, Value>,
+    translated: &mut Value,
+    ledger: &mut Ledger,
+) -> Result<(), Untranslatable> {
+    let asked = |name: &str| body.get(name).filter(|value| !value.is_null());
+    if let Some(effort) = asked("reasoning_effort") {
+        if effort.as_str().is_some_and(|effort| EFFORTS.contains(&effort)) {
+            translated["output_config"]["effort"] = effort.clone();
+        } else {
+            ledger.parameter("reasoning_effort")?;
+        }
+    }
+    let Some(format) = asked("response_format") else { return Ok(()) };
+    let at = At::Top.field("response_format");
+    let form = &format["json_schema"];
+    match format["type"].as_str() {
+        Some("text") => {}
+        Some("json_schema") if form["schema"].is_object() => {
+            let schema = json!({"type": "json_schema", "schema": form["schema"]});
+            translated["output_config"]["format"] = schema;
+            ledger.unread(form, &["name", "schema", "strict"], &at.field("json_schema"));
+        }
+        _ => return ledger.parameter("response_format"),
+    }
+    ledger.unread(format, &["type", "json_schema"], &at);
+    Ok(())
 }
 
 /// What stands at the top on the other side, and the turns.

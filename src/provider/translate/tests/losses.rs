@@ -19,15 +19,16 @@ request parallel_tool_calls {"parallel_tool_calls": false, "tools": [{"type": "f
 request prediction {"prediction": {"type": "content", "content": "x"}}
 request presence_penalty {"presence_penalty": 0.5}
 request prompt_cache_key {"prompt_cache_key": "k"}
-request reasoning_effort {"reasoning_effort": "low"}
+request reasoning_effort {"reasoning_effort": "minimal"}
 request@chat_to_gemini reasoning_effort {"reasoning_effort": "utmost"}
 request response_format {"response_format": {"type": "json_object"}}
 request@chat_to_gemini response_format {"response_format": {"type": "grammar"}}
 request seed {"seed": 7}
 request safety_identifier {"safety_identifier": "s"}
+request@chat_to_messages safety_identifier {"safety_identifier": "s", "user": "u"}
 request service_tier {"service_tier": "flex"}
 request stop {"stop": "END"}
-request store {"store": false}
+request store {"store": true}
 request temperature {"temperature": 1.5}
 request top_logprobs {"top_logprobs": 2}
 request verbosity {"verbosity": "low"}
@@ -54,7 +55,8 @@ request container {"container": "c"}
 request context_management {"context_management": {}}
 request disable_parallel_tool_use {"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "auto", "disable_parallel_tool_use": true}}
 request mcp_servers {"mcp_servers": []}
-request output_config {"output_config": {"effort": "low"}}
+request output_config {"output_config": {"effort": "low", "task_budget": {"type": "tokens", "total": 20000}}}
+request@messages_to_gemini output_config {"output_config": {"effort": "xhigh"}}
 request service_tier {"service_tier": "auto"}
 request stop_sequences {"stop_sequences": ["END"]}
 request thinking {"thinking": {"type": "enabled", "budget_tokens": 1024}}
