@@ -70,6 +70,8 @@ async fn ask(base_url: String, counts: Arc<Counts>) {
         let body = serde_json::json!({
             "model": "gpt-demo",
             "stream": true,
+            // Without it nobody knows what the answer costs.
+            "stream_options": {"include_usage": true},
             "user": format!("user-{user}"),
             "messages": [{"role": "user", "content": "Say something."}],
         });

@@ -28,6 +28,14 @@ pub(super) fn kind(part: &Value) -> String {
     part["type"].as_str().unwrap_or("none").to_owned()
 }
 
+/// Whether the answer shall be kept: `false` is what others than OpenAI do anyway.
+pub(super) fn store(body: &Map<String, Value>, ledger: &mut Ledger) -> Result<(), Untranslatable> {
+    match body.get("store") {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(()),
+        Some(_) => ledger.parameter("store"),
+    }
+}
+
 /// The turns of a conversation.
 pub(super) fn messages(body: &Map<String, Value>) -> Result<&Vec<Value>, Untranslatable> {
     let messages = body.get("messages").and_then(Value::as_array);

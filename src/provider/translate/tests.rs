@@ -234,6 +234,11 @@ fn what_has_no_counterpart_is_refused_by_name_or_left_out_by_name() {
         chat("response_format", json!({"type": "json_object"})),
         chat("reasoning_effort", json!("minimal")),
         chat("store", json!(true)),
+        chat("store", json!("yes")),
+        chat("safety_identifier", json!(7)),
+        chat("reasoning_effort", json!({})),
+        chat("response_format", json!("json")),
+        messages("output_config", json!("high")),
         messages("top_k", json!(5)),
         messages("thinking", json!({"type": "enabled", "budget_tokens": 1024})),
     ] {

@@ -72,6 +72,9 @@ fn output_config(
     ledger: &mut Ledger,
 ) -> Result<(), Untranslatable> {
     let at = At::Top.field("output_config");
+    if !config.is_object() && !config.is_null() {
+        return ledger.parameter("output_config");
+    }
     for (name, value) in config.as_object().into_iter().flatten() {
         match (name.as_str(), value) {
             (_, Value::Null) => {}

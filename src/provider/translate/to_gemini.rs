@@ -31,7 +31,6 @@ const KNOWN: [&str; 20] = [
     "presence_penalty",
     "response_format",
     "reasoning_effort",
-    // `false` is what Google does anyway.
     "store",
 ];
 /// Anthropic's wish for one call at a time.
@@ -59,9 +58,7 @@ pub(super) fn request(
     if body.get("user").is_some_and(Value::is_string) {
         ledger.lose("user", &At::Top.field("user"));
     }
-    if body.get("store") == Some(&Value::Bool(true)) {
-        ledger.parameter("store")?;
-    }
+    asked::store(body, ledger)?;
     let config = config(body, is_third, ledger)?;
     if config.as_object().is_some_and(|config| !config.is_empty()) {
         translated["generationConfig"] = config;

@@ -27,7 +27,6 @@ const TOLD: [&str; 18] = [
     "response_format",
     "reasoning_effort",
     "safety_identifier",
-    // `false` is what Anthropic does anyway.
     "store",
 ];
 
@@ -70,12 +69,11 @@ pub(super) fn request(
     if let Some(user) = user("user").or_else(|| user("safety_identifier")) {
         translated["metadata"] = json!({"user_id": user});
     }
-    if user("user").is_some() && user("safety_identifier").is_some() {
+    let other = body.get("safety_identifier").filter(|id| !id.is_null());
+    if other.is_some_and(|id| user("user").is_some() || !id.is_string()) {
         ledger.parameter("safety_identifier")?;
     }
-    if body.get("store") == Some(&Value::Bool(true)) {
-        ledger.parameter("store")?;
-    }
+    asked::store(body, ledger)?;
     if body.get("n").and_then(Value::as_u64).is_some_and(|n| n > 1) {
         ledger.parameter("n")?;
     }
