@@ -183,10 +183,13 @@ impl Account {
             breaker.succeeded()
         }
         let is_open = breaker.is_open();
+        let (route, arm) = (&self.desk.route.id, self.arm);
+        if was_open != is_open {
+            // Under the lock, so that of two changes the later one is shown.
+            self.hall.telemetry.circuit(route, arm, is_open);
+        }
         drop(state);
         if was_open != is_open {
-            let (route, arm) = (&self.desk.route.id, self.arm);
-            self.hall.telemetry.circuit(route, arm, is_open);
             if is_open {
                 tracing::warn!(%route, %arm, "an arm failed too often in a row: one request at a time tries it");
             } else {
@@ -217,10 +220,13 @@ impl Account {
             standing.failed(now);
         }
         let is_broken = standing.is_broken();
+        let target = &lane.target.id;
+        if was_broken != is_broken {
+            // As above.
+            self.hall.telemetry.target_ejected(target, is_broken);
+        }
         drop(standing);
         if was_broken != is_broken {
-            let target = &lane.target.id;
-            self.hall.telemetry.target_ejected(target, is_broken);
             if is_broken {
                 let why = error_type.as_str();
                 tracing::warn!(%target, error_type = why, "a target failed too often in a row: others of its arm are asked first");
