@@ -199,6 +199,11 @@ impl Exam {
         self.reading.content > 0
     }
 
+    /// The answer's own id, once it came (see [`Grade::answer_id`]).
+    pub fn answer_id(&self) -> Option<&str> {
+        self.reading.answer_id.as_deref()
+    }
+
     /// Whether more came in one piece than is read. That is no answer to a short question; for others
     /// it says that what was seen is not all.
     pub fn is_too_large(&self) -> bool {

@@ -22,6 +22,9 @@ pub(super) const FAULT_BYTES_MAX: usize = 64 << 10;
 /// The limit on a detail, which goes into logs and on the page.
 pub(super) const DETAIL_CHARS_MAX: usize = 300;
 
+/// What OpenAI calls a response that it does not have, or no longer.
+const PREVIOUS_NOT_FOUND: &str = "previous_response_not_found";
+
 /// A provider's own report of an error.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
@@ -33,6 +36,8 @@ pub(super) struct Fault {
     pub(super) wait: Option<Duration>,
     /// The id of the request, where the body has it.
     pub(super) request_id: Option<String>,
+    /// Whether it does not have the response that is to be continued.
+    pub(super) lacks_previous: bool,
 }
 
 /// The error that a text reports; `None` where it reports none. For a status of 400 and more any
@@ -67,6 +72,7 @@ pub(super) fn read(text: &str, status: u16, now: Timestamp) -> Option<Fault> {
         detail: detail(status, &words, number, message),
         wait,
         request_id: request_id.map(ToOwned::to_owned),
+        lacks_previous: lacks_previous(node, &words, message),
     })
 }
 
@@ -82,6 +88,7 @@ pub(super) fn of_status(status: u16, content_type: Option<&str>) -> Fault {
         detail,
         wait: None,
         request_id: None,
+        lacks_previous: false,
     }
 }
 
@@ -93,6 +100,7 @@ pub(super) fn bare(what: &str) -> Fault {
         detail: what.to_owned(),
         wait: None,
         request_id: None,
+        lacks_previous: false,
     }
 }
 
@@ -244,6 +252,7 @@ fn of_word(word: &str) -> Option<ErrorType> {
         "context_length_exceeded"
         | "invalid_argument"
         | "bad_request"
+        | PREVIOUS_NOT_FOUND
         | "badrequesterror"
         | "invalid_prompt" => ErrorType::Http400,
         "api_error"
@@ -257,6 +266,14 @@ fn of_word(word: &str) -> Option<ErrorType> {
         | "service_unavailable" => ErrorType::ServerError,
         _ => return None,
     })
+}
+
+/// Whether the provider says that it does not have the response that `previous_response_id` names. Where
+/// it has no word for that, it names the parameter.
+fn lacks_previous(node: &Value, words: &[String], message: &str) -> bool {
+    const PARAMETER: &str = "previous_response_id";
+    words.iter().any(|word| word == PREVIOUS_NOT_FOUND)
+        || (is_generic(words) && (node["param"] == PARAMETER || message.contains(PARAMETER)))
 }
 
 fn is_generic(words: &[String]) -> bool {
@@ -403,5 +420,30 @@ mod tests {
         let large = format!(r#"{{"error":"{}"}}"#, "x".repeat(FAULT_BYTES_MAX));
         assert_eq!(read(&large, 500, NOW), None);
         assert_eq!(of_status(500, None).error_type, ErrorType::ServerError);
+    }
+
+    #[test]
+    fn a_response_that_is_not_there_is_nobodys_fault() {
+        // As OpenAI says it, as its coding backend does, and as relays with another status do.
+        for (status, body) in [
+            (
+                400,
+                r#"{"error":{"message":"Previous response with id 'resp_1' not found.","type":"invalid_request_error","param":"previous_response_id","code":"previous_response_not_found"}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Invalid `previous_response_id`.","type":"invalid_request_error","code":"invalid_request_error"}}"#,
+            ),
+            (404, r#"{"error":{"message":"gone","code":"previous_response_not_found"}}"#),
+        ] {
+            let fault = read(body, status, NOW).unwrap();
+            assert_eq!((fault.error_type, fault.lacks_previous), (ErrorType::Http400, true));
+        }
+        for body in [
+            r#"{"error":{"message":"x","type":"invalid_request_error","param":"input"}}"#,
+            r#"{"error":{"message":"previous_response_id: try later","type":"server_error"}}"#,
+        ] {
+            assert!(!read(body, 400, NOW).unwrap().lacks_previous, "{body}");
+        }
     }
 }

@@ -33,6 +33,10 @@ pub struct Grade {
     pub rate_limits: RateLimits,
     /// The provider's id of the request.
     pub request_id: Option<String>,
+    /// The answer's own id, where others may continue it by that.
+    pub answer_id: Option<String>,
+    /// Whether the provider says that it does not have the response that is to be continued.
+    pub lacks_previous: bool,
     /// The HTTP status, where one came.
     pub status: Option<u16>,
 }
@@ -70,6 +74,7 @@ pub(super) fn grade(mut exam: Exam) -> Grade {
         (ErrorType::QuotaExhausted, _) => Some(LimitKind::Credit),
         _ => None,
     };
+    let lacks_previous = reading.fault.as_ref().is_some_and(|fault| fault.lacks_previous);
     let named = reading.fault.and_then(|fault| fault.request_id);
     let status = exam.facts.as_ref().map(|facts| facts.status);
     let request_id = exam.facts.and_then(|facts| facts.request_id);
@@ -83,7 +88,12 @@ pub(super) fn grade(mut exam: Exam) -> Grade {
         finish_reason: reading.finish,
         anomalies: reading.anomalies,
         rate_limits,
-        request_id: request_id.or(named.map(|id| bound(&id, 128))).or(reading.answer_id),
+        request_id: request_id
+            .or(named)
+            .or_else(|| reading.answer_id.clone())
+            .map(|id| bound(&id, 128)),
+        answer_id: reading.answer_id,
+        lacks_previous,
         status,
     }
 }

@@ -11,6 +11,9 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 /// The limit on a model's name and a finish reason; real ones are shorter.
 const WORD_BYTES_MAX: usize = 128;
 
+/// The limit on an answer's id, into which relays write where they got it.
+const ID_BYTES_MAX: usize = 1024;
+
 /// Everything a grade needs to know.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -43,7 +46,7 @@ pub(super) struct Reading {
     /// Whether an event was larger than is read.
     pub(super) has_oversize: bool,
     pub(super) model: Option<String>,
-    /// The answer's own id, where the dialect has no header for one.
+    /// The answer's own id, where the dialect has no header for one, or others may continue it by that.
     pub(super) answer_id: Option<String>,
     pub(super) anomalies: Vec<Anomaly>,
     /// The first error the provider reported.
@@ -178,7 +181,7 @@ impl Reading {
     /// Notes the answer's own id.
     pub(super) fn identified_by(&mut self, id: &str) {
         if !id.is_empty() && self.answer_id.is_none() {
-            self.answer_id = Some(word(id));
+            self.answer_id = Some(id[..id.floor_char_boundary(ID_BYTES_MAX)].to_owned());
         }
     }
 

@@ -32,6 +32,8 @@ struct Event<'a> {
 #[derive(Deserialize)]
 struct Response<'a> {
     #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
     model: Option<Text<'a>>,
     #[serde(borrow)]
     status: Option<Text<'a>>,
@@ -188,6 +190,7 @@ pub(super) fn event(reading: &mut Reading, name: &str, data: &str) -> Step {
         Kind::Quiet => {
             if let Some(response) = &event.response {
                 reading.answered_by(Text::of(&response.model));
+                reading.identified_by(Text::of(&response.id));
             }
         }
         Kind::Failed => reading.faulted_by(data, "a response that failed"),
@@ -225,6 +228,7 @@ pub(super) fn whole(reading: &mut Reading, body: &str) -> Step {
 /// said it before.
 fn end(reading: &mut Reading, response: &Response, data: &str) -> Step {
     reading.answered_by(Text::of(&response.model));
+    reading.identified_by(Text::of(&response.id));
     if let Some(usage) = response.usage.as_ref().and_then(usage) {
         reading.usage = Some(usage);
         reading.is_usage_final = true;

@@ -42,6 +42,8 @@ pub(super) struct Account {
     pub attempts_in_all: u32,
     /// Whoever holds a copy's answer against this one.
     pub mirrored: Option<oneshot::Sender<(Observed, SloClass)>>,
+    /// Whether it is remembered who made the answer.
+    is_made_known: bool,
     /// On the arm, where the route bounds what is under way there.
     pub room: Option<OwnedSemaphorePermit>,
     is_under_way: bool,
@@ -90,6 +92,7 @@ impl Account {
             attempts: 0,
             attempts_in_all: 0,
             mirrored: None,
+            is_made_known: false,
             room: None,
             is_under_way: false,
             is_settled: false,
@@ -161,6 +164,25 @@ impl Account {
         self.hall.telemetry.request_failed_over(&self.desk.route.id, FailOver::Diverted);
         self.detour = Some(Detour::Diverted);
         self.enter(Arm::Stable);
+    }
+
+    /// What it continues may be kept on this arm.
+    pub fn seek(&mut self, arm: Arm) {
+        (self.meant, self.reason) = (arm, Reason::Continued);
+        if self.arm != arm {
+            self.enter(arm);
+        }
+    }
+
+    /// The answer has an id by which others may continue it.
+    pub fn made(&mut self, answer_id: Option<&str>) {
+        if self.surface != Surface::Responses || self.is_made_known {
+            return;
+        }
+        if let (Some(id), Some(lane)) = (answer_id, &self.lane) {
+            self.is_made_known = true;
+            self.desk.made(id, &lane.target.id);
+        }
     }
 
     /// The breakers learn of an attempt, if the arm or the target is to blame for it or to be praised.
@@ -238,6 +260,7 @@ impl Account {
 
     /// An answer has ended, well or not; it was an attempt that has not been counted yet.
     pub fn settle(mut self, observed: &Observed) {
+        self.made(observed.answer_id.as_deref());
         self.count_attempt(observed.error_type);
         self.note(observed);
         self.close(observed, observed.status);

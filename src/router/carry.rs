@@ -1,5 +1,6 @@
 //! Carries one request: picks its arm, asks, asks again where that may help, and passes the answer on.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,11 @@ use super::mirror;
 use super::passing::{Passing, boxed};
 use super::prepare::prepare;
 use super::surfaces::{refused, tagged};
+use crate::model::TargetId;
 use crate::provider::ErrorType;
 use crate::routing::{
-    self, Arm, Arms, Asking, Failure, Next, Place, Refusal, Route, Share, Tell, Wait, Way, assign,
-    retry, way,
+    self, Arm, Arms, Asking, Failure, Next, Place, Reason, Refusal, Route, Share, Tell, Wait, Way,
+    assign, retry, way,
 };
 use crate::telemetry::WaitSource;
 
@@ -34,9 +36,14 @@ pub(super) async fn carry(hall: &Arc<Hall>, crew: &Crew, mut order: Order) -> Re
         }
     };
     let header = |name: &str| order.headers.get(name).and_then(|value| value.to_str().ok());
-    let asking =
-        Asking { client: order.client.as_deref(), key: order.key.as_deref(), wish: order.wish };
     let desk = Arc::clone(&order.desk);
+    let maker = order.continues.as_deref().and_then(|response| desk.maker(response));
+    let asking = Asking {
+        client: order.client.as_deref(),
+        key: order.key.as_deref(),
+        wish: order.wish,
+        maker: maker.as_ref(),
+    };
     let assignment = assign(&desk.route, arms, asking, header, rand::random());
     desk.state().budget.pay_in(desk.route.retries.budget_percent);
     let opening = Opening {
@@ -51,7 +58,8 @@ pub(super) async fn carry(hall: &Arc<Hall>, crew: &Crew, mut order: Order) -> Re
         place: order.place.take(),
     };
     let account = Account::open(Arc::clone(hall), opening);
-    let trip = Trip { hall, crew, order: &order, arms, spread: assignment.spread };
+    let keeper = maker.filter(|_| assignment.reason == Reason::Continued);
+    let trip = Trip { hall, crew, order: &order, arms, spread: assignment.spread, keeper };
     trip.make(account).await
 }
 
@@ -72,24 +80,26 @@ struct Trip<'a> {
     order: &'a Order,
     arms: &'a Arms,
     spread: u64,
+    /// Who keeps the response that is continued: nobody else can continue it.
+    keeper: Option<TargetId>,
 }
 
 impl Trip<'_> {
     async fn make(&self, mut account: Account) -> Response {
-        if account.arm == Arm::Candidate && !self.enter_candidate(&mut account) {
-            account.divert();
-        }
         let mut lanes = self.lanes(account.arm);
         let mut at = 0;
+        // Who else may keep what is continued, once somebody does not.
+        let mut others = None;
         loop {
-            if account.arm == Arm::Stable && account.attempts == 0 {
-                match self.order.desk.place(Arm::Stable) {
-                    Ok(room) => account.room = room,
-                    Err(Full) => return self.refuse(account, &shed()),
+            if account.attempts == 0
+                && let Err(refusal) = self.enter(&mut account)
+            {
+                if account.arm == Arm::Stable || account.reason == Reason::Continued {
+                    return self.refuse(account, &refusal);
                 }
-                if let Err(wait) = self.admit(Arm::Stable) {
-                    return self.refuse(account, &Refusal::Broken(wait));
-                }
+                account.divert();
+                (lanes, at) = (self.lanes(Arm::Stable), 0);
+                continue;
             }
             let Some(lane) = lanes.get(at) else {
                 return self.refuse(account, &Refusal::NoWay(self.order.surface.path()));
@@ -127,6 +137,18 @@ impl Trip<'_> {
             {
                 self.hall.telemetry.answer_untold(told.direction);
             }
+            if failed.observed.lacks_previous
+                && self.order.continues.is_some()
+                && (others.is_some() || account.reason != Reason::Continued)
+                && let Some((arm, lane)) =
+                    others.get_or_insert_with(|| self.others(&account, lane)).pop_front()
+            {
+                account.log_attempt(&failed.observed);
+                self.pause(&mut account, &failed, Wait::Not).await;
+                account.seek(arm);
+                (lanes, at) = (vec![lane], 0);
+                continue;
+            }
             let next = self.next(&account, &failed, lanes.get(at + 1));
             if next != Next::GiveUp {
                 account.log_attempt(&failed.observed);
@@ -145,22 +167,32 @@ impl Trip<'_> {
         }
     }
 
-    /// Whether the candidate is asked: it is not broken, and has room.
-    fn enter_candidate(&self, account: &mut Account) -> bool {
-        let Ok(room) = self.order.desk.place(Arm::Candidate) else { return false };
-        account.room = room;
-        self.admit(Arm::Candidate).is_ok()
+    /// Takes a place on the account's arm, unless that is full or broken.
+    fn enter(&self, account: &mut Account) -> Result<(), Refusal> {
+        account.room = self.order.desk.place(account.arm).map_err(|Full| shed())?;
+        let now = self.hall.clock.now();
+        self.order.desk.state().breaker(account.arm).admit(now).map_err(Refusal::Broken)
     }
 
-    /// Whether an arm is asked, and if not, for how long.
-    fn admit(&self, arm: Arm) -> Result<(), Duration> {
-        let now = self.hall.clock.now();
-        self.order.desk.state().breaker(arm).admit(now)
+    /// Who else may keep the response that is continued: the other targets that serve anybody, or
+    /// those of the arm on which the request has to be.
+    fn others(&self, account: &Account, asked: &Lane) -> VecDeque<(Arm, Arc<Lane>)> {
+        let first = account.arm;
+        let is_bound = matches!(account.reason, Reason::Pinned | Reason::Wished);
+        let arms = [first].into_iter().chain(Arm::ALL.into_iter().filter(|arm| *arm != first));
+        arms.filter(|arm| *arm == first || !is_bound)
+            .flat_map(|arm| self.lanes(arm).into_iter().map(move |lane| (arm, lane)))
+            .filter(|(arm, lane)| self.arms.serving(&lane.target.id) == Some(*arm))
+            .filter(|(_, lane)| lane.target.id != asked.target.id)
+            .collect()
     }
 
     /// The ways to the targets of an arm that answer at this interface.
     fn lanes(&self, arm: Arm) -> Vec<Arc<Lane>> {
         let mut lanes = self.crew.lanes(&self.order.desk.route, self.arms, arm, self.spread);
+        if let Some(keeper) = &self.keeper {
+            lanes.retain(|lane| lane.target.id == *keeper);
+        }
         lanes.retain(|lane| way(self.order.surface, lane.target.provider.dialect) != Way::Never);
         if lanes.len() > 1 {
             // The others first, and all as they are where each of them is ejected.
@@ -175,10 +207,12 @@ impl Trip<'_> {
     /// to one that is well.
     fn next(&self, account: &Account, failed: &Failed, another: Option<&Arc<Lane>>) -> Next {
         let route = &self.order.desk.route;
+        let is_kept = account.reason == Reason::Continued;
         let failure = Failure {
             error_type: failed.observed.error_type,
             retry_after: failed.observed.retry_after,
-            arm: account.arm,
+            // What is kept on an arm can as little leave it as stable's requests can.
+            arm: if is_kept { Arm::Stable } else { account.arm },
             attempts: account.attempts_in_all,
             has_another: another.is_some(),
         };
@@ -202,7 +236,7 @@ impl Trip<'_> {
         };
         if !is_free && !self.order.desk.state().budget.take() {
             // A candidate without retries left still has stable beside it.
-            let may_leave = account.arm == Arm::Candidate;
+            let may_leave = failure.arm == Arm::Candidate;
             let to_stable = Next::Again { place: Place::Stable, wait: Wait::Not };
             return if may_leave { to_stable } else { Next::GiveUp };
         }

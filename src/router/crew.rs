@@ -15,7 +15,9 @@ use super::workers::Seat;
 use crate::access::Token;
 use crate::clock::Clock;
 use crate::model::{RouteId, TargetId, Timestamp};
-use crate::routing::{Arm, Arms, Breaker, Budget, Route, Served, Settings, Standing, Table};
+use crate::routing::{
+    Arm, Arms, Breaker, Budget, Chains, Route, Served, Settings, Standing, Table,
+};
 use crate::telemetry::Telemetry;
 use crate::threads::Threads;
 
@@ -67,6 +69,8 @@ pub(super) struct Desk {
     pub mirror: Option<Arc<Mirroring>>,
     // Both are held for a few additions: a message would cost each request a turn of the scheduler.
     state: Mutex<State>,
+    // Of responses alone, and held for one look.
+    chains: Arc<Mutex<Chains>>,
     /// Stable's and the candidate's, where the route bounds what is under way on each.
     rooms: Option<[Arc<Semaphore>; 2]>,
 }
@@ -92,7 +96,21 @@ impl Desk {
     pub fn new(route: Arc<Route>, state: State, mirror: Option<Arc<Mirroring>>) -> Self {
         let room = |most: u32| Arc::new(Semaphore::new(most as usize));
         let rooms = route.in_flight_max.map(|most| [room(most), room(most)]);
-        Self { route, mirror, state: Mutex::new(state), rooms }
+        Self { route, mirror, state: Mutex::new(state), chains: Arc::default(), rooms }
+    }
+
+    /// Who made a response, where that is remembered.
+    pub fn maker(&self, response: &str) -> Option<TargetId> {
+        self.chains().maker(response).cloned()
+    }
+
+    /// Remembers who made a response.
+    pub fn made(&self, response: &str, target: &TargetId) {
+        self.chains().made(response, target);
+    }
+
+    fn chains(&self) -> MutexGuard<'_, Chains> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place on an arm, or that there is none.
@@ -133,10 +151,11 @@ impl Crew {
             let state = known.map(|desk| *desk.state()).unwrap_or_default();
             let mirror = Mirroring::of(route, known.and_then(|desk| desk.mirror.as_ref()));
             let mut desk = Desk::new(Arc::clone(route), state, mirror);
-            if let Some(known) =
-                known.filter(|known| known.route.in_flight_max == route.in_flight_max)
-            {
-                desk.rooms.clone_from(&known.rooms);
+            if let Some(known) = known {
+                desk.chains = Arc::clone(&known.chains);
+                if known.route.in_flight_max == route.in_flight_max {
+                    desk.rooms.clone_from(&known.rooms);
+                }
             }
             let desk = Arc::new(desk);
             for model in &route.models {

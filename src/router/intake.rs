@@ -37,6 +37,8 @@ pub(super) struct Order {
     pub key: Option<Vec<u8>>,
     /// The arm that a tester asks for.
     pub wish: Option<Arm>,
+    /// The response that it continues.
+    pub continues: Option<String>,
     /// How long it has been held here so far.
     pub held: Held,
     pub arrived: Instant,
@@ -115,6 +117,7 @@ pub(super) async fn take(arriving: Arriving<'_>, body: Body) -> Result<Order, Re
     };
     let wish = headers.get(ARM).and_then(|value| value.to_str().ok()).and_then(Arm::parse);
     let key = key(desk, &found, &headers, shown);
+    let continues = found.continues.clone().filter(|_| surface == Surface::Responses);
     let (named, is_streamed) = (found.named.clone(), found.is_streamed);
     Ok(Order {
         id,
@@ -126,6 +129,7 @@ pub(super) async fn take(arriving: Arriving<'_>, body: Body) -> Result<Order, Re
         client,
         key,
         wish: wish.filter(|_| may_wish),
+        continues,
         headers,
         body,
         held,

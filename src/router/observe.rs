@@ -34,6 +34,10 @@ pub(super) struct Observed {
     pub total: Duration,
     pub usage: Option<Usage>,
     pub request_id: Option<String>,
+    /// The answer's own id, where others may continue it by that.
+    pub answer_id: Option<String>,
+    /// Whether the provider does not have the response that is to be continued.
+    pub lacks_previous: bool,
     /// For whoever compares two answers.
     pub said: Said,
 }
@@ -64,6 +68,8 @@ impl Observed {
             total,
             usage: None,
             request_id: None,
+            answer_id: None,
+            lacks_previous: false,
             said: Said::default(),
         }
     }
@@ -234,6 +240,11 @@ impl Observer {
         self.first_content.is_some()
     }
 
+    /// The answer's own id, once it came.
+    pub fn answer_id(&self) -> Option<&str> {
+        self.exam.answer_id()
+    }
+
     /// When to stop waiting for the next piece, `began` being when the first came. Only content moves
     /// the deadline of a stream: one of pings is as stalled as a silent one.
     pub fn deadline(&self, timeouts: &Timeouts, began: Instant) -> Instant {
@@ -277,6 +288,8 @@ impl Observer {
             total,
             usage: grade.usage,
             request_id: grade.request_id,
+            answer_id: grade.answer_id,
+            lacks_previous: grade.lacks_previous,
             said: Said { text: grade.text, finish: grade.finish_reason },
         }
     }

@@ -109,6 +109,7 @@ impl Passing {
             told,
         };
         passing.settle_if_graded();
+        passing.note_maker();
         (head, passing)
     }
 
@@ -160,10 +161,18 @@ impl Passing {
         if let (Some(bytes), Some(observer)) = (frame.data_ref(), self.observer()) {
             observer.bytes(bytes, Instant::now());
         }
+        self.note_maker();
         if self.is_all_there() {
             self.end();
         }
         frame
+    }
+
+    /// Before the client can have read the id, and ask for more by it.
+    fn note_maker(&mut self) {
+        if let (Some(Watch::Watching(observer)), Some(account)) = (&self.watch, &mut self.account) {
+            account.made(observer.answer_id());
+        }
     }
 
     /// A body of known length is not asked for its end once it is there.

@@ -1,6 +1,7 @@
 //! The router between raw clients and simulated providers.
 
 mod arms;
+mod chains;
 mod faults;
 mod herd;
 mod mirroring;

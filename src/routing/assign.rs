@@ -6,13 +6,16 @@
 //! nothing of its client goes by a number that is drawn for it.
 //!
 //! Awkward cases: a pin beats a tester's wish, since who pins a tenant means it. A wish for an arm
-//! without targets is a wish for stable. The key is hashed and kept nowhere.
+//! without targets is a wish for stable. Whoever continues a response stays with the target that made
+//! it, whatever the share has become, but for a candidate that has been rolled back. The key is hashed
+//! and kept nowhere.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Arms, KeySource, Pin, Route};
+use crate::model::TargetId;
 
 /// One of the two sides of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +59,8 @@ pub struct Asking<'a> {
     pub key: Option<&'a [u8]>,
     /// The arm that a tester asks for; of anybody else, nothing.
     pub wish: Option<Arm>,
+    /// Who made the response that it continues, where that is known.
+    pub maker: Option<&'a TargetId>,
 }
 
 /// Why a request goes where it goes.
@@ -65,6 +70,8 @@ pub enum Reason {
     Pinned,
     /// A tester asked for it.
     Wished,
+    /// What it continues was made there.
+    Continued,
     /// By the hash of its key.
     Hashed,
     /// By the number drawn for it.
@@ -102,13 +109,15 @@ pub fn assign<'h>(
     if route.pins.iter().any(|pin| is_pinned(pin, asking, &header)) {
         return at(Arm::Stable, Reason::Pinned);
     }
-    match asking.wish {
-        Some(Arm::Candidate) if arms.candidate.is_empty() => at(Arm::Stable, Reason::Wished),
-        Some(arm) => at(arm, Reason::Wished),
-        None if !arms.candidate.is_empty() && arms.share.takes(place) => {
+    let made_by = asking.maker.and_then(|maker| arms.serving(maker));
+    match (asking.wish, made_by) {
+        (Some(Arm::Candidate), _) if arms.candidate.is_empty() => at(Arm::Stable, Reason::Wished),
+        (Some(arm), _) => at(arm, Reason::Wished),
+        (None, Some(arm)) => at(arm, Reason::Continued),
+        (None, None) if !arms.candidate.is_empty() && arms.share.takes(place) => {
             at(Arm::Candidate, by_chance)
         }
-        None => at(Arm::Stable, by_chance),
+        (None, None) => at(Arm::Stable, by_chance),
     }
 }
 
@@ -243,6 +252,28 @@ pub(super) mod tests {
         assert_eq!(got(none, &nothing), (Arm::Candidate, Reason::Drawn));
         let stable_wish = Asking { wish: Some(Arm::Stable), ..none };
         assert_eq!(got(stable_wish, &nothing), (Arm::Stable, Reason::Wished));
+    }
+
+    #[test]
+    fn whoever_continues_stays_with_the_maker_while_that_serves() {
+        let (old, new, gone) = (TargetId::new("old"), TargetId::new("new"), TargetId::new("gone"));
+        let got = |maker, points, wish| {
+            let asking = Asking { maker: Some(maker), wish, ..Asking::default() };
+            let assignment = assign(&route("chat"), &arms(points), asking, |_| None, 0);
+            (assignment.arm, assignment.reason)
+        };
+        let (stable, candidate) = (Arm::Stable, Arm::Candidate);
+        // A drawn 0 is the candidate's wherever it has a share.
+        assert_eq!(got(&old, 10_000, None), (stable, Reason::Continued));
+        assert_eq!(got(&new, 1, None), (candidate, Reason::Continued));
+        assert_eq!(got(&new, 0, None), (stable, Reason::Drawn), "it was rolled back");
+        assert_eq!(got(&gone, 1, None), (candidate, Reason::Drawn));
+        assert_eq!(got(&new, 1, Some(stable)), (stable, Reason::Wished));
+        let mut pinned = route("chat");
+        pinned.pins = vec![Pin::Client("bank".to_owned())];
+        let asking = Asking { client: Some("bank"), maker: Some(&new), ..Asking::default() };
+        let assignment = assign(&pinned, &arms(1), asking, |_| None, 0);
+        assert_eq!((assignment.arm, assignment.reason), (stable, Reason::Pinned));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! what share of the requests the candidate takes; [`assign`] picks the arm of one request; [`retry`]
 //! says whether a failed attempt is followed by another, and where; [`Breaker`], [`Standing`] and [`Budget`]
 //! keep a broken arm, a broken target and a storm of retries from making things worse; [`Served`] is what a release learns,
-//! and [`Batch`] how it learns it from routers that only follow;
+//! and [`Batch`] how it learns it from routers that only follow; [`Chains`] remembers who made a
+//! response, for those who continue it;
 //! [`Mirror`] says what is copied to a target that is tried out, and [`likeness`] how its answers compare.
 
 mod settings;
@@ -12,6 +13,7 @@ mod share;
 mod table;
 
 mod assign;
+mod chains;
 mod peek;
 mod surface;
 
@@ -30,6 +32,7 @@ mod mirror;
 pub use assign::{Arm, Asking, Assignment, Reason, assign, assignment_key};
 pub use breaker::Breaker;
 pub use budget::Budget;
+pub use chains::Chains;
 pub use likeness::{Check, Likeness, Measure, Pairing, Reply, Verdict, likeness};
 pub use mirror::{Mirror, Uncopied, may_copy, tokens_max};
 pub use peek::{Named, NotReadable, Peek, peek};

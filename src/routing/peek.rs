@@ -31,6 +31,8 @@ pub struct Peek<'a> {
     pub is_streamed: bool,
     /// The field `user`.
     pub user: Option<String>,
+    /// The field `previous_response_id`: the response that is continued.
+    pub continues: Option<String>,
     metadata: Option<&'a RawValue>,
     messages: Option<&'a RawValue>,
 }
@@ -53,6 +55,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     user: Option<&'a RawValue>,
     #[serde(borrow)]
+    previous_response_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     metadata: Option<&'a RawValue>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
@@ -71,6 +75,7 @@ pub fn peek(body: &[u8]) -> Result<Peek<'_>, NotReadable> {
         named: Named { model, span: from..from + raw.get().len() },
         is_streamed: fields.stream.is_some_and(|stream| stream.get() == "true"),
         user: fields.user.and_then(text),
+        continues: fields.previous_response_id.and_then(text),
         metadata: fields.metadata,
         messages: fields.messages.or(fields.input),
     })

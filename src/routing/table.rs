@@ -44,6 +44,12 @@ impl Arms {
         }
     }
 
+    /// The arm of a target, where that serves anybody.
+    pub fn serving(&self, target: &TargetId) -> Option<Arm> {
+        let serves = |arm: &Arm| self.weight(*arm) > 0.0 || *arm == Arm::Stable;
+        Arm::ALL.into_iter().filter(serves).find(|arm| self.targets(*arm).contains(target))
+    }
+
     /// The share of an arm.
     pub fn weight(&self, arm: Arm) -> f64 {
         match arm {

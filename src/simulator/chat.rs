@@ -132,6 +132,9 @@ fn reason(finish: Finish) -> &'static str {
 /// The body of an error.
 pub(super) fn error(complaint: Complaint, message: &str) -> Value {
     let (kind, code) = match complaint {
+        Complaint::PreviousNotFound => {
+            ("invalid_request_error", Some("previous_response_not_found"))
+        }
         Complaint::Quota => ("insufficient_quota", Some("insufficient_quota")),
         Complaint::Status(401) => ("invalid_request_error", Some("invalid_api_key")),
         Complaint::Status(403) => ("invalid_request_error", Some("unsupported_country")),
@@ -141,7 +144,8 @@ pub(super) fn error(complaint: Complaint, message: &str) -> Value {
         Complaint::Status(status) if status >= 500 => ("server_error", None),
         Complaint::Status(_) => ("invalid_request_error", None),
     };
-    json!({ "error": { "message": message, "type": kind, "param": null, "code": code } })
+    let parameter = (complaint == Complaint::PreviousNotFound).then_some("previous_response_id");
+    json!({ "error": { "message": message, "type": kind, "param": parameter, "code": code } })
 }
 
 /// The headers that every answer carries.

@@ -14,8 +14,10 @@ use super::control;
 use super::plan::{Reply, list, plan, refuse};
 use super::play::{Body, SILENCE_MAX, Severed, full, play};
 use super::question::{Question, Unclear};
+use super::responses;
 use super::route::{Asked, Route, route};
 use super::server::{Peer, Stage};
+use super::voice::Complaint;
 use crate::provider::Dialect;
 
 /// No probe's question is anywhere near this.
@@ -97,7 +99,7 @@ fn reply(stage: &Stage, asked: &Asked, headers: &HeaderMap, body: Result<Bytes, 
         let number = state.stats.requests + 1;
         let mut refused = |counted_as: &str, status, message: &str| {
             state.stats.count(counted_as);
-            refuse(dialect, status, message, number, now)
+            refuse(dialect, (status, Complaint::Status(status)), message, number, now)
         };
         if !has_key(state.script.key.as_deref(), headers) {
             return refused("unauthorized", 401, NO_KEY);
@@ -123,7 +125,16 @@ fn reply(stage: &Stage, asked: &Asked, headers: &HeaderMap, body: Result<Bytes, 
         if dialect != Dialect::Http && !state.script.knows(&question.model) {
             return refused("unknown_model", 404, "simulated: the model does not exist");
         }
-        let plan = plan(&question, &state.behavior(), number, now, stage.draws(number));
+        if let Some(previous) = &question.previous
+            && !responses::is_kept(previous, stage.home, number)
+        {
+            state.stats.count("unknown_previous");
+            let message = format!("Previous response with id '{previous}' not found.");
+            let complaint = (400, Complaint::PreviousNotFound);
+            return refuse(dialect, complaint, &message, number, now);
+        }
+        let (behavior, draws) = (state.behavior(), stage.draws(number));
+        let plan = plan(&question, &behavior, stage.home, number, now, draws);
         let fault = plan.fault.map(|fault| fault.counted_as());
         state.stats.count(fault.as_deref().unwrap_or("healthy"));
         state.stats.slow += u64::from(plan.is_slow);
@@ -168,7 +179,7 @@ fn models(stage: &Stage, dialect: Dialect, headers: &HeaderMap) -> Reply {
         if has_key(state.script.key.as_deref(), headers) {
             list(dialect, &state.script.models, number, now)
         } else {
-            refuse(dialect, 401, NO_KEY, number, now)
+            refuse(dialect, (401, Complaint::Status(401)), NO_KEY, number, now)
         }
     })
 }

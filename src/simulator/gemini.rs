@@ -108,7 +108,7 @@ fn reason(finish: Finish) -> &'static str {
 pub(super) fn error(complaint: Complaint, message: &str) -> Value {
     let (code, status) = match complaint {
         Complaint::Quota => (429, "RESOURCE_EXHAUSTED"),
-        Complaint::Status(400) => (400, "INVALID_ARGUMENT"),
+        Complaint::Status(400) | Complaint::PreviousNotFound => (400, "INVALID_ARGUMENT"),
         Complaint::Status(401) => (401, "UNAUTHENTICATED"),
         Complaint::Status(403) => (403, "PERMISSION_DENIED"),
         Complaint::Status(404) => (404, "NOT_FOUND"),
@@ -123,7 +123,7 @@ pub(super) fn error(complaint: Complaint, message: &str) -> Value {
             "@type": "type.googleapis.com/google.rpc.QuotaFailure",
             "violations": [{ "quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier" }],
         }]),
-        Complaint::Status(_) => json!([]),
+        Complaint::Status(_) | Complaint::PreviousNotFound => json!([]),
     };
     json!({ "error": { "code": code, "message": message, "status": status, "details": details } })
 }

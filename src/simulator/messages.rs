@@ -141,7 +141,7 @@ pub(super) fn error(complaint: Complaint, message: &str, number: u64) -> Value {
         Complaint::Status(503 | 529) => "overloaded_error",
         Complaint::Status(504) => "timeout_error",
         Complaint::Status(status) if status >= 500 => "api_error",
-        Complaint::Status(_) => "invalid_request_error",
+        Complaint::Status(_) | Complaint::PreviousNotFound => "invalid_request_error",
     };
     json!({
         "type": "error", "error": { "type": kind, "message": message },

@@ -60,6 +60,7 @@ pub(super) struct Plan {
 pub(super) fn plan(
     question: &Question,
     behavior: &Behavior,
+    home: u16,
     number: u64,
     now: Timestamp,
     mut draws: Draws,
@@ -68,7 +69,7 @@ pub(super) fn plan(
     let injection = struck(&behavior.faults, draws.fault);
     let fault = injection.map(|injection| injection.fault);
     let (content, finish, usage) = said(question, behavior, fault);
-    let mut facts = Facts::of(question, number, now);
+    let mut facts = Facts::of(question, home, number, now);
     match fault {
         Some(Fault::WrongModel) => "another-model".clone_into(&mut facts.model),
         Some(Fault::UsageMissing) => facts.wants_usage = false,
@@ -128,12 +129,12 @@ pub(super) fn plan(
 /// The reply to a request that is wrong in itself.
 pub(super) fn refuse(
     dialect: Dialect,
-    status: u16,
+    (status, complaint): (u16, Complaint),
     message: &str,
     number: u64,
     now: Timestamp,
 ) -> Reply {
-    let body = error_json(dialect, Complaint::Status(status), message, number);
+    let body = error_json(dialect, complaint, message, number);
     at_once(dialect, status, &body, number, now)
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Question {
     pub tokens_max: u32,
     pub nonce: String,
     pub prompt_tokens: u32,
+    /// The response that it continues.
+    pub previous: Option<String>,
 }
 
 /// Why a request is no question.
@@ -89,6 +91,12 @@ impl Question {
             nonce: nonce(&prompt),
             // About four letters make a token.
             prompt_tokens: u32::try_from(whole_prompt / 4 + 1).unwrap_or(u32::MAX),
+            previous: match dialect {
+                Dialect::OpenaiResponses => {
+                    body["previous_response_id"].as_str().map(str::to_owned)
+                }
+                _ => None,
+            },
         })
     }
 
@@ -102,6 +110,7 @@ impl Question {
             tokens_max: u32::MAX,
             nonce: nonce(&String::from_utf8_lossy(body)),
             prompt_tokens: 0,
+            previous: None,
         }
     }
 }

@@ -28,10 +28,10 @@ impl Responses {
 
     fn response(&self, status: &str, output: Value) -> Value {
         json!({
-            "id": format!("resp_sim{:08}", self.facts.number), "object": "response",
+            "id": id(self.facts.home, self.facts.number), "object": "response",
             "created_at": seconds(self.facts.now), "status": status, "error": null,
             "incomplete_details": null, "model": self.facts.model, "output": output,
-            "store": false, "usage": null,
+            "store": true, "usage": null,
         })
     }
 
@@ -160,6 +160,17 @@ impl Voice for Responses {
     fn misshapen_whole(&self) -> Value {
         self.response("completed", json!("none"))
     }
+}
+
+/// The id of the answer to the question of this number.
+fn id(home: u16, number: u64) -> String {
+    format!("resp_sim{home:05}x{number:08}")
+}
+
+/// Whether a response can be continued: each that was given here before.
+pub(super) fn is_kept(previous: &str, home: u16, number: u64) -> bool {
+    let given = previous.rsplit_once('x').and_then(|(_, given)| given.parse().ok());
+    given.is_some_and(|given| (1..number).contains(&given) && previous == id(home, given))
 }
 
 fn part(content: &Content) -> Option<Value> {

@@ -43,7 +43,7 @@ impl Simulator {
     /// questions give the same faults and times.
     pub async fn spawn(listener: TcpListener, script: Script, seed: u64) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
-        let stage = Arc::new(Stage::new(script, seed));
+        let stage = Arc::new(Stage::new(address.port(), script, seed));
         let (stopping, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, Arc::clone(&stage), stopped));
         Self { stage, address, stopping, task }
@@ -89,6 +89,8 @@ pub(super) struct Peer {
 /// What all connections share.
 pub(super) struct Stage {
     pub clock: Clock,
+    /// The port, which tells the responses of several simulators apart.
+    pub home: u16,
     seed: u64,
     /// A lock and no channel: every question reads and counts at once, and holds it for microseconds.
     state: Mutex<State>,
@@ -104,10 +106,10 @@ pub(super) struct State {
 }
 
 impl Stage {
-    fn new(script: Script, seed: u64) -> Self {
+    fn new(home: u16, script: Script, seed: u64) -> Self {
         let stats = Stats::default();
         let state = State { script, begun: Instant::now(), injected: None, stats };
-        Self { clock: Clock::start(), seed, state: Mutex::new(state) }
+        Self { clock: Clock::start(), home, seed, state: Mutex::new(state) }
     }
 
     /// Reads or changes the state.

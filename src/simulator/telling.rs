@@ -175,6 +175,7 @@ impl Telling<'_> {
             Complaint::Quota => "simulated: the credit is used up".to_owned(),
             Complaint::Status(529) => "simulated: overloaded".to_owned(),
             Complaint::Status(status) => format!("simulated: status {status}"),
+            Complaint::PreviousNotFound => "simulated: no such response".to_owned(),
         };
         error_json(self.dialect, complaint, &message, self.number)
     }

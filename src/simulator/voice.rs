@@ -80,6 +80,8 @@ impl Frame {
 pub(super) struct Facts {
     /// The number of the question, which makes the ids.
     pub number: u64,
+    /// The simulator's port, in the ids of what others may continue.
+    pub home: u16,
     /// The model that answers.
     pub model: String,
     /// When, for `created`.
@@ -91,9 +93,10 @@ pub(super) struct Facts {
 
 impl Facts {
     /// The facts of the answer to a question.
-    pub fn of(question: &Question, number: u64, now: Timestamp) -> Self {
+    pub fn of(question: &Question, home: u16, number: u64, now: Timestamp) -> Self {
         Self {
             number,
+            home,
             model: question.model.clone(),
             now,
             prompt_tokens: question.prompt_tokens,
@@ -121,4 +124,6 @@ pub(super) enum Complaint {
     Status(u16),
     /// Out of credit.
     Quota,
+    /// What shall be continued is not there.
+    PreviousNotFound,
 }

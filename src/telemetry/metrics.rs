@@ -179,7 +179,7 @@ families! {
     ROUTER_DURATION = process("bellwether_router_request_duration_seconds", Histogram, ["route", "arm"], "From send to the end of the answer; good requests only.");
     ROUTER_TTFT = process("bellwether_router_time_to_first_token_seconds", Histogram, ["route", "arm"], "From send to the first content; good streamed requests only.");
     ROUTER_ATTEMPTS = process("bellwether_router_attempts_total", Counter, ["route", "arm", "error_type"], "Attempts at providers by what came of each.");
-    ROUTER_RETRIES = process("bellwether_router_retries_total", Counter, ["route", "reason"], "Attempts that were followed by another on the same arm, by the failure before.");
+    ROUTER_RETRIES = process("bellwether_router_retries_total", Counter, ["route", "reason"], "Attempts that were followed by another, fail-overs to stable left out, by the failure before.");
     ROUTER_RETRY_WAIT = process("bellwether_router_retry_wait_seconds", Histogram, ["route", "source"], "How long retries waited, by who said so.");
     ROUTER_FAIL_OVERS = process("bellwether_router_fail_overs_total", Counter, ["route", "result"], "Requests meant for the candidate that went to stable, by what became of them.");
     ROUTER_OVERHEAD = process("bellwether_router_overhead_seconds", Histogram, ["route"], "How long a request was held by the router itself, waits for client and provider left out.");
@@ -463,8 +463,10 @@ pub(super) fn router_classes(settings: &Settings) -> BTreeSet<(ErrorType, SloCla
 /// Classes of statuses that clients were answered with.
 pub const ROUTER_CODES: [&str; 6] = ["2xx", "3xx", "429", "4xx", "5xx", "none"];
 
-/// Failures that may be followed by another attempt on the same arm.
-pub const RETRIED: [ErrorType; 19] = [
+/// Failures that may be followed by another attempt, fail-overs left out. A response that is continued and
+/// was made elsewhere is a 400.
+pub const RETRIED: [ErrorType; 20] = [
+    ErrorType::Http400,
     ErrorType::Dns,
     ErrorType::Connect,
     ErrorType::ConnectTimeout,

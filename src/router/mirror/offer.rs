@@ -75,6 +75,7 @@ fn copy(
         client: None,
         key: None,
         wish: None,
+        continues: None,
         held: Held::from(now),
         arrived: now,
         place: Some(place),

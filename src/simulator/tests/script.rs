@@ -97,7 +97,7 @@ fn planned(behavior: &Behavior, seed: u64, number: u64) -> String {
     let question =
         Question::read(&Asked::of(Dialect::OpenaiChat), body.to_string().as_bytes()).unwrap();
     let now = Timestamp::from_millis(1_700_000_000_000);
-    format!("{:?}", plan(&question, behavior, number, now, Draws::of(seed, number)))
+    format!("{:?}", plan(&question, behavior, 1, number, now, Draws::of(seed, number)))
 }
 
 #[test]

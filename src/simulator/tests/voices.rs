@@ -135,3 +135,25 @@ async fn each_vendor_lists_its_models_where_it_does() {
     }
     simulator.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_response_is_continued_where_it_was_made_and_nowhere_else() {
+    let (first, second) = (simulator(TWO_TOKENS).await, simulator(TWO_TOKENS).await);
+    let asking = |previous: &str| {
+        let body = json!({"model": "m", "input": "x y", "previous_response_id": previous});
+        post("/v1/responses", "", &body.to_string())
+    };
+    let made = ask(&first, &post("/v1/responses", "", r#"{"model":"m","input":"x y"}"#)).await;
+    let made: Value = serde_json::from_str(&made.body()).unwrap();
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(ask(&first, &asking(id)).await.status(), "200");
+    for (simulator, id) in [(&second, id), (&first, "resp_1"), (&first, "")] {
+        let refused = ask(simulator, &asking(id)).await;
+        assert_eq!(refused.status(), "400");
+        let refused: Value = serde_json::from_str(&refused.body()).unwrap();
+        assert_eq!(refused["error"]["code"], "previous_response_not_found");
+        assert_eq!(refused["error"]["param"], "previous_response_id");
+    }
+    first.stop().await;
+    second.stop().await;
+}
