@@ -24,7 +24,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let answer = runtime()?.block_on(async {
         let request = http.client(&url)?.get(&url).timeout(Duration::from_secs(3));
         anyhow::Ok(
-            http.authorize(request)?.send().await.and_then(|answer| answer.error_for_status()),
+            http.authorize(request)
+                .await?
+                .send()
+                .await
+                .and_then(|answer| answer.error_for_status()),
         )
     })?;
     Ok(match answer {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use http::header::AUTHORIZATION;
 
 use crate::config;
 use crate::model::HttpSettings;
-use crate::upstream::{self, ClientOptions, Idle, Reach};
+use crate::upstream::{self, ClientOptions, Idle, Reach, Tokens};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,10 +52,14 @@ impl Connecting {
     }
 
     /// A request with the file's headers; where it names credentials, they win over the URL's.
-    pub(super) fn authorize(
+    pub(super) async fn authorize(
         &self,
         request: reqwest::RequestBuilder,
     ) -> anyhow::Result<reqwest::RequestBuilder> {
-        Ok(request.headers(upstream::headers(&self.0)?))
+        let mut headers = upstream::headers(&self.0)?;
+        if let Some(tokens) = Tokens::of(&self.0) {
+            headers.insert(AUTHORIZATION, tokens.header().await?);
+        }
+        Ok(request.headers(headers))
     }
 }

@@ -157,7 +157,7 @@ pub(super) fn ask(
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(form),
         };
-        let request = http.authorize(request.timeout(TIMEOUT))?;
+        let request = http.authorize(request.timeout(TIMEOUT)).await?;
         let answered = async {
             let response = request.send().await?;
             Ok((response.status(), response.text().await?))

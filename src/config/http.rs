@@ -3,18 +3,18 @@
 use ::http::{HeaderName, HeaderValue as Value};
 
 use super::reader::{Fields, Reader};
-use super::scalar::{boolean, proxy_url, raw, refuse_unseen, text};
+use super::scalar::{boolean, hook_url, proxy_url, raw, refuse_unseen, text};
 use super::secret::{at_most_one, is_source, secret, source};
 use crate::model::{
-    Authorization, BasicAuth, HeaderValue, HttpSettings, Mistake, SecretSource, TlsSettings,
+    Authorization, BasicAuth, HeaderValue, HttpSettings, Mistake, OAuth2, SecretSource, TlsSettings,
 };
 use crate::yaml::{self, Node, Yaml};
 
 /// The keys that [`transport`] reads.
 pub(super) const TRANSPORT: [&str; 3] = ["http_headers", "proxy_url", "tls_config"];
 /// The keys that [`settings`] reads.
-pub(super) const SETTINGS: [&str; 5] =
-    ["authorization", "basic_auth", "http_headers", "proxy_url", "tls_config"];
+pub(super) const SETTINGS: [&str; 6] =
+    ["authorization", "basic_auth", "http_headers", "oauth2", "proxy_url", "tls_config"];
 
 /// Reads a file of its own with these fields, as promtool's `--http.config.file` does. Every mistake
 /// is returned, in the order of the file.
@@ -38,6 +38,7 @@ pub(super) fn transport(reader: &mut Reader, fields: &Fields<'_>) -> HttpSetting
     HttpSettings {
         authorization: None,
         basic_auth: None,
+        oauth2: None,
         proxy_url: reader.optional(fields, "proxy_url", proxy_url),
         tls: tls(reader, fields).unwrap_or_default(),
         headers: headers(reader, fields),
@@ -46,10 +47,15 @@ pub(super) fn transport(reader: &mut Reader, fields: &Fields<'_>) -> HttpSetting
 
 /// How to connect, with authorization.
 pub(super) fn settings(reader: &mut Reader, fields: &Fields<'_>) -> HttpSettings {
-    at_most_one(reader, fields, "authorization", "basic_auth");
+    for (one, other) in
+        [("authorization", "basic_auth"), ("authorization", "oauth2"), ("basic_auth", "oauth2")]
+    {
+        at_most_one(reader, fields, one, other);
+    }
     HttpSettings {
         authorization: authorization(reader, fields),
         basic_auth: basic_auth(reader, fields),
+        oauth2: oauth2(reader, fields),
         ..transport(reader, fields)
     }
 }
@@ -86,6 +92,58 @@ fn basic_auth(reader: &mut Reader, fields: &Fields<'_>) -> Option<BasicAuth> {
         reader.missing(&inner, "password", "write `password_file: PATH`");
     }
     Some(BasicAuth { username: username?, password: password? })
+}
+
+/// A client's credentials, and who gives a token for them.
+pub(super) fn oauth2(reader: &mut Reader, fields: &Fields<'_>) -> Option<OAuth2> {
+    let node = fields.get("oauth2")?;
+    let known = [
+        "client_id",
+        "client_secret",
+        "client_secret_file",
+        "scopes",
+        "token_url",
+        "endpoint_params",
+        "proxy_url",
+        "tls_config",
+    ];
+    let inner = reader.fields(node, fields.part("oauth2"), &known)?;
+    let client_id = reader.required(&inner, "client_id", "write the client's id", text);
+    let client_secret = secret(reader, &inner, "client_secret");
+    if !inner.has("client_secret") && !inner.has("client_secret_file") {
+        reader.missing(&inner, "client_secret", "write `client_secret_file: PATH`");
+    }
+    let token_url = reader.required(&inner, "token_url", "write who gives the token", hook_url);
+    let scopes = reader.list(&inner, "scopes", text);
+    let endpoint_params = parameters(reader, &inner);
+    let proxy_url = reader.optional(&inner, "proxy_url", proxy_url);
+    let tls = tls(reader, &inner).unwrap_or_default();
+    Some(OAuth2 {
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scopes,
+        token_url: token_url?,
+        endpoint_params,
+        proxy_url,
+        tls,
+    })
+}
+
+fn parameters(reader: &mut Reader, fields: &Fields<'_>) -> Vec<(String, String)> {
+    let Some(node) = fields.get("endpoint_params") else { return Vec::new() };
+    let Some(entries) = node.entries() else {
+        let wrong = Mistake::new(node.place.clone(), format!("is {}", node.kind()));
+        let wrong = wrong.remedy("write `name: value` below it");
+        reader.judge::<()>(&fields.what, "endpoint_params", Err(wrong));
+        return Vec::new();
+    };
+    let what = fields.part("endpoint_params");
+    let read = |(key, value): &(Node, Node)| {
+        let name = key.text().unwrap_or_default();
+        let value = reader.judge(&what, name, text(value));
+        value.map(|value| (name.to_owned(), value))
+    };
+    entries.iter().filter_map(read).collect()
 }
 
 fn tls(reader: &mut Reader, fields: &Fields<'_>) -> Option<TlsSettings> {

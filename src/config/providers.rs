@@ -11,13 +11,13 @@ use super::reader::{Fields, Reader, entry_name, prefixed};
 use super::scalar::{any_of, choice, name, refuse, text};
 use super::time_intervals::TimeIntervals;
 use super::wire;
-use crate::model::{Mistake, ProviderId};
+use crate::model::{HttpSettings, Mistake, ProviderId};
 use crate::price::Currencies;
 use crate::probe::Calendar;
 use crate::provider::{Auth, Dialect, Model, Provider, SharedProvider};
 use crate::yaml::Node;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "name",
     "dialect",
     "base_url",
@@ -25,6 +25,7 @@ const KEYS: [&str; 9] = [
     "auth",
     "api_key",
     "api_key_file",
+    "oauth2",
     "models",
     "maintenance",
 ];
@@ -103,18 +104,24 @@ fn provider(
     }
     let default = dialect.map_or("", Dialect::system);
     let models = models(reader, &fields, system.as_deref().unwrap_or(default), currencies);
-    let http = http::transport(reader, &fields);
+    let http =
+        HttpSettings { oauth2: http::oauth2(reader, &fields), ..http::transport(reader, &fields) };
     let planned = maintenance(reader, &fields, intervals);
     if let (Some(name), Some(planned)) = (&name, planned) {
         found.calendar.providers.insert(ProviderId::new(name), planned);
     }
-    if auth.as_ref().is_some_and(|auth| *auth != Auth::None)
+    let has_key = auth.as_ref().is_some_and(|auth| *auth != Auth::None);
+    if (has_key || http.oauth2.is_some())
         && let Some((name, _)) = http.headers.iter().find(|(name, _)| wire::carries_key(name))
         && let Some(node) = fields.get("http_headers")
     {
         let message = format!("`http_headers` has `{name}`, so that two keys would be sent");
         let mistake = Mistake::new(node.place.clone(), prefixed(what, &message));
-        reader.report(mistake.remedy("remove it, or write `auth: none`"));
+        let remedy = match has_key {
+            true => "remove it, or write `auth: none`",
+            false => "remove it",
+        };
+        reader.report(mistake.remedy(remedy));
     }
     let dialect = dialect?;
     Some(Provider {

@@ -97,6 +97,9 @@ fn of_connection(what: &str, http: &HttpSettings, found: &mut Vec<(String, Secre
     if let Some(basic) = &http.basic_auth {
         found.push((format!("{what}, basic_auth"), basic.password.clone()));
     }
+    if let Some(oauth2) = &http.oauth2 {
+        found.push((format!("{what}, oauth2"), oauth2.client_secret.clone()));
+    }
     for (name, value) in &http.headers {
         if let HeaderValue::Secret(source) = value {
             found.push((format!("{what}, header `{name}`"), source.clone()));

@@ -8,7 +8,7 @@ use super::amount::duration;
 use super::check::json;
 use super::reader::{Fields, Reader, prefixed};
 use super::scalar::{boolean, choice, refuse, text, url};
-use super::secret::secret;
+use super::secret::{at_most_one, secret};
 use crate::model::Mistake;
 use crate::provider::{Auth, Dialect, LimitField, Terminal, UsageWish, Wire};
 use crate::yaml::Node;
@@ -186,6 +186,16 @@ pub(super) fn auth(
         (None, None) => return None,
     };
     let key = secret(reader, fields, "api_key");
+    // A token is sent in place of a key.
+    if fields.has("oauth2") {
+        for name in ["api_key", "api_key_file"] {
+            at_most_one(reader, fields, name, "oauth2");
+        }
+        if written.is_some_and(|way| way != Way::None) {
+            at_most_one(reader, fields, "auth", "oauth2");
+        }
+        return Some(Auth::None);
+    }
     if way == Way::None {
         if let Some(node) = fields.get("api_key").or_else(|| fields.get("api_key_file")) {
             let message = prefixed(&fields.what, "a key is written, but `auth` is `none`");

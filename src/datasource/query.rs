@@ -1,5 +1,7 @@
 //! One expression, asked once.
 
+use std::sync::Arc;
+
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +9,7 @@ use serde_json::Value;
 use crate::model::Timestamp;
 use crate::release::Datasource;
 use crate::release::gate::Answer;
-use crate::upstream::{ClientOptions, Idle, Reach, client, describe, headers};
+use crate::upstream::{ClientOptions, Idle, Reach, Tokens, client, describe, headers};
 
 /// An answer that is larger is as good as none: a gate wants one value.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -17,6 +19,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Server {
     settings: Datasource,
     client: reqwest::Client,
+    tokens: Option<Arc<Tokens>>,
     url: Url,
 }
 
@@ -46,12 +49,17 @@ impl Server {
             reach: Reach::of(&settings.url),
         };
         let client = client(&settings.http, &options).map_err(|error| error.to_string())?;
-        Ok(Self { settings, client, url })
+        let tokens = Tokens::of(&settings.http);
+        Ok(Self { settings, client, tokens, url })
     }
 
     /// Asks for one value. Fails in words, without what signs in.
     pub(super) async fn ask(&self, expr: &str, at: Timestamp) -> Result<Answer, String> {
-        let headers = headers(&self.settings.http).map_err(|error| error.to_string())?;
+        let mut headers = headers(&self.settings.http).map_err(|error| error.to_string())?;
+        if let Some(tokens) = &self.tokens {
+            let token = tokens.header().await.map_err(|error| error.to_string())?;
+            headers.insert("authorization", token);
+        }
         let time = format!("{:.3}", at.millis() as f64 / 1000.0);
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("query", expr)

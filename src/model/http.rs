@@ -11,6 +11,8 @@ pub struct HttpSettings {
     pub authorization: Option<Authorization>,
     /// `basic_auth:`
     pub basic_auth: Option<BasicAuth>,
+    /// `oauth2:`
+    pub oauth2: Option<OAuth2>,
     /// `proxy_url:`; where absent, the usual environment variables hold.
     pub proxy_url: Option<String>,
     /// `tls_config:`
@@ -44,6 +46,25 @@ pub struct BasicAuth {
     pub username: String,
     /// The password.
     pub password: SecretSource,
+}
+
+/// A token got with a client's credentials (RFC 6749, section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth2 {
+    /// The client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretSource,
+    /// What the token shall be good for.
+    pub scopes: Vec<String>,
+    /// Who gives it.
+    pub token_url: String,
+    /// What else is told, in the order written.
+    pub endpoint_params: Vec<(String, String)>,
+    /// The way to whoever gives it.
+    pub proxy_url: Option<String>,
+    /// TLS to whoever gives it.
+    pub tls: TlsSettings,
 }
 
 /// Prometheus's `tls_config`.

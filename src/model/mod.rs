@@ -19,7 +19,7 @@ pub mod suggest;
 mod time;
 
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use http::{Authorization, BasicAuth, HeaderValue, HttpSettings, TlsSettings};
+pub use http::{Authorization, BasicAuth, HeaderValue, HttpSettings, OAuth2, TlsSettings};
 pub use id::{ProviderId, RouteId, TargetId};
 pub use interval::{TimeInterval, TimeRule};
 pub use labels::{Label, Labels};

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::clock::Clock;
 use crate::model::{Secret, Timestamp, UrlSource};
 use crate::notice::{self, Delivery, Endpoint, Guard, KeyError, Protocol, Refused, SigningError};
-use crate::upstream::{self, AddressCheck, ClientError, ClientOptions, Idle, Reach, SecretError};
+use crate::upstream::{
+    self, AddressCheck, ClientError, ClientOptions, Idle, Reach, SecretError, Tokens,
+};
 
 /// Where the configuration sets no limit, or a longer one: no receiver needs more.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -59,6 +61,7 @@ struct Prepared {
     headers: HeaderMap,
     body: Arc<str>,
     protocol: Protocol,
+    tokens: Option<Arc<Tokens>>,
     /// What an answer may repeat and nobody is to see.
     hidden: Vec<Secret>,
 }
@@ -155,11 +158,17 @@ async fn exchange(
         Protocol::Ping => client.get(prepared.url),
         _ => client.post(prepared.url).body(prepared.body.to_string()),
     };
-    let request = request.headers(prepared.headers);
+    let mut headers = prepared.headers;
+    let sending = async {
+        if let Some(tokens) = &prepared.tokens {
+            headers.insert(AUTHORIZATION, tokens.header().await.map_err(|error| chain(&error))?);
+        }
+        request.headers(headers).send().await.map_err(|error| upstream::describe(&error))
+    };
     let transport = |why| Answer { attempt: notice::Attempt::Transport, why };
-    let response = match tokio::time::timeout(timeout, request.send()).await {
+    let response = match tokio::time::timeout(timeout, sending).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return transport(upstream::describe(&error)),
+        Ok(Err(why)) => return transport(why),
         Err(_) => {
             return transport(format!("no answer within {}", humantime::format_duration(timeout)));
         }
@@ -222,7 +231,8 @@ fn prepare(
             headers.remove(CONTENT_TYPE);
         }
     }
-    Ok(Prepared { url, headers, body, protocol: endpoint.protocol.clone(), hidden })
+    let (protocol, tokens) = (endpoint.protocol.clone(), Tokens::of(&endpoint.http));
+    Ok(Prepared { url, headers, body, protocol, tokens, hidden })
 }
 
 /// Standard Webhooks' headers.

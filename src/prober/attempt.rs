@@ -43,6 +43,7 @@ impl Attempt {
 
 /// A pool holds about as many connections as probes may be under way at once, two by default.
 const STALE_MAX: u32 = 3;
+const STOPPED: &str = "bellwether stopped or reloaded";
 
 /// Probes a target once; when `cancel` ends first, the outcome is `cancelled`.
 ///
@@ -140,12 +141,19 @@ async fn ask(
     let mut method = http::Method::POST;
     let mut request_headers = HeaderMap::new();
     let mut response_headers = HeaderMap::new();
-    let built = line.map_err(explain).and_then(|line| {
-        let request = line::build(&target.provider, line, errand.request.clone());
+    tokio::pin!(cancel);
+    let built = async {
+        let line = line.map_err(explain)?;
+        let request = line::build(&target.provider, line, errand.request.clone()).await;
         Ok((line, request.map_err(|error| explain(&error))?))
-    });
+    };
+    let built = tokio::select! {
+        biased;
+        built = built => built.map_err(|detail| (ErrorType::Internal, detail)),
+        () = &mut cancel => Err((ErrorType::Cancelled, STOPPED.to_owned())),
+    };
     match built {
-        Err(detail) => record.fail(Instant::now(), ErrorType::Internal, detail),
+        Err((error_type, detail)) => record.fail(Instant::now(), error_type, detail),
         Ok((line, request)) => {
             path = Some(request.uri().clone());
             method = request.method().clone();
@@ -155,9 +163,8 @@ async fn ask(
                 headers = exchange::run(&mut record, line, clock, &target.timeouts, request) => {
                     headers
                 }
-                () = cancel => {
-                    let detail = "bellwether stopped or reloaded".to_owned();
-                    record.fail(Instant::now(), ErrorType::Cancelled, detail);
+                () = &mut cancel => {
+                    record.fail(Instant::now(), ErrorType::Cancelled, STOPPED.to_owned());
                     None
                 }
             };

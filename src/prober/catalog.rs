@@ -17,7 +17,7 @@ use crate::provider::{
     standing,
 };
 use crate::telemetry::{ModelReading, Telemetry};
-use crate::upstream::{ClientOptions, Idle, Reach, client, describe};
+use crate::upstream::{ClientOptions, Idle, Reach, Tokens, client, describe};
 
 /// For one part of a list.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,12 +72,14 @@ pub async fn list_models(provider: &Provider, clock: &Clock) -> Result<Vec<Liste
     };
     let client =
         client(&provider.http, &options).map_err(|error| CatalogError::Built(error.to_string()))?;
+    let tokens = Tokens::of(&provider.http);
     let mut models = Vec::new();
     let mut next: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let question = list_request(provider, next.as_deref()).ok_or(CatalogError::Unknown)?;
-        let headers =
-            headers(provider, &question).map_err(|error| CatalogError::Built(error.to_string()))?;
+        let headers = headers(provider, &question, tokens.as_ref())
+            .await
+            .map_err(|error| CatalogError::Built(error.to_string()))?;
         let url = format!("{}{}", provider.base_url, question.path);
         let request = client.get(url).headers(headers);
         let body = timeout(TIMEOUT, fetch(request, clock)).await;

@@ -1,5 +1,7 @@
 //! The line to one target: its client and the request that goes over it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::Full;
@@ -7,7 +9,8 @@ use http_body_util::Full;
 use crate::probe::{Connection, Delivery, Target};
 use crate::provider::{Ask, Method, Provider, Request, page_request, request};
 use crate::upstream::{
-    self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError,
+    self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError, TokenError,
+    Tokens,
 };
 
 const USER_AGENT: &str = concat!("bellwether/", env!("CARGO_PKG_VERSION"));
@@ -19,6 +22,8 @@ pub(super) enum LineError {
     Carrier(#[from] CarrierError),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("`base_url` of provider `{0}` makes no URL")]
     Url(String),
 }
@@ -27,6 +32,7 @@ pub(super) enum LineError {
 #[derive(Debug)]
 pub(super) struct Line {
     pub carrier: Carrier,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl Line {
@@ -50,7 +56,7 @@ impl Line {
         let reach = Reach::of(&provider.base_url);
         let options = ClientOptions { connect_timeout: target.timeouts.connect, idle, reach };
         let blueprint = Blueprint::measuring(&provider.http, &options, &provider.base_url)?;
-        Ok(Self { carrier: blueprint.build() })
+        Ok(Self { carrier: blueprint.build(), tokens: Tokens::of(&provider.http) })
     }
 }
 
@@ -73,14 +79,14 @@ pub(super) fn question(target: &Target, prompt: &str) -> Request {
 
 /// Makes a request ready to be sent over a line. Secrets are read anew, so that a rotated key is taken
 /// up.
-pub(super) fn build(
+pub(super) async fn build(
     provider: &Provider,
     line: &Line,
     question: Request,
 ) -> Result<http::Request<Full<Bytes>>, LineError> {
     let bad = |_| LineError::Url(provider.id.as_str().to_owned());
     let uri = line.carrier.path(&question.path, None).map_err(bad)?;
-    let mut headers = headers(provider, &question)?;
+    let mut headers = headers(provider, &question, line.tokens.as_ref()).await?;
     for (name, value) in [
         (header::USER_AGENT, USER_AGENT),
         (header::ACCEPT, "*/*"),
@@ -106,7 +112,11 @@ pub(super) fn build(
 }
 
 /// The headers that a provider is asked with.
-pub(super) fn headers(provider: &Provider, question: &Request) -> Result<HeaderMap, LineError> {
+pub(super) async fn headers(
+    provider: &Provider,
+    question: &Request,
+    tokens: Option<&Arc<Tokens>>,
+) -> Result<HeaderMap, LineError> {
     let mut headers: HeaderMap = question
         .headers
         .iter()
@@ -116,6 +126,9 @@ pub(super) fn headers(provider: &Provider, question: &Request) -> Result<HeaderM
     headers.extend(upstream::headers(&provider.http)?);
     if let Some((name, value)) = upstream::provider_key(provider)? {
         headers.insert(name, value);
+    }
+    if let Some(tokens) = tokens {
+        headers.insert(header::AUTHORIZATION, tokens.header().await?);
     }
     Ok(headers)
 }

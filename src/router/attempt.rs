@@ -90,9 +90,10 @@ pub(super) async fn attempt(
     };
     let carrier =
         lane.carrier(seat).map_err(|error| nothing(ErrorType::Internal, chain(&error)))?;
-    let request = match request(order, prepared, lane, carrier) {
-        Ok(request) => request,
-        Err(error) => return Err(nothing(ErrorType::Internal, error)),
+    let request = match timeout_at(by, request(order, prepared, lane, carrier)).await {
+        Err(_) => return Err(late()),
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => return Err(nothing(ErrorType::Internal, error)),
     };
     let response = match timeout_at(by, carrier.send(request, None)).await {
         Err(_) => return Err(late()),
@@ -278,7 +279,7 @@ async fn refused(
 }
 
 /// Writes the request as the target gets it.
-fn request(
+async fn request(
     order: &Order,
     prepared: &Prepared,
     lane: &Lane,
@@ -296,6 +297,9 @@ fn request(
     if keys == Keys::Kept {
         let ours = lane.keys().map_err(|error| chain(&error))?;
         extend(&mut headers, &ours);
+        if let Some(token) = lane.token().await.map_err(|error| chain(&error))? {
+            headers.insert(header::AUTHORIZATION, token);
+        }
     }
     let uri = carrier.path(&prepared.path, query).map_err(|error| chain(&error))?;
     let mut request = http::Request::new(Full::new(prepared.body.clone()));

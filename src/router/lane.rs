@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::workers::Seat;
@@ -11,7 +11,8 @@ use crate::probe::Target;
 use crate::routing::Standing;
 use crate::threads::Threads;
 use crate::upstream::{
-    self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError,
+    self, Blueprint, Carrier, CarrierError, ClientOptions, Idle, Reach, SecretError, TokenError,
+    Tokens,
 };
 
 /// A rotated key is taken up within this time; to read it for each request would cost more than the
@@ -28,6 +29,7 @@ pub(super) struct Lane {
     // Held for a look at the clock, and once a second for the reading of a small file: a message to
     // somebody who reads would cost each request a turn of the scheduler.
     keys: Mutex<Option<(Instant, Arc<HeaderMap>)>>,
+    tokens: Option<Arc<Tokens>>,
     // Of all ways to the target. Held for a look or a few stores.
     standing: Arc<Mutex<Standing>>,
 }
@@ -41,6 +43,8 @@ pub(super) enum LaneError<'a> {
     Seat,
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 impl Lane {
@@ -56,7 +60,8 @@ impl Lane {
         let options = ClientOptions { connect_timeout, idle: Idle::Kept, reach };
         let blueprint = Blueprint::resuming(&provider.http, &options, &provider.base_url);
         let carriers = Seat::all(threads).map(|_| OnceLock::new()).collect();
-        Self { target, blueprint, carriers, keys: Mutex::default(), standing }
+        let tokens = Tokens::of(&provider.http);
+        Self { target, blueprint, carriers, keys: Mutex::default(), tokens, standing }
     }
 
     /// How the target did lately, on whatever route.
@@ -93,5 +98,13 @@ impl Lane {
         let headers = Arc::new(headers);
         *keys = Some((now, Arc::clone(&headers)));
         Ok(headers)
+    }
+
+    /// The token that is sent in place of a key, where one is.
+    pub async fn token(&self) -> Result<Option<HeaderValue>, LaneError<'_>> {
+        match &self.tokens {
+            Some(tokens) => Ok(Some(tokens.header().await?)),
+            None => Ok(None),
+        }
     }
 }

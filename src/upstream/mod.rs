@@ -14,6 +14,7 @@ mod pool;
 mod secret;
 mod stamps;
 mod tls;
+mod tokens;
 mod unpack;
 mod way;
 
@@ -25,6 +26,7 @@ pub use headers::{header_value, headers, provider_key, redacted};
 pub use secret::{SecretError, read_secret};
 pub use stamps::{Marks, Stamps};
 pub use tls::warm_up;
+pub use tokens::{TokenError, Tokens};
 pub use unpack::{ACCEPTED, Unpack, UnpackError};
 
 #[cfg(test)]

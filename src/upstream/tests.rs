@@ -3,6 +3,7 @@
 mod proxies;
 mod resting;
 mod tls;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;

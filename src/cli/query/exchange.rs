@@ -57,13 +57,13 @@ impl Server {
             .header("content-type", "application/x-www-form-urlencoded")
             .headers(headers.clone())
             .body(form.clone());
-        let request = http.authorize(request).map_err(broken)?;
+        let request = http.authorize(request).await.map_err(broken)?;
         let mut response = request.send().await.map_err(unheard)?;
         let refused = [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED];
         if refused.contains(&response.status()) {
             url.set_query(Some(&form));
             let request = client.get(url).timeout(TIMEOUT).headers(headers);
-            let request = http.authorize(request).map_err(broken)?;
+            let request = http.authorize(request).await.map_err(broken)?;
             response = request.send().await.map_err(unheard)?;
         }
         let status = response.status();
