@@ -56,7 +56,11 @@ pub(super) fn read(text: &str, status: u16, now: Timestamp) -> Option<Fault> {
     let quotas = quotas(node);
     let number =
         [&node["code"], &node["status"], &node["status_code"]].into_iter().find_map(number);
-    let error_type = of_words(&words, message, &quotas, status)
+    let lacks_previous = lacks_previous(node, &words, message);
+    // Whatever its status: the request names what is not there.
+    let error_type = lacks_previous
+        .then_some(ErrorType::Http400)
+        .or_else(|| of_words(&words, message, &quotas, status))
         .or_else(|| number.and_then(of_number))
         .or_else(|| is_generic(&words).then(|| generic(status)))
         .or_else(|| of_number(status))
@@ -72,7 +76,7 @@ pub(super) fn read(text: &str, status: u16, now: Timestamp) -> Option<Fault> {
         detail: detail(status, &words, number, message),
         wait,
         request_id: request_id.map(ToOwned::to_owned),
-        lacks_previous: lacks_previous(node, &words, message),
+        lacks_previous,
     })
 }
 
@@ -252,7 +256,6 @@ fn of_word(word: &str) -> Option<ErrorType> {
         "context_length_exceeded"
         | "invalid_argument"
         | "bad_request"
-        | PREVIOUS_NOT_FOUND
         | "badrequesterror"
         | "invalid_prompt" => ErrorType::Http400,
         "api_error"
@@ -268,12 +271,20 @@ fn of_word(word: &str) -> Option<ErrorType> {
     })
 }
 
-/// Whether the provider says that it does not have the response that `previous_response_id` names. Where
-/// it has no word for that, it names the parameter.
+/// Whether the provider says that it does not have the response that `previous_response_id` names. Some
+/// have no word for that: OpenAI's coding backend calls the parameter invalid and says no more, and vLLM
+/// speaks of a response that is not found.
 fn lacks_previous(node: &Value, words: &[String], message: &str) -> bool {
     const PARAMETER: &str = "previous_response_id";
-    words.iter().any(|word| word == PREVIOUS_NOT_FOUND)
-        || (is_generic(words) && (node["param"] == PARAMETER || message.contains(PARAMETER)))
+    if words.iter().any(|word| word == PREVIOUS_NOT_FOUND) {
+        return true;
+    }
+    let message = bound(message, 1000).to_ascii_lowercase();
+    let is_of_it = node["param"] == PARAMETER
+        || message.contains(PARAMETER)
+        || message.contains("response with id");
+    let is_bare = message.trim_end_matches('.') == "invalid `previous_response_id`";
+    is_generic(words) && ((is_of_it && message.contains("not found")) || is_bare)
 }
 
 fn is_generic(words: &[String]) -> bool {
@@ -435,6 +446,11 @@ mod tests {
                 r#"{"error":{"message":"Invalid `previous_response_id`.","type":"invalid_request_error","code":"invalid_request_error"}}"#,
             ),
             (404, r#"{"error":{"message":"gone","code":"previous_response_not_found"}}"#),
+            // As vLLM does.
+            (
+                404,
+                r#"{"error":{"message":"Response with id 'resp_1' not found.","type":"invalid_request_error","param":"response_id","code":404}}"#,
+            ),
         ] {
             let fault = read(body, status, NOW).unwrap();
             assert_eq!((fault.error_type, fault.lacks_previous), (ErrorType::Http400, true));
@@ -442,6 +458,10 @@ mod tests {
         for body in [
             r#"{"error":{"message":"x","type":"invalid_request_error","param":"input"}}"#,
             r#"{"error":{"message":"previous_response_id: try later","type":"server_error"}}"#,
+            // Others would say the same.
+            r#"{"error":{"message":"Invalid 'previous_response_id': 'x'. Expected an ID that begins with 'resp'.","type":"invalid_request_error","param":"previous_response_id"}}"#,
+            r#"{"error":{"message":"`previous_response_id` cannot be used with `conversation`.","type":"invalid_request_error","param":"previous_response_id"}}"#,
+            r#"{"error":{"message":"Item with id 'rs_1' not found.","type":"invalid_request_error","param":"input"}}"#,
         ] {
             assert!(!read(body, 400, NOW).unwrap().lacks_previous, "{body}");
         }

@@ -31,6 +31,8 @@ pub(super) struct Account {
     pub reason: Reason,
     /// Why it is not there any more, if so.
     pub detour: Option<Detour>,
+    /// Whether only the target that is asked can answer it.
+    pub is_kept: bool,
     /// Where it is now.
     pub arm: Arm,
     pub lane: Option<Arc<Lane>>,
@@ -68,12 +70,14 @@ pub(super) struct Opening {
     pub held: Held,
     pub meant: Arm,
     pub reason: Reason,
+    pub is_kept: bool,
     pub place: Option<OwnedSemaphorePermit>,
 }
 
 impl Account {
     pub fn open(hall: Arc<Hall>, opening: Opening) -> Self {
-        let Opening { desk, surface, id, client, arrived, held, meant, reason, place } = opening;
+        let Opening { desk, surface, id, client, arrived, held, meant, reason, is_kept, place } =
+            opening;
         let mut account = Self {
             hall,
             desk,
@@ -85,6 +89,7 @@ impl Account {
             meant,
             reason,
             detour: None,
+            is_kept,
             arm: meant,
             lane: None,
             has_others: false,
@@ -166,12 +171,14 @@ impl Account {
         self.enter(Arm::Stable);
     }
 
-    /// What it continues may be kept on this arm.
+    /// What it continues may be kept by a target of this arm.
     pub fn seek(&mut self, arm: Arm) {
-        (self.meant, self.reason) = (arm, Reason::Continued);
-        if self.arm != arm {
-            self.enter(arm);
+        (self.meant, self.reason, self.is_kept) = (arm, Reason::Continued, true);
+        if arm == Arm::Candidate && self.detour.take() == Some(Detour::Failed) {
+            // Stable did not save it.
+            self.hall.telemetry.request_failed_over(&self.desk.route.id, FailOver::Failed);
         }
+        self.enter(arm);
     }
 
     /// The answer has an id by which others may continue it.
@@ -195,6 +202,10 @@ impl Account {
             // It says nothing of the arm.
             Attribution::Own => return,
         };
+        if is_failure && self.is_kept && self.has_others {
+            // Nor does this: it could not go to the others.
+            return;
+        }
         let now = self.hall.clock.now();
         let mut state = self.desk.state();
         let breaker = state.breaker(self.arm);

@@ -1,6 +1,5 @@
 //! Carries one request: picks its arm, asks, asks again where that may help, and passes the answer on.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::lane::Lane;
 use super::mirror;
 use super::passing::{Passing, boxed};
 use super::prepare::prepare;
+use super::search::Search;
 use super::surfaces::{refused, tagged};
 use crate::model::TargetId;
 use crate::provider::ErrorType;
@@ -46,6 +46,8 @@ pub(super) async fn carry(hall: &Arc<Hall>, crew: &Crew, mut order: Order) -> Re
     };
     let assignment = assign(&desk.route, arms, asking, header, rand::random());
     desk.state().budget.pay_in(desk.route.retries.budget_percent);
+    // Nobody else can continue it, whatever leads to this arm.
+    let keeper = maker.filter(|maker| arms.targets(assignment.arm).contains(maker));
     let opening = Opening {
         desk,
         surface: order.surface,
@@ -55,10 +57,10 @@ pub(super) async fn carry(hall: &Arc<Hall>, crew: &Crew, mut order: Order) -> Re
         held: order.held,
         meant: assignment.arm,
         reason: assignment.reason,
+        is_kept: keeper.is_some(),
         place: order.place.take(),
     };
     let account = Account::open(Arc::clone(hall), opening);
-    let keeper = maker.filter(|_| assignment.reason == Reason::Continued);
     let trip = Trip { hall, crew, order: &order, arms, spread: assignment.spread, keeper };
     trip.make(account).await
 }
@@ -88,13 +90,17 @@ impl Trip<'_> {
     async fn make(&self, mut account: Account) -> Response {
         let mut lanes = self.lanes(account.arm);
         let mut at = 0;
-        // Who else may keep what is continued, once somebody does not.
-        let mut others = None;
+        let mut search: Option<Search> = None;
         loop {
             if account.attempts == 0
-                && let Err(refusal) = self.enter(&mut account)
+                && let Err(refusal) = self.enter(&mut account, lanes.get(at))
             {
-                if account.arm == Arm::Stable || account.reason == Reason::Continued {
+                if let Some((arm, lane)) = search.as_mut().and_then(Search::next) {
+                    account.seek(arm);
+                    (lanes, at) = (vec![lane], 0);
+                    continue;
+                }
+                if account.arm == Arm::Stable || account.is_kept {
                     return self.refuse(account, &refusal);
                 }
                 account.divert();
@@ -108,7 +114,7 @@ impl Trip<'_> {
             let prepared = match prepared {
                 Ok(prepared) => prepared,
                 // What only the candidate has no words for is not refused for its sake.
-                Err(_) if account.arm == Arm::Candidate => {
+                Err(_) if account.arm == Arm::Candidate && !account.is_kept => {
                     account.divert();
                     (lanes, at) = (self.lanes(Arm::Stable), 0);
                     continue;
@@ -118,14 +124,18 @@ impl Trip<'_> {
             if account.attempts_in_all == 0 && account.meant == Arm::Stable {
                 account.mirrored = mirror::offer(self.hall, self.crew, self.order, self.arms);
             }
-            account.attempt(lane, lanes.len() > 1);
-            if lanes.len() > 1 {
+            let has_others = self.has_others(account.arm);
+            account.attempt(lane, has_others);
+            if has_others && !account.is_kept {
                 lane.standing().asked(account.hall.clock.now());
             }
             let (clock, seat) = (&self.hall.clock, self.hall.seat);
             let asked = attempt(self.order, &prepared, lane, seat, clock, account.sent);
             let failed = match asked.await {
                 Ok(answer) => {
+                    if let (Some(_), Some(found)) = (&search, &self.order.continues) {
+                        self.order.desk.made(found, &lane.target.id);
+                    }
                     account.held.go_on();
                     return self.answer(answer, account);
                 }
@@ -137,16 +147,19 @@ impl Trip<'_> {
             {
                 self.hall.telemetry.answer_untold(told.direction);
             }
-            if failed.observed.lacks_previous
-                && self.order.continues.is_some()
-                && (others.is_some() || account.reason != Reason::Continued)
-                && let Some((arm, lane)) =
-                    others.get_or_insert_with(|| self.others(&account, lane)).pop_front()
+            let is_missing = failed.observed.lacks_previous && self.order.continues.is_some();
+            if is_missing && self.keeper.is_none() && search.is_none() {
+                search = Some(Search::among(self.others(&account, lane)));
+            }
+            if let Some(search) = &mut search
+                && account.arrived.elapsed() < self.order.desk.route.timeouts.total
+                && let Some((arm, next)) = search.next()
             {
                 account.log_attempt(&failed.observed);
                 self.pause(&mut account, &failed, Wait::Not).await;
+                search.failed(account.arm, lane, failed);
                 account.seek(arm);
-                (lanes, at) = (vec![lane], 0);
+                (lanes, at) = (vec![next], 0);
                 continue;
             }
             let next = self.next(&account, &failed, lanes.get(at + 1));
@@ -154,7 +167,13 @@ impl Trip<'_> {
                 account.log_attempt(&failed.observed);
             }
             match next {
-                Next::GiveUp => return self.give_up(account, *failed),
+                Next::GiveUp => {
+                    let failed = match search {
+                        Some(search) => search.end(&mut account, lane, failed),
+                        None => failed,
+                    };
+                    return self.give_up(account, *failed);
+                }
                 Next::Again { place: Place::Stable, .. } => {
                     account.fail_over(&failed.observed);
                     (lanes, at) = (self.lanes(Arm::Stable), 0);
@@ -167,22 +186,34 @@ impl Trip<'_> {
         }
     }
 
-    /// Takes a place on the account's arm, unless that is full or broken.
-    fn enter(&self, account: &mut Account) -> Result<(), Refusal> {
+    /// Takes a place on the account's arm, unless that is full or broken. Who cannot go to another
+    /// target of the arm is held up by a broken one as well.
+    fn enter(&self, account: &mut Account, first: Option<&Arc<Lane>>) -> Result<(), Refusal> {
         account.room = self.order.desk.place(account.arm).map_err(|Full| shed())?;
         let now = self.hall.clock.now();
-        self.order.desk.state().breaker(account.arm).admit(now).map_err(Refusal::Broken)
+        self.order.desk.state().breaker(account.arm).admit(now).map_err(Refusal::Broken)?;
+        match first {
+            Some(lane) if account.is_kept && self.has_others(account.arm) => {
+                lane.standing().admit(now).map_err(Refusal::Broken)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an arm has several targets: then each has a standing of its own.
+    fn has_others(&self, arm: Arm) -> bool {
+        self.arms.targets(arm).len() > 1
     }
 
     /// Who else may keep the response that is continued: the other targets that serve anybody, or
     /// those of the arm on which the request has to be.
-    fn others(&self, account: &Account, asked: &Lane) -> VecDeque<(Arm, Arc<Lane>)> {
+    fn others(&self, account: &Account, asked: &Lane) -> Vec<(Arm, Arc<Lane>)> {
         let first = account.arm;
         let is_bound = matches!(account.reason, Reason::Pinned | Reason::Wished);
         let arms = [first].into_iter().chain(Arm::ALL.into_iter().filter(|arm| *arm != first));
         arms.filter(|arm| *arm == first || !is_bound)
             .flat_map(|arm| self.lanes(arm).into_iter().map(move |lane| (arm, lane)))
-            .filter(|(arm, lane)| self.arms.serving(&lane.target.id) == Some(*arm))
+            .filter(|(arm, lane)| is_bound || self.arms.serving(&lane.target.id) == Some(*arm))
             .filter(|(_, lane)| lane.target.id != asked.target.id)
             .collect()
     }
@@ -207,12 +238,11 @@ impl Trip<'_> {
     /// to one that is well.
     fn next(&self, account: &Account, failed: &Failed, another: Option<&Arc<Lane>>) -> Next {
         let route = &self.order.desk.route;
-        let is_kept = account.reason == Reason::Continued;
         let failure = Failure {
             error_type: failed.observed.error_type,
             retry_after: failed.observed.retry_after,
             // What is kept on an arm can as little leave it as stable's requests can.
-            arm: if is_kept { Arm::Stable } else { account.arm },
+            arm: if account.is_kept { Arm::Stable } else { account.arm },
             attempts: account.attempts_in_all,
             has_another: another.is_some(),
         };

@@ -117,7 +117,8 @@ pub(super) async fn take(arriving: Arriving<'_>, body: Body) -> Result<Order, Re
     };
     let wish = headers.get(ARM).and_then(|value| value.to_str().ok()).and_then(Arm::parse);
     let key = key(desk, &found, &headers, shown);
-    let continues = found.continues.clone().filter(|_| surface == Surface::Responses);
+    let continues = found.continues.clone();
+    let continues = continues.filter(|id| surface == Surface::Responses && !id.is_empty());
     let (named, is_streamed) = (found.named.clone(), found.is_streamed);
     Ok(Order {
         id,

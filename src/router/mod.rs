@@ -23,6 +23,7 @@ mod mirror;
 mod observe;
 mod passing;
 mod prepare;
+mod search;
 mod stored;
 mod surfaces;
 mod workers;

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use crate::model::TargetId;
 
-/// Three megabytes at most for a route.
+/// Some four megabytes for a route.
 const REMEMBERED_MAX: usize = 65_536;
 
 /// The targets that made the latest responses of a route.

@@ -29,6 +29,12 @@ impl Standing {
         self.breaker.is_resting(now) || self.told_until.is_some_and(|until| now < until)
     }
 
+    /// Whether a request that only this target can answer may ask it; if not, after how long it is
+    /// worth coming back. What it asked for itself is between it and the client.
+    pub fn admit(&mut self, now: Timestamp) -> Result<(), Duration> {
+        self.breaker.admit(now)
+    }
+
     /// A request is about to ask it; if it was ejected until now, that is the one that tries it, and
     /// the next one waits for another pause.
     pub fn asked(&mut self, now: Timestamp) {

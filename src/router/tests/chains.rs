@@ -135,3 +135,97 @@ async fn a_chain_whose_target_fails_is_not_failed_over() {
     // Others are saved as ever.
     assert_eq!(made(&respond(&stage, None, false).await).1, "old");
 }
+
+/// A router whose stable has both simulators, and users of each.
+async fn of_two(mut route: Route) -> (Stage, BTreeMap<String, String>) {
+    route.stable = vec![TargetId::new("old"), TargetId::new("new")];
+    let stage = stage(route).await;
+    let mut users = BTreeMap::new();
+    for user in 0..20 {
+        let user = format!("user-{user}");
+        let heard = respond_as(&stage, &user, None).await;
+        users.insert(made(&heard).1, user);
+    }
+    assert_eq!(users.len(), 2, "each target has some");
+    (stage, users)
+}
+
+async fn respond_as(stage: &Stage, user: &str, previous: Option<&str>) -> Heard {
+    let mut body = json!({"model": "chat", "input": "say exactly 7f3a", "user": user});
+    body["previous_response_id"] = json!(previous);
+    heard(stage.client.post(stage.url("/v1/responses")).body(body.to_string())).await
+}
+
+#[tokio::test]
+async fn a_broken_target_holds_up_its_chains_and_not_its_arm() {
+    let (stage, users) = of_two(route()).await;
+    let (first, _) = made(&respond_as(&stage, &users["old"], None).await);
+    // Whoever continues it comes to its maker.
+    assert_eq!(made(&respond_as(&stage, &users["new"], Some(&first)).await).1, "old");
+    stage.old.set(Script::always(failing(Fault::Http { status: 500, retry_after: None })));
+    let before = stage.old.stats().requests;
+    for _ in 0..10 {
+        let heard = respond_as(&stage, &users["new"], Some(&first)).await;
+        assert_eq!((heard.status, heard.header("x-bellwether-target")), (500, "old"));
+    }
+    let heard = respond_as(&stage, &users["new"], Some(&first)).await;
+    assert_eq!((heard.status, heard.header("retry-after")), (503, "1"), "{heard:?}");
+    assert_eq!(stage.old.stats().requests - before, 10);
+    let broken = stage.value("bellwether_router_circuit_open", &["arm=\"stable\""]);
+    assert_eq!(broken, 0.0, "the other one is well");
+    assert_eq!(stage.value("bellwether_router_target_ejected", &["target=\"old\""]), 1.0);
+    // Who continues nothing is served by the other, and so are the other's chains.
+    let (second, target) = made(&respond_as(&stage, &users["old"], None).await);
+    assert_eq!(target, "new");
+    assert_eq!(made(&respond_as(&stage, &users["old"], Some(&second)).await).1, "new");
+}
+
+#[tokio::test]
+async fn who_is_pinned_comes_to_the_maker_as_well() {
+    let mut pinned = route();
+    pinned.pins = vec![Pin::Key("bank".to_owned())];
+    let (stage, users) = of_two(pinned).await;
+    for user in users.values() {
+        let (first, target) = made(&respond_as(&stage, user, None).await);
+        assert_eq!(made(&respond_as(&stage, "bank", Some(&first)).await).1, target);
+    }
+}
+
+#[tokio::test]
+async fn a_maker_that_cannot_answer_is_not_said_to_have_nothing() {
+    let stage = stage(route()).await;
+    let (first, _) = made(&respond(&stage, None, false).await);
+    let mut other = another(&stage).await;
+    other.split(10_000);
+    stage.old.set(Script::always(failing(Fault::Http { status: 500, retry_after: None })));
+    let heard = respond(&other, Some(&first), false).await;
+    assert_eq!((heard.status, heard.header("x-bellwether-target")), (500, "old"), "{heard:?}");
+    let served = other.told().await;
+    assert_eq!((served.arm, served.error_type), (Arm::Stable, ErrorType::ServerError));
+}
+
+#[tokio::test]
+async fn the_search_goes_on_behind_one_that_fails() {
+    let maker = stage(route()).await;
+    maker.split(10_000);
+    let (first, at) = made(&respond(&maker, None, false).await);
+    assert_eq!(at, "new");
+    let mut route = route();
+    route.stable = vec![TargetId::new("old"), TargetId::new("dead")];
+    route.retries = Retries::default();
+    let dead = target("dead", "http://127.0.0.1:1", Dialect::OpenaiChat);
+    let mut settings = Settings { routes: vec![route.into()], ..maker.settings.clone() };
+    settings.targets.insert(dead.id.clone(), Arc::new(dead));
+    for user in 0..6 {
+        let mut other = another(&maker).await;
+        other.settings = settings.clone();
+        other.router.reload(settings.clone());
+        other.split(1);
+        let asked = maker.old.stats().requests;
+        for _ in 0..2 {
+            let heard = respond_as(&other, &format!("user-{user}"), Some(&first)).await;
+            assert_eq!(made(&heard).1, "new", "whoever was asked first");
+        }
+        assert_eq!(maker.old.stats().requests - asked, 1, "what was found is remembered");
+    }
+}
