@@ -91,7 +91,7 @@ pub(super) async fn attempt(
     let carrier =
         lane.carrier(seat).map_err(|error| nothing(ErrorType::Internal, chain(&error)))?;
     let request = match timeout_at(by, request(order, prepared, lane, carrier)).await {
-        Err(_) => return Err(late()),
+        Err(_) => return Err(nothing(ErrorType::Internal, format!("no token within {wait:?}"))),
         Ok(Ok(request)) => request,
         Ok(Err(error)) => return Err(nothing(ErrorType::Internal, error)),
     };

@@ -94,7 +94,9 @@ fn kind(error_type: ErrorType) -> Kind {
         | ErrorType::Http403
         | ErrorType::Http404
         | ErrorType::QuotaExhausted
-        | ErrorType::SchemaMismatch => Kind::Elsewhere,
+        | ErrorType::SchemaMismatch
+        // Its key or its token cannot be had.
+        | ErrorType::Internal => Kind::Elsewhere,
         ErrorType::None
         | ErrorType::TotalTimeout
         | ErrorType::Http400
@@ -107,7 +109,6 @@ fn kind(error_type: ErrorType) -> Kind {
         | ErrorType::ModelMismatch
         | ErrorType::UsageMissing
         | ErrorType::Cancelled
-        | ErrorType::Internal
         | ErrorType::Other => Kind::Final,
     }
 }
@@ -127,7 +128,8 @@ pub fn is_cheap(failure: &Failure) -> bool {
         | ErrorType::Http401
         | ErrorType::Http403
         | ErrorType::Http404
-        | ErrorType::QuotaExhausted => true,
+        | ErrorType::QuotaExhausted
+        | ErrorType::Internal => true,
         ErrorType::RateLimited => failure.retry_after.is_some(),
         _ => false,
     }

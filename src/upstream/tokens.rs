@@ -26,9 +26,9 @@ use crate::model::{HttpSettings, OAuth2, Secret};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a failure is told without asking again.
 const FAILURE_AGE: Duration = Duration::from_secs(5);
-/// Nobody begins with a token that ends within this time.
+/// Nobody begins with a token that ends within this time, or within a tenth of a short life.
 const MARGIN: Duration = Duration::from_secs(10);
-/// A token is renewed in its last tenth, and this long before its end at the earliest.
+/// A token is renewed in its last tenth or ten seconds, and this long before its end at the earliest.
 const RENEWAL_MAX: Duration = Duration::from_secs(300);
 /// For servers that do not say how long a token lasts.
 const LIFE_UNSAID: Duration = Duration::from_secs(300);
@@ -86,7 +86,7 @@ pub struct Tokens {
     settings: OAuth2,
     state: Mutex<State>,
     /// Held by who asks the server.
-    asking: tokio::sync::Mutex<()>,
+    asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -154,7 +154,7 @@ impl Tokens {
     }
 
     fn new(settings: OAuth2) -> Self {
-        Self { settings, state: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        Self { settings, state: Mutex::default(), asking: Arc::default() }
     }
 
     /// The value of the header `Authorization`; sensitive.
@@ -167,7 +167,7 @@ impl Tokens {
             }
             return Ok(held.header);
         }
-        let _turn = self.asking.lock().await;
+        let turn = Arc::clone(&self.asking).lock_owned().await;
         let now = Instant::now();
         {
             let state = self.state();
@@ -178,7 +178,15 @@ impl Tokens {
                 return Err(failure);
             }
         }
-        self.ask().await
+        // In a task of its own: whoever has no more time leaves what comes of it to the others.
+        let this = Arc::clone(self);
+        let asking = tokio::spawn(async move {
+            let _turn = turn;
+            this.ask().await
+        });
+        asking
+            .await
+            .unwrap_or_else(|_| Err(self.unheard("asking for it was broken off".to_owned())))
     }
 
     /// Asks for the next token beside those who use this one, unless somebody does or it failed lately.

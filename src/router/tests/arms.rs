@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::{OAuth2, SecretSource, TlsSettings};
 use crate::provider::SloClass;
 use crate::routing::{Arm, Pin};
 
@@ -85,6 +86,34 @@ async fn stable_saves_what_the_candidate_fails() {
     // It was not meant for stable, and is no evidence there.
     assert_eq!(count(&["arm=\"stable\"", "error_type=\"none\""]), 0.0);
     assert_eq!(stage.value("bellwether_router_fail_overs_total", &["result=\"saved\""]), 1.0);
+}
+
+#[tokio::test]
+async fn stable_saves_whom_the_candidate_has_no_token_for() {
+    let mut route = route();
+    route.retries = Retries::default();
+    let healthy = Behavior::default;
+    let mut stage = Stage::new(healthy(), healthy(), route, Dialect::OpenaiChat).await;
+    let mut new = target("new", &stage.new.base_url(), Dialect::OpenaiChat);
+    let mut provider = (*new.provider).clone();
+    provider.http.oauth2 = Some(OAuth2 {
+        client_id: "id".to_owned(),
+        client_secret: SecretSource::Env("PATH".to_owned()),
+        scopes: Vec::new(),
+        token_url: "http://127.0.0.1:1/token".to_owned(),
+        endpoint_params: Vec::new(),
+        proxy_url: None,
+        tls: TlsSettings::default(),
+    });
+    new.provider = Arc::new(provider);
+    stage.settings.targets.insert(new.id.clone(), Arc::new(new));
+    stage.router.reload(stage.settings.clone());
+    stage.split(10_000);
+    assert_eq!(arm_of(&stage, "u").await, "stable");
+    let failed = stage.told().await;
+    assert_eq!((failed.arm, failed.error_type), (Arm::Candidate, ErrorType::Internal));
+    assert_eq!(stage.told().await.arm, Arm::Stable);
+    assert_eq!(stage.new.stats().requests, 0);
 }
 
 #[tokio::test]

@@ -205,3 +205,24 @@ async fn what_is_no_token_and_a_server_that_is_not_there_are_told_apart() {
     assert!(error.starts_with("`http://127.0.0.1:1/token` gives no token: "), "{error}");
     assert!(!error.contains("7Fjfp0ZBr1KtDRbnfVdmIw"), "{error}");
 }
+
+#[tokio::test]
+async fn whoever_has_no_more_time_leaves_the_token_to_the_others() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tokens = Giver {
+        url: format!("http://{}/token", listener.local_addr().unwrap()),
+        heard: Arc::default(),
+        answers: Arc::default(),
+    }
+    .tokens();
+    let hurried = tokio::spawn({
+        let tokens = Arc::clone(&tokens);
+        async move { tokens.header().await }
+    });
+    let (stream, _) = listener.accept().await.unwrap();
+    hurried.abort();
+    assert!(hurried.await.unwrap_err().is_cancelled());
+    let given = r#"{"access_token":"t1","token_type":"bearer","expires_in":3600}"#;
+    let (header, _heard) = tokio::join!(tokens.header(), answer(stream, 200, given));
+    assert_eq!(header.unwrap(), "Bearer t1", "nobody asks a second time");
+}
