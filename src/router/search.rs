@@ -49,8 +49,10 @@ impl Search {
     ) -> Box<Failed> {
         self.failed(account.arm, lane, failed);
         let (arm, lane, failed) = self.heard.expect("one has just been heard");
-        account.seek(arm);
-        account.lane = Some(lane);
+        if account.lane.as_ref().is_none_or(|last| !Arc::ptr_eq(last, &lane)) {
+            account.seek(arm);
+            (account.lane, account.attempts) = (Some(lane), 1);
+        }
         failed
     }
 }

@@ -202,6 +202,7 @@ async fn a_maker_that_cannot_answer_is_not_said_to_have_nothing() {
     assert_eq!((heard.status, heard.header("x-bellwether-target")), (500, "old"), "{heard:?}");
     let served = other.told().await;
     assert_eq!((served.arm, served.error_type), (Arm::Stable, ErrorType::ServerError));
+    assert_eq!(served.attempts, 1);
 }
 
 #[tokio::test]
@@ -216,6 +217,7 @@ async fn the_search_goes_on_behind_one_that_fails() {
     let dead = target("dead", "http://127.0.0.1:1", Dialect::OpenaiChat);
     let mut settings = Settings { routes: vec![route.into()], ..maker.settings.clone() };
     settings.targets.insert(dead.id.clone(), Arc::new(dead));
+    let mut last = None;
     for user in 0..6 {
         let mut other = another(&maker).await;
         other.settings = settings.clone();
@@ -227,5 +229,15 @@ async fn the_search_goes_on_behind_one_that_fails() {
             assert_eq!(made(&heard).1, "new", "whoever was asked first");
         }
         assert_eq!(maker.old.stats().requests - asked, 1, "what was found is remembered");
+        // Where the others have nothing, the one that could not say may have it.
+        let heard = respond_as(&other, &format!("user-{user}"), Some("resp_1")).await;
+        assert_eq!((heard.status, heard.header("x-bellwether-target")), (502, "dead"), "{heard:?}");
+        while let Ok(served) = other.served.try_recv() {
+            assert!(served.attempts > 0, "{served:?}");
+            if served.error_type != ErrorType::None {
+                last = Some((served.arm, served.error_type));
+            }
+        }
+        assert_eq!(last.take(), Some((Arm::Stable, ErrorType::Connect)));
     }
 }
