@@ -3,8 +3,9 @@
 //! The breaker of an arm is no help where one of several targets is broken: what the others answer
 //! closes it again. So each target has one of its own, which ejects it: clients whose turn it would be
 //! are served by the next one, and now and then one request tries it. A target that asked to be left
-//! alone is left alone, too. Nothing is refused for any of this: where all targets of an arm are
-//! ejected, each is asked as if none were, and the arm's own breaker decides.
+//! alone is left alone, too. Nothing is refused for any of this but what one broken target alone can
+//! answer: where all targets of an arm are ejected, each is asked as if none were, and the arm's own
+//! breaker decides.
 
 use std::time::Duration;
 
