@@ -178,7 +178,11 @@ impl Account {
             // Stable did not save it.
             self.hall.telemetry.request_failed_over(&self.desk.route.id, FailOver::Failed);
         }
-        self.enter(arm);
+        if self.arm == arm {
+            self.attempts = 0;
+        } else {
+            self.enter(arm);
+        }
     }
 
     /// The answer has an id by which others may continue it.

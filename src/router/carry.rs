@@ -91,13 +91,19 @@ impl Trip<'_> {
         let mut lanes = self.lanes(account.arm);
         let mut at = 0;
         let mut search: Option<Search> = None;
+        // The arm that let it in.
+        let mut entered = None;
         loop {
             if account.attempts == 0
-                && let Err(refusal) = self.enter(&mut account, lanes.get(at))
+                && let Err(refusal) = self.enter(&mut account, lanes.get(at), &mut entered)
             {
-                if let Some((arm, lane)) = search.as_mut().and_then(Search::next) {
+                if let Some(mut found) = search {
+                    found.refused(refusal);
+                    let Some((arm, lane)) = found.next() else {
+                        return self.end(found, account);
+                    };
                     account.seek(arm);
-                    (lanes, at) = (vec![lane], 0);
+                    (lanes, at, search) = (vec![lane], 0, Some(found));
                     continue;
                 }
                 if account.arm == Arm::Stable || account.is_kept {
@@ -168,11 +174,9 @@ impl Trip<'_> {
             }
             match next {
                 Next::GiveUp => {
-                    let failed = match search {
-                        Some(search) => search.end(&mut account, lane, failed),
-                        None => failed,
-                    };
-                    return self.give_up(account, *failed);
+                    let Some(mut search) = search else { return self.give_up(account, *failed) };
+                    search.failed(account.arm, lane, failed);
+                    return self.end(search, account);
                 }
                 Next::Again { place: Place::Stable, .. } => {
                     account.fail_over(&failed.observed);
@@ -188,16 +192,23 @@ impl Trip<'_> {
 
     /// Takes a place on the account's arm, unless that is full or broken. Who cannot go to another
     /// target of the arm is held up by a broken one as well.
-    fn enter(&self, account: &mut Account, first: Option<&Arc<Lane>>) -> Result<(), Refusal> {
-        account.room = self.order.desk.place(account.arm).map_err(|Full| shed())?;
+    fn enter(
+        &self,
+        account: &mut Account,
+        first: Option<&Arc<Lane>>,
+        entered: &mut Option<Arm>,
+    ) -> Result<(), Refusal> {
         let now = self.hall.clock.now();
-        self.order.desk.state().breaker(account.arm).admit(now).map_err(Refusal::Broken)?;
-        match first {
-            Some(lane) if account.is_kept && self.has_others(account.arm) => {
-                lane.standing().admit(now).map_err(Refusal::Broken)
-            }
-            _ => Ok(()),
+        // First, so that who gets no further does not use up the arm's trial.
+        if let Some(lane) = first.filter(|_| account.is_kept && self.has_others(account.arm)) {
+            lane.standing().admit(now).map_err(Refusal::Broken)?;
         }
+        if *entered != Some(account.arm) {
+            account.room = self.order.desk.place(account.arm).map_err(|Full| shed())?;
+            self.order.desk.state().breaker(account.arm).admit(now).map_err(Refusal::Broken)?;
+            *entered = Some(account.arm);
+        }
+        Ok(())
     }
 
     /// Whether an arm has several targets: then each has a standing of its own.
@@ -314,6 +325,13 @@ impl Trip<'_> {
         let target = lane.as_ref().map(|lane| lane.target.id.as_str());
         self.tag(&mut response, arm, target, &self.order.id);
         response
+    }
+
+    fn end(&self, search: Search, mut account: Account) -> Response {
+        match search.end(&mut account) {
+            Ok(failed) => self.give_up(account, *failed),
+            Err(refusal) => self.refuse(account, &refusal),
+        }
     }
 
     fn refuse(&self, account: Account, refusal: &Refusal) -> Response {

@@ -239,5 +239,13 @@ async fn the_search_goes_on_behind_one_that_fails() {
             }
         }
         assert_eq!(last.take(), Some((Arm::Stable, ErrorType::Connect)));
+        // Once that one is broken it is not asked, and may have it all the same.
+        let mut statuses = Vec::new();
+        while statuses.last() != Some(&503) && statuses.len() < 12 {
+            let heard = respond_as(&other, &format!("user-{user}"), Some("resp_1")).await;
+            statuses.push(heard.status);
+        }
+        assert!(statuses.iter().rev().skip(1).all(|status| *status == 502), "{statuses:?}");
+        assert_eq!(statuses.last(), Some(&503), "{statuses:?}");
     }
 }
